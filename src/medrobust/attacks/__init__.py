@@ -1,0 +1,32 @@
+"""Attacks by their names in the literature. Adding one is a file and a line in ATTACKS."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from .base import Attack
+from .combine import restarts, smallest_epsilon, worst_case
+from .pgd import bim, cw_linf, fgsm, mi_fgsm, pgd
+
+ATTACKS: dict[str, Callable[..., Any]] = {
+    "fgsm": fgsm,
+    "bim": bim,
+    "ifgsm": bim,
+    "pgd": pgd,
+    "cw_linf": cw_linf,
+    "mi_fgsm": mi_fgsm,
+}
+
+__all__ = [
+    "ATTACKS",
+    "Attack",
+    "bim",
+    "cw_linf",
+    "fgsm",
+    "mi_fgsm",
+    "pgd",
+    "restarts",
+    "smallest_epsilon",
+    "worst_case",
+]

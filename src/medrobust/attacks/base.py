@@ -1,0 +1,31 @@
+"""What every attack is: a callable with one signature."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from ..engine.program import Model
+from ..goals import GoalRule
+from ..streams import Streams
+from ..threat import Threat
+
+
+class Attack(Protocol):
+    """attack(model, x, y, threat, generator=None) -> x_adv, with x (n, c, *spatial), y (n,), x_adv like x and inside the ball."""
+
+    @property
+    def goal(self) -> GoalRule:
+        """What the attack wants, so that others can tell whether it got there."""
+
+    def __call__(
+        self,
+        model: Model,
+        x: Tensor,
+        y: Tensor,
+        threat: Threat,
+        *,
+        generator: Streams | torch.Generator | int | None = None,
+    ) -> Tensor: ...

@@ -1,0 +1,153 @@
+"""Combinators: attacks made of attacks."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from ..engine.program import Model, clean_goal
+from ..goals import Goal, GoalRule
+from ..norms import per_sample
+from ..streams import Streams, as_streams
+from ..threat import Threat
+from .base import Attack
+
+
+def select(threat: Threat, index: Tensor, n: int) -> Threat:
+    """The threat of the samples at index, of a batch of n."""
+    epsilon, mask = threat.epsilon, threat.mask
+    if isinstance(epsilon, Tensor) and epsilon.ndim and len(epsilon) == n:
+        epsilon = epsilon[index.to(epsilon.device)]
+    if mask is not None and mask.ndim and len(mask) == n and n > 1:
+        mask = mask[index.to(mask.device)]
+    return Threat(epsilon=epsilon, norm=threat.norm, domain=threat.domain, mask=mask)
+
+
+def _reached(model: Model, x: Tensor, goal: Goal) -> Tensor:
+    with torch.no_grad():
+        return goal.reached(model(x))
+
+
+@dataclass(frozen=True)
+class WorstCase:
+    """The attacks one after the other, each on the images that none before it has broken: the worst case per image.
+
+    Args:
+        attacks: tried in this order; each draws its own random numbers.
+
+    Errors: ValueError without attacks, or when they want different things.
+    """
+
+    attacks: tuple[Attack, ...]
+
+    def __post_init__(self) -> None:
+        if not self.attacks:
+            raise ValueError("worst_case needs at least one attack")
+
+    @property
+    def goal(self) -> GoalRule:
+        return self.attacks[0].goal
+
+    def __call__(
+        self,
+        model: Model,
+        x: Tensor,
+        y: Tensor,
+        threat: Threat,
+        *,
+        generator: Streams | torch.Generator | int | None = None,
+    ) -> Tensor:
+        streams = as_streams(generator, len(x), x.device)
+        x_adv = x.clone()
+        open_ = torch.ones(len(x), dtype=torch.bool, device=x.device)
+        for number, attack in enumerate(self.attacks):
+            index = open_.nonzero()[:, 0]
+            if not len(index):
+                break
+            part = select(threat, index, len(x))
+            found = attack(model, x[index], y[index], part, generator=streams[index].child("attack", number))
+            won = _reached(model, found, clean_goal(attack.goal, model, x[index], y[index]))
+            # Without a success the last attempt is returned, so that it can be looked at.
+            x_adv = x_adv.index_copy(0, index, found)
+            open_ = open_.index_copy(0, index, ~won)
+        return x_adv
+
+
+def worst_case(attacks: Sequence[Attack]) -> WorstCase:
+    """Each attack on the images still unbroken (the ensemble rule of AutoAttack; Croce & Hein 2020, arXiv:2003.01690)."""
+    return WorstCase(tuple(attacks))
+
+
+def restarts(attack: Attack, num_restarts: int) -> WorstCase:
+    """The attack num_restarts times with different random numbers, each time on the images still unbroken.
+
+    Example:
+        >>> from medrobust.attacks import pgd
+        >>> len(restarts(pgd(num_steps=2), 3).attacks)
+        3
+    """
+    if num_restarts < 1:
+        raise ValueError(f"restarts must be 1 or more, got {num_restarts}")
+    return WorstCase((attack,) * num_restarts)
+
+
+@dataclass(frozen=True)
+class SmallestEpsilon:
+    """The smallest budget at which an attack wins, by bisection per image: a minimal-norm attack made of a bounded one.
+
+    Args:
+        attack: any attack with a budget.
+        num_bisections: halvings of the bracket.
+        first: the first budget tried, as a share of the largest meaningful one; doubled while the attack fails.
+    """
+
+    attack: Attack
+    num_bisections: int = 10
+    first: float = 1 / 64
+
+    @property
+    def goal(self) -> GoalRule:
+        return self.attack.goal
+
+    def __call__(
+        self,
+        model: Model,
+        x: Tensor,
+        y: Tensor,
+        threat: Threat,
+        *,
+        generator: Streams | torch.Generator | int | None = None,
+    ) -> Tensor:
+        streams = as_streams(generator, len(x), x.device)
+        ball = threat.around(x)
+        goal = clean_goal(self.goal, model, x, y)
+        limit = torch.minimum(ball.radius, ball.farthest())
+        low, high = torch.zeros_like(limit), limit.clone()
+        radius = limit * self.first
+        best, found = x.clone(), _reached(model, x, goal)
+        high = torch.where(found, 0, high)
+        for _ in range(self.num_bisections):
+            index = (high > low).nonzero()[:, 0]
+            if not len(index):
+                break
+            budget = Threat(epsilon=radius[index], norm=threat.norm, domain=threat.domain, mask=threat.mask)
+            budget = budget if threat.mask is None else select(threat, index, len(x))
+            budget = Threat(epsilon=radius[index], norm=threat.norm, domain=threat.domain, mask=budget.mask)
+            tried = self.attack(model, x[index], y[index], budget, generator=streams[index])
+            won = _reached(model, tried, clean_goal(self.goal, model, x[index], y[index]))
+            best[index] = torch.where(per_sample(won, tried), tried, best[index])
+            distance = ball.norm.size(tried - x[index])
+            high[index] = torch.where(won, torch.minimum(distance, radius[index]), high[index])
+            low[index] = torch.where(won, low[index], radius[index])
+            found[index] |= won
+            middle = (low[index] + high[index]) / 2
+            radius[index] = torch.where(found[index], middle, torch.minimum(2 * radius[index], limit[index]))
+        return best
+
+
+def smallest_epsilon(attack: Attack, num_bisections: int = 10) -> SmallestEpsilon:
+    """The minimal version of any attack with a budget."""
+    return SmallestEpsilon(attack, num_bisections)

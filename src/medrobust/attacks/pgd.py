@@ -1,0 +1,118 @@
+"""The signed-gradient family: each name of the literature is a choice of parts."""
+
+from __future__ import annotations
+
+from ..engine.keep import Keep, last
+from ..engine.program import Program
+from ..engine.steps import Momentum, Steepest
+from ..goals import GoalRule, untargeted
+from ..losses import Loss, cross_entropy, margin
+
+
+def pgd(
+    *,
+    num_steps: int = 20,
+    step_size: float | None = None,
+    relative_step_size: float | None = None,
+    random_start: bool = True,
+    goal: GoalRule = untargeted,
+    loss: Loss = cross_entropy,
+    keep: Keep = last,
+) -> Program:
+    """Projected gradient descent (Madry et al. 2018, arXiv:1706.06083).
+
+    x <- project(x + step_size * steepest(grad loss)), from a random point of the ball. One step along the dual norm: the sign
+    for linf, the normalized gradient for l2, the largest coordinate for l1.
+
+    Args:
+        num_steps: gradient steps.
+        step_size: in pixel units; or
+        relative_step_size: a share of epsilon. With neither, 2.5 / num_steps of epsilon, which can cross the ball.
+        random_start: uniform in the ball; otherwise the image itself.
+        goal, loss, keep: parts; see `medrobust.goals`, `medrobust.losses`, `medrobust.engine`.
+
+    Errors: ValueError when num_steps < 1 or both step sizes are given.
+
+    Example:
+        >>> pgd(num_steps=10, relative_step_size=0.25).num_steps
+        10
+    """
+    step = Steepest(*_sizes(num_steps, step_size, relative_step_size))
+    return Program(step=step, num_steps=num_steps, goal=goal, loss=loss, random_start=random_start, keep=keep)
+
+
+def _sizes(num_steps: int, step_size: float | None, relative: float | None) -> tuple[float | None, float | None]:
+    if step_size is not None and relative is not None:
+        raise ValueError("give step_size or relative_step_size, not both")
+    if step_size is None and relative is None and num_steps > 0:
+        relative = min(1.0, 2.5 / num_steps)
+    return step_size, relative
+
+
+def fgsm(*, goal: GoalRule = untargeted, loss: Loss = cross_entropy) -> Program:
+    """Fast gradient sign method: one step as long as epsilon (Goodfellow et al. 2015, arXiv:1412.6572)."""
+    return pgd(num_steps=1, relative_step_size=1.0, random_start=False, goal=goal, loss=loss)
+
+
+def bim(
+    *,
+    num_steps: int = 10,
+    step_size: float | None = None,
+    relative_step_size: float | None = None,
+    goal: GoalRule = untargeted,
+    loss: Loss = cross_entropy,
+    keep: Keep = last,
+) -> Program:
+    """Basic iterative method, I-FGSM: PGD from the image itself (Kurakin et al. 2017, arXiv:1607.02533).
+
+    The default step is epsilon / num_steps, as published.
+    """
+    if step_size is None and relative_step_size is None and num_steps > 0:
+        relative_step_size = 1 / num_steps
+    return pgd(
+        num_steps=num_steps,
+        step_size=step_size,
+        relative_step_size=relative_step_size,
+        random_start=False,
+        goal=goal,
+        loss=loss,
+        keep=keep,
+    )
+
+
+def cw_linf(
+    *,
+    num_steps: int = 20,
+    step_size: float | None = None,
+    relative_step_size: float | None = None,
+    random_start: bool = True,
+    goal: GoalRule = untargeted,
+    keep: Keep = last,
+) -> Program:
+    """PGD on the margin of Carlini & Wagner 2017 (arXiv:1608.04644), as Madry et al. 2018, section 5, use it."""
+    return pgd(
+        num_steps=num_steps,
+        step_size=step_size,
+        relative_step_size=relative_step_size,
+        random_start=random_start,
+        goal=goal,
+        loss=margin,
+        keep=keep,
+    )
+
+
+def mi_fgsm(
+    *,
+    num_steps: int = 10,
+    step_size: float | None = None,
+    relative_step_size: float | None = None,
+    decay: float = 1.0,
+    goal: GoalRule = untargeted,
+    loss: Loss = cross_entropy,
+    keep: Keep = last,
+) -> Program:
+    """Momentum iterative FGSM (Dong et al. 2018, arXiv:1710.06081); the default step is epsilon / num_steps, as published."""
+    if step_size is None and relative_step_size is None and num_steps > 0:
+        relative_step_size = 1 / num_steps
+    step = Momentum(*_sizes(num_steps, step_size, relative_step_size), decay=decay)
+    return Program(step=step, num_steps=num_steps, goal=goal, loss=loss, keep=keep)

@@ -1,0 +1,116 @@
+"""The one attack loop: maximize a per-sample objective over a per-sample set of allowed points."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from functools import cached_property
+from typing import Any, NamedTuple, Protocol
+
+import torch
+from torch import Tensor
+
+from ..goals import Goal
+from ..losses import Loss
+from ..threat import Ball
+
+
+class Score(NamedTuple):
+    """What the model says of a point: value (n,), larger is better for the adversary; logits (n, k); reached (n,) bool."""
+
+    value: Tensor
+    logits: Tensor
+    reached: Tensor
+
+
+Objective = Callable[[Tensor], Score]
+
+
+def against(model: Callable[[Tensor], Tensor], goal: Goal, loss: Loss) -> Objective:
+    """The usual objective: a loss of the model's logits with respect to a goal."""
+
+    def objective(x: Tensor) -> Score:
+        logits = model(x)
+        return Score(loss(logits, goal), logits, goal.reached(logits))
+
+    return objective
+
+
+class Point:
+    """A candidate x. Its score and gradient are computed the first time they are looked at, so a look is exactly what it costs."""
+
+    def __init__(self, x: Tensor, objective: Objective) -> None:
+        self.x = x
+        self._objective = objective
+
+    @cached_property
+    def score(self) -> Score:
+        """One forward."""
+        with torch.no_grad():
+            return self._objective(self.x)
+
+    @cached_property
+    def grad(self) -> Tensor:
+        """Gradient of value by x: one forward and one backward, for the input only; fills score too."""
+        with torch.enable_grad():
+            x = self.x.detach().requires_grad_()
+            score = self._objective(x)
+            (grad,) = torch.autograd.grad(score.value.sum(), x)
+        self.__dict__["score"] = Score(*(tensor.detach() for tensor in score))
+        return grad
+
+
+class Step(Protocol):
+    """From a scored point to the next one. All state is per sample, and no sample sees another."""
+
+    def init(self, ball: Ball, num_steps: int) -> Any: ...
+
+    def __call__(self, point: Point, state: Any, ball: Ball) -> tuple[Tensor, Any]: ...
+
+
+class Radius(Protocol):
+    """How far to look next: minimal-norm attacks shrink the ball where they succeed and grow it where they fail."""
+
+    def init(self, ball: Ball, num_steps: int) -> tuple[Ball, Any]: ...
+
+    def __call__(self, point: Point, state: Any, ball: Ball) -> tuple[Ball, Any]: ...
+
+
+class Search(NamedTuple):
+    """Where a search stands: x (n, ...), the ball it looks in, and the states of its step and radius rules."""
+
+    x: Tensor
+    ball: Ball
+    step: Any
+    radius: Any
+
+
+def begin(ball: Ball, start: Tensor, step: Step, num_steps: int, radius: Radius | None = None) -> Search:
+    """The search before its first step."""
+    state = step.init(ball, num_steps)
+    ball, radius_state = radius.init(ball, num_steps) if radius else (ball, None)
+    return Search(start, ball, state, radius_state)
+
+
+def advance(search: Search, point: Point, step: Step, radius: Radius | None = None) -> Search:
+    """One step of every sample of the search, from its point."""
+    ball, radius_state = search.ball, search.radius
+    if radius:
+        ball, radius_state = radius(point, radius_state, ball)
+    x, state = step(point, search.step, ball)
+    return Search(x, ball, state, radius_state)
+
+
+def ascend(
+    objective: Objective, ball: Ball, start: Tensor, step: Step, num_steps: int, radius: Radius | None = None
+) -> Iterator[Point]:
+    """Yield the num_steps + 1 points visited; what to keep is the caller's choice (see keep.py).
+
+    The last point is scored only if somebody asks. Works for images and volumes alike: nothing assumes a number of dimensions.
+    """
+    search = begin(ball, start, step, num_steps, radius)
+    for _ in range(num_steps):
+        point = Point(search.x, objective)
+        point.grad  # noqa: B018 - one forward and one backward, whatever the consumer looks at first
+        yield point
+        search = advance(search, point, step, radius)
+    yield Point(search.x, objective)

@@ -1,0 +1,101 @@
+"""A composed attack: a program of parts. Calling it runs one batch of lanes; a sweep feeds the same program to many."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from ..goals import Goal, GoalRule, untargeted
+from ..losses import Loss, cross_entropy
+from ..streams import Streams, as_streams
+from ..threat import Ball, Threat
+from .ascend import Objective, Point, Radius, Step, against, ascend
+from .keep import Keep, last, nothing, update
+
+Model = Callable[[Tensor], Tensor]
+
+
+def clean_goal(rule: GoalRule, model: Model, x: Tensor, y: Tensor) -> Goal:
+    """The goal of each image, from the clean logits where the rule looks at them."""
+    if rule is untargeted:
+        return Goal(y, False)
+    with torch.no_grad():
+        return rule(model(x), y)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Program:
+    """An attack made of parts: goal, loss, start, step, radius rule, what to keep, number of steps.
+
+    Call it as every attack: `attack(model, x, y, threat, generator=None)`, where model maps x (n, c, *spatial) float32 to logits
+    (n, k) (or one logit), y is (n,) class indices, and threat holds the budget, one for all or one per sample. It returns x_adv
+    with the shape of x, inside the ball and the domain. `start` gives the first point instead of the center or a random one.
+
+    The model should be in eval mode and its parameters frozen (see `medrobust.models.Classifier.frozen`).
+
+    Example:
+        >>> import torch
+        >>> from medrobust.attacks import pgd
+        >>> from medrobust.threat import Threat
+        >>> model = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(4, 2)).requires_grad_(False)
+        >>> x, y = torch.rand(3, 1, 2, 2), torch.tensor([0, 1, 0])
+        >>> x_adv = pgd(num_steps=5)(model, x, y, Threat(epsilon=0.1))
+        >>> bool((x_adv - x).abs().amax() <= 0.1 + 1e-6)
+        True
+    """
+
+    step: Step
+    num_steps: int
+    goal: GoalRule = untargeted
+    loss: Loss = cross_entropy
+    random_start: bool = False
+    keep: Keep = last
+    radius: Radius | None = None
+
+    def __post_init__(self) -> None:
+        if self.num_steps < 1:
+            raise ValueError(f"num_steps must be 1 or more, got {self.num_steps}")
+
+    def first(self, ball: Ball, streams: Streams) -> Tensor:
+        """The first point of each sample."""
+        return ball.sample(streams.child("start")) if self.random_start else ball.center
+
+    def objective(self, model: Model, goal: Goal) -> Objective:
+        """What the search climbs."""
+        return against(model, goal, self.loss)
+
+    def trajectory(
+        self,
+        model: Model,
+        x: Tensor,
+        y: Tensor,
+        threat: Threat,
+        *,
+        generator: Streams | torch.Generator | int | None = None,
+        start: Tensor | None = None,
+    ) -> tuple[Ball, Iterator[Point]]:
+        """The ball and the num_steps + 1 points visited, one after the other (the instances of MIRST; arXiv:2205.01674)."""
+        ball = threat.around(x)
+        goal = clean_goal(self.goal, model, x, y)
+        if start is None:
+            start = self.first(ball, as_streams(generator, len(x), x.device))
+        return ball, ascend(self.objective(model, goal), ball, start, self.step, self.num_steps, self.radius)
+
+    def __call__(
+        self,
+        model: Model,
+        x: Tensor,
+        y: Tensor,
+        threat: Threat,
+        *,
+        generator: Streams | torch.Generator | int | None = None,
+        start: Tensor | None = None,
+    ) -> Tensor:
+        ball, points = self.trajectory(model, x, y, threat, generator=generator, start=start)
+        kept = nothing(ball)
+        for point in points:
+            kept = update(self.keep, kept, point, ball)
+        return kept.x.detach()

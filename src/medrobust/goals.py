@@ -1,0 +1,128 @@
+"""What the adversary wants: a wrong answer, or a certain one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+
+def as_classes(logits: Tensor) -> Tensor:
+    """One logit z per sample, (n,) or (n, 1), as the two logits (0, z): class 1 is the positive one. Others pass as they are.
+
+    softmax((0, z)) = (1 - sigmoid(z), sigmoid(z)), so every loss and margin of two classes is exact for one logit.
+
+    Example:
+        >>> as_classes(torch.tensor([[2.0]]))
+        tensor([[0., 2.]])
+    """
+    if logits.ndim == 1:
+        logits = logits[:, None]
+    return torch.cat([torch.zeros_like(logits), logits], 1) if logits.shape[1] == 1 else logits
+
+
+class Goal(NamedTuple):
+    """Labels to leave (untargeted) or to reach (targeted).
+
+    labels is (n,) class indices, or (n, k) zeros and ones for a multi-label head, where any changed label counts as leaving and
+    all labels must agree to count as reached. With a source (n,), labels are only the direction of the search, away from the
+    source: any answer but the source is a success (the targeted attacks of AutoAttack; arXiv:2003.01690).
+    """
+
+    labels: Tensor
+    targeted: bool
+    source: Tensor | None = None
+
+    def reached(self, logits: Tensor) -> Tensor:
+        """(n,) bool: the decision of these logits (n, k) is what the adversary wants."""
+        if self.source is not None:
+            return as_classes(logits).argmax(1) != self.source
+        if self.labels.ndim == 2:
+            same = ((logits > 0) == (self.labels > 0.5)).all(1)
+        else:
+            same = as_classes(logits).argmax(1) == self.labels
+        return same if self.targeted else ~same
+
+
+GoalRule = Callable[[Tensor, Tensor], Goal]
+
+
+def untargeted(logits: Tensor, y: Tensor) -> Goal:
+    """Any answer but the label."""
+    return Goal(y, False)
+
+
+def predicted(logits: Tensor, y: Tensor) -> Goal:
+    """Any answer but the one that the model gives now, right or wrong (as joel2021 attacks; doi:10.1101/2021.01.17.21249704)."""
+    return Goal(as_classes(logits).argmax(1), False)
+
+
+def runner_up(logits: Tensor, y: Tensor) -> Goal:
+    """The most likely class other than the label."""
+    return Goal(_without_label(logits, y, -torch.inf).argmax(1), True)
+
+
+def _without_label(logits: Tensor, y: Tensor, fill: float) -> Tensor:
+    return as_classes(logits).scatter(1, y[:, None], fill)
+
+
+@dataclass(frozen=True)
+class LeastLikely:
+    """The class with the lowest clean score (Kurakin et al. 2017, arXiv:1607.02533).
+
+    Args:
+        exclude_label: never the true class. With False and two classes, the target of a misclassified image is its true class
+            and the attack repairs it, which is what rodriguez2022 (doi:10.1186/s12911-022-01891-w) did.
+    """
+
+    exclude_label: bool = True
+
+    def __call__(self, logits: Tensor, y: Tensor) -> Goal:
+        scores = _without_label(logits, y, torch.inf) if self.exclude_label else as_classes(logits)
+        return Goal(scores.argmin(1), True)
+
+
+@dataclass(frozen=True)
+class Targeted:
+    """One class for every image. An image of that class has no such goal: it counts as reached from the start."""
+
+    label: int
+
+    def __call__(self, logits: Tensor, y: Tensor) -> Goal:
+        return Goal(torch.full_like(y, self.label), True)
+
+
+@dataclass(frozen=True)
+class Towards:
+    """Any wrong answer, searched in the direction of the most likely wrong class (rank 1), the next one (rank 2), ...
+
+    A rank beyond the last wrong class means the last one.
+    """
+
+    rank: int
+
+    def __call__(self, logits: Tensor, y: Tensor) -> Goal:
+        order = _without_label(logits, y, -torch.inf).argsort(1, descending=True)
+        return Goal(order[:, min(self.rank, order.shape[1] - 1) - 1], True, y)
+
+
+def least_likely(exclude_label: bool = True) -> GoalRule:
+    """The goal rule LeastLikely."""
+    return LeastLikely(exclude_label)
+
+
+def targeted(label: int) -> GoalRule:
+    """The goal rule Targeted."""
+    return Targeted(label)
+
+
+GOALS: dict[str, GoalRule] = {
+    "untargeted": untargeted,
+    "predicted": predicted,
+    "runner_up": runner_up,
+    "least_likely": LeastLikely(),
+    "least_likely_any": LeastLikely(exclude_label=False),
+}

@@ -1,0 +1,78 @@
+"""Attack losses: (logits, goal) -> (n,), larger is better for the adversary, targeted or not. The only place with a sign."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from .goals import Goal, as_classes
+
+Loss = Callable[[Tensor, Goal], Tensor]
+
+
+def _own_and_rival(scores: Tensor, goal: Goal) -> tuple[Tensor, Tensor]:
+    own = scores.gather(1, goal.labels[:, None])[:, 0]
+    if goal.source is not None:
+        return own, scores.gather(1, goal.source[:, None])[:, 0]
+    return own, scores.scatter(1, goal.labels[:, None], -torch.inf).amax(1)
+
+
+def cross_entropy(logits: Tensor, goal: Goal) -> Tensor:
+    """Cross-entropy of the labels; minus that when they are a target. Multi-label: the sum of the binary cross-entropies.
+
+    Example:
+        >>> from medrobust.goals import Goal
+        >>> z = torch.tensor([[2.0, 0.0]])
+        >>> bool(cross_entropy(z, Goal(torch.tensor([1]), False)) > cross_entropy(z, Goal(torch.tensor([0]), False)))
+        True
+    """
+    if goal.labels.ndim == 2:
+        value = F.binary_cross_entropy_with_logits(logits, goal.labels.to(logits), reduction="none").sum(1)
+    else:
+        value = F.cross_entropy(as_classes(logits), goal.labels, reduction="none")
+    return -value if goal.targeted else value
+
+
+def margin(logits: Tensor, goal: Goal) -> Tensor:
+    """Best other logit minus the label's (untargeted): above 0 exactly when the goal is reached (Carlini & Wagner 2017, arXiv:1608.04644).
+
+    Targeted: the target's logit minus the best other. Multi-label: the label easiest to change, or for a target the one that is
+    farthest from it.
+    """
+    if goal.labels.ndim == 2:
+        agreement = logits * (2 * goal.labels.to(logits) - 1)
+        return agreement.amin(1) if goal.targeted else -agreement.amin(1)
+    own, other = _own_and_rival(as_classes(logits), goal)
+    return own - other if goal.targeted else other - own
+
+
+def probability_margin(logits: Tensor, goal: Goal) -> Tensor:
+    """The margin of the softmax probabilities (arXiv:2411.15210); of the sigmoids for a multi-label head."""
+    if goal.labels.ndim == 2:
+        return margin(logits.sigmoid() - 0.5, goal)
+    return margin(as_classes(logits).softmax(1), goal)
+
+
+def dlr(logits: Tensor, goal: Goal) -> Tensor:
+    """Difference of logits ratio (Croce & Hein 2020, arXiv:2003.01690): the margin over a difference of top logits.
+
+    Errors: ValueError with fewer than 3 classes (4 when targeted), where it is undefined.
+    """
+    needed = 4 if goal.targeted else 3
+    if goal.labels.ndim == 2 or as_classes(logits).shape[1] < needed:
+        kind = "targeted DLR" if goal.targeted else "DLR"
+        raise ValueError(f"{kind} needs at least {needed} classes; use the margin loss")
+    top = logits.topk(needed, dim=1).values
+    scale = top[:, 0] - ((top[:, 2] + top[:, 3]) / 2 if goal.targeted else top[:, 2])
+    return margin(logits, goal) / (scale + 1e-12)
+
+
+LOSSES: dict[str, Loss] = {
+    "cross_entropy": cross_entropy,
+    "margin": margin,
+    "probability_margin": probability_margin,
+    "dlr": dlr,
+}

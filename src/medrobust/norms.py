@@ -1,0 +1,159 @@
+"""Perturbation geometry: how large, which way is steepest, how to come back. One projection per norm, for the whole project.
+
+In every function d and g are (n, ...), one sample a row, and radius is (n,) or a number.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from .streams import Streams
+
+
+def per_sample(value: Tensor | float, like: Tensor) -> Tensor:
+    """Reshape (n,) to (n, 1, ..., 1), so that it broadcasts over like (n, ...).
+
+    Example:
+        >>> per_sample(torch.ones(4), torch.zeros(4, 3, 8, 8)).shape
+        torch.Size([4, 1, 1, 1])
+    """
+    value = torch.as_tensor(value, dtype=None if isinstance(value, Tensor) else like.dtype, device=like.device)
+    return value.reshape(-1, *[1] * (like.ndim - 1))
+
+
+class Norm(Protocol):
+    """What a threat needs to know of a norm."""
+
+    name: str
+
+    def size(self, d: Tensor) -> Tensor:
+        """(n,) the norm of each perturbation."""
+
+    def dual_size(self, g: Tensor) -> Tensor:
+        """(n,) the largest <g, d> over the unit ball."""
+
+    def steepest(self, g: Tensor) -> Tensor:
+        """The point of the unit ball that attains dual_size; zero where g is zero."""
+
+    def project(self, d: Tensor, radius: Tensor | float) -> Tensor:
+        """The nearest point, in the Euclidean sense, of the ball of this radius."""
+
+    def sample(self, like: Tensor, radius: Tensor | float, streams: Streams) -> Tensor:
+        """A point uniform in the ball."""
+
+
+def _norm2(d: Tensor) -> Tensor:
+    return torch.linalg.vector_norm(d.flatten(1), dim=1)
+
+
+@dataclass(frozen=True)
+class Linf:
+    """The largest change of any pixel.
+
+    Example:
+        >>> Linf().project(torch.tensor([[0.5, -0.1]]), 0.2)
+        tensor([[ 0.2000, -0.1000]])
+    """
+
+    name: str = "linf"
+
+    def size(self, d: Tensor) -> Tensor:
+        return d.flatten(1).abs().amax(1)
+
+    def dual_size(self, g: Tensor) -> Tensor:
+        return g.flatten(1).abs().sum(1)
+
+    def steepest(self, g: Tensor) -> Tensor:
+        return g.sign()
+
+    def project(self, d: Tensor, radius: Tensor | float) -> Tensor:
+        bound = per_sample(radius, d)
+        return torch.minimum(torch.maximum(d, -bound), bound)
+
+    def sample(self, like: Tensor, radius: Tensor | float, streams: Streams) -> Tensor:
+        return per_sample(radius, like) * (2 * streams.uniform(like) - 1)
+
+
+@dataclass(frozen=True)
+class L2:
+    """The Euclidean length of the change.
+
+    Example:
+        >>> L2().project(torch.tensor([[3.0, 4.0], [0.3, 0.4]]), 1.0)
+        tensor([[0.6000, 0.8000],
+                [0.3000, 0.4000]])
+    """
+
+    name: str = "l2"
+
+    def size(self, d: Tensor) -> Tensor:
+        return _norm2(d)
+
+    def dual_size(self, g: Tensor) -> Tensor:
+        return _norm2(g)
+
+    def steepest(self, g: Tensor) -> Tensor:
+        # Scaled first: the square of a gradient of a saturated network underflows.
+        g = g / per_sample(g.flatten(1).abs().amax(1), g).clamp_min(torch.finfo(g.dtype).tiny)
+        return g / per_sample(_norm2(g), g).clamp_min(torch.finfo(g.dtype).tiny)
+
+    def project(self, d: Tensor, radius: Tensor | float) -> Tensor:
+        size = per_sample(_norm2(d), d)
+        return torch.where(size > per_sample(radius, d), d * (per_sample(radius, d) / size), d)
+
+    def sample(self, like: Tensor, radius: Tensor | float, streams: Streams) -> Tensor:
+        direction = self.steepest(streams.child("direction").normal(like))
+        share = streams.child("length").uniform(like.flatten(1)[:, 0]) ** (1 / like[0].numel())
+        return direction * per_sample(radius, like) * per_sample(share, like)
+
+
+@dataclass(frozen=True)
+class L1:
+    """The sum of the changes of all pixels.
+
+    The projection sorts the magnitudes (Duchi et al. 2008, doi:10.1145/1390156.1390191).
+
+    Example:
+        >>> L1().project(torch.tensor([[3.0, -1.0]]), 2.0)
+        tensor([[2., -0.]])
+    """
+
+    name: str = "l1"
+
+    def size(self, d: Tensor) -> Tensor:
+        return d.flatten(1).abs().sum(1)
+
+    def dual_size(self, g: Tensor) -> Tensor:
+        return g.flatten(1).abs().amax(1)
+
+    def steepest(self, g: Tensor) -> Tensor:
+        flat = g.flatten(1)
+        where = flat.abs().argmax(1, keepdim=True)
+        return torch.zeros_like(flat).scatter(1, where, flat.gather(1, where).sign()).reshape_as(g)
+
+    def project(self, d: Tensor, radius: Tensor | float) -> Tensor:
+        flat = d.flatten(1)
+        size = flat.abs()
+        bound = per_sample(radius, flat).expand(len(flat), 1)
+        ordered = size.sort(dim=1, descending=True).values
+        rank = torch.arange(1, flat.shape[1] + 1, device=d.device, dtype=d.dtype)
+        excess = (ordered.cumsum(1) - bound) / rank
+        active = (ordered > excess).sum(1, keepdim=True).clamp_min(1)
+        shrink = excess.gather(1, active - 1).clamp_min(0)
+        shrunk = flat.sign() * (size - shrink).clamp_min(0)
+        return torch.where(size.sum(1, keepdim=True) > bound, shrunk, flat).reshape_as(d)
+
+    def sample(self, like: Tensor, radius: Tensor | float, streams: Streams) -> Tensor:
+        flat = like.flatten(1)
+        parts = -streams.child("size").uniform(flat).log()
+        rest = -streams.child("rest").uniform(flat[:, :1]).log()
+        sign = torch.where(streams.child("sign").uniform(flat) < 0.5, -1.0, 1.0).to(flat)
+        d = sign * parts / (parts.sum(1, keepdim=True) + rest)
+        return (d * per_sample(radius, flat)).reshape_as(like)
+
+
+NORMS: dict[str, Norm] = {"linf": Linf(), "l2": L2(), "l1": L1()}

@@ -1,0 +1,110 @@
+"""The threat model: what the adversary may do to an image."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from .norms import Linf, Norm, per_sample
+from .streams import Streams
+
+
+class Ball(NamedTuple):
+    """The points allowed around a batch: within radius of center, inside the domain, equal to center outside the mask.
+
+    center (n, ...), radius (n,), mask (n, ...) bool or None.
+    """
+
+    center: Tensor
+    radius: Tensor
+    norm: Norm
+    domain: tuple[float, float]
+    mask: Tensor | None = None
+
+    def project(self, x: Tensor) -> Tensor:
+        """The allowed point near x: into the norm ball, then into the domain, which never leaves the ball."""
+        d = x - self.center
+        if self.mask is not None:
+            d = torch.where(self.mask, d, 0)
+        return (self.center + self.norm.project(d, self.radius)).clamp(*self.domain)
+
+    def distance(self, x: Tensor) -> Tensor:
+        """(n,) the norm of x - center, in float64, so that it can be compared with an exact radius."""
+        return self.norm.size(x.double() - self.center.double())
+
+    def sample(self, streams: Streams) -> Tensor:
+        """A random allowed point: uniform in the norm ball, then projected."""
+        return self.project(self.center + self.norm.sample(self.center, self.radius, streams))
+
+    def farthest(self) -> Tensor:
+        """(n,) distance to the farthest corner of the domain: the largest radius that means anything."""
+        low, high = self.domain
+        return self.norm.size(torch.maximum(self.center - low, high - self.center))
+
+    def contains(self, x: Tensor, tolerance: float = 0.0) -> Tensor:
+        """(n,) bool: x is finite, inside the domain, in the ball up to a relative tolerance, and untouched outside the mask."""
+        low, high = self.domain
+        inside = ((x >= low) & (x <= high)).flatten(1).all(1)
+        near = self.distance(x) <= self.radius.double() * (1 + tolerance)
+        if self.mask is not None:
+            inside &= ((x == self.center) | self.mask).flatten(1).all(1)
+        return inside & near
+
+    def round_inside(self, x: Tensor) -> Tensor:
+        """The nearest float32 point that is inside the exact ball, not only up to rounding.
+
+        `center + radius` is rounded to float32, so a projected point can be outside by one unit in the last place, which is 15 %
+        of a budget of 1e-7 and enough to doubt a verdict. Points that are not finite become the center.
+        """
+        finite = torch.isfinite(x).flatten(1).all(1)
+        x = torch.where(per_sample(finite, x), x, self.center)
+        if self.mask is not None:
+            x = torch.where(self.mask, x, self.center)
+        center, radius = self.center.double(), self.radius.double()
+        low, high = self.domain
+        d = self.norm.project(x.clamp(low, high).double() - center, radius)
+        x = (center + d).to(self.center.dtype)
+        # Rounding moves a coordinate by at most one unit in the last place: step back towards the center where it moved out.
+        out = (x.double() - center).abs() > d.abs()
+        return torch.where(out, torch.nextafter(x, self.center), x)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Threat:
+    """A budget: the largest change, the norm that measures it, the range of a pixel, the pixels that may change.
+
+    Args:
+        epsilon: radius in units of the domain, one number or one per sample (n,); inf for attacks that look for the smallest.
+        norm: Linf(), L2() or L1().
+        domain: lowest and highest value of a pixel.
+        mask: bool, broadcastable to (n, c, *spatial); True where a pixel may change.
+
+    Errors: ValueError when epsilon is negative or not a number, or the domain is empty.
+
+    Example:
+        >>> ball = Threat(epsilon=8 / 255).around(torch.full((1, 1, 2, 2), 0.99))
+        >>> round(float(ball.project(torch.ones(1, 1, 2, 2)).amax()), 4)
+        1.0
+    """
+
+    epsilon: float | Tensor = math.inf
+    norm: Norm = Linf()
+    domain: tuple[float, float] = (0.0, 1.0)
+    mask: Tensor | None = None
+
+    def __post_init__(self) -> None:
+        epsilon = torch.as_tensor(self.epsilon)
+        if not bool((epsilon >= 0).all()):
+            raise ValueError(f"epsilon must be 0 or larger, got {self.epsilon}")
+        if not self.domain[0] < self.domain[1]:
+            raise ValueError(f"empty domain {self.domain}")
+
+    def around(self, x: Tensor) -> Ball:
+        """The ball around a batch x (n, c, *spatial)."""
+        radius = torch.as_tensor(self.epsilon, dtype=x.dtype, device=x.device)
+        mask = None if self.mask is None else self.mask.to(x.device, torch.bool).expand(x.shape)
+        return Ball(x, radius.expand(len(x)), self.norm, self.domain, mask)
