@@ -1,0 +1,8 @@
+"""Classifiers: the input contract, networks by name, and loading from files."""
+
+from .checkpoint import load_checkpoint, save_checkpoint
+from .classifier import Classifier
+from .load import load_model
+from .zoo import MODELS, build_network
+
+__all__ = ["MODELS", "Classifier", "build_network", "load_checkpoint", "load_model", "save_checkpoint"]

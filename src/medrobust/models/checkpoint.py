@@ -1,0 +1,91 @@
+"""A checkpoint is a folder: model.safetensors and card.json. Nothing in it can run code."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from ..errors import UserError
+from ..files import read_json, write_json, write_with
+from .classifier import Classifier
+from .foreign import from_callable, is_callable_spec
+from .weights import fit_weights, read_weights
+from .zoo import build_network
+
+SCHEMA = "medrobust.model/1"
+WEIGHTS, CARD = "model.safetensors", "card.json"
+
+
+def save_checkpoint(folder: Path | str, classifier: Classifier, card: Mapping[str, Any] | None = None) -> None:
+    """Write the weights, then the card that describes them; each file is whole or absent.
+
+    card adds to (and may override) what the classifier knows itself: network, classes, mean, std, head, channels,
+    input_size, domain. Errors: UserError when the network's name is not known, because nobody could load it again.
+    """
+    from safetensors.torch import save_file
+
+    folder = Path(folder)
+    content = {**describe(classifier), **(card or {})}
+    if not content["network"]:
+        raise UserError(str(folder), "the network has no name", "set classifier.spec, e.g. 'zoo:cbr_tiny'")
+    state = {n: v.detach().cpu().contiguous().clone() for n, v in classifier.network.state_dict().items()}
+    write_with(folder / WEIGHTS, lambda path: save_file(state, path))
+    write_json(folder / CARD, content)
+
+
+def describe(classifier: Classifier) -> dict[str, Any]:
+    """The part of the card that rebuilding needs."""
+    return {
+        "schema": SCHEMA,
+        "network": classifier.spec,
+        "classes": list(classifier.classes),
+        "channels": classifier.channels,
+        "input_size": classifier.input_size,
+        "mean": classifier.mean.tolist() if classifier.normalizes else None,
+        "std": classifier.std.tolist() if classifier.normalizes else None,
+        "head": classifier.head,
+        "domain": list(classifier.domain),
+        "num_outputs": 1 if classifier.head == "one_logit" else classifier.num_classes,
+    }
+
+
+def load_checkpoint(folder: Path | str) -> Classifier:
+    """The classifier in a checkpoint folder, in evaluation mode.
+
+    Errors: UserError when a file or key is missing, or the weights do not fit the network that the card names.
+    """
+    folder = Path(folder)
+    card = read_json(folder / CARD)
+    if not isinstance(card, dict) or card.get("schema") != SCHEMA:
+        raise UserError(str(folder / CARD), f"is not a {SCHEMA} card")
+    try:
+        spec = card["network"]
+        if is_callable_spec(spec):
+            network = from_callable(spec)
+        else:
+            network = build_network(
+                spec, num_classes=card["num_outputs"], in_channels=card["channels"], image_size=card["input_size"]
+            )
+        classifier = Classifier(
+            network,
+            mean=card["mean"],
+            std=card["std"],
+            domain=(card["domain"][0], card["domain"][1]),
+            head=card["head"],
+            classes=card["classes"],
+            input_size=card["input_size"],
+            channels=card["channels"],
+            spec=spec,
+        )
+    except KeyError as error:
+        raise UserError(str(folder / CARD), f"lacks the key {error.args[0]!r}") from error
+    fit_weights(network, read_weights(folder / WEIGHTS), str(folder / WEIGHTS))
+    return classifier.eval()
+
+
+def find_checkpoint(path: Path | str) -> Path | None:
+    """The checkpoint folder that path is, or is a file of; None when it is neither."""
+    path = Path(path)
+    folder = path.parent if path.name in (WEIGHTS, CARD) else path
+    return folder if (folder / CARD).is_file() else None
