@@ -1,0 +1,62 @@
+"""The same numbers for parts of the data: by class, sex, age, site, device."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from .curves import Curve
+from .metrics import Resampler
+from .records import META, Records
+
+MOST_VALUES = 8
+
+
+def bands(values: np.ndarray) -> np.ndarray:
+    """Words as they are; numbers of many values as four bands of about equal size; missing values as "unknown"."""
+    if values.dtype.kind not in "fiu":
+        return np.array(["unknown" if v is None or v == "" else str(v) for v in values], dtype=object)
+    out = np.full(len(values), "unknown", dtype=object)
+    known = np.isfinite(values.astype(float))
+    if len(np.unique(values[known])) <= MOST_VALUES:
+        out[known] = [f"{v:g}" for v in values[known]]
+        return out
+    edges = np.unique(np.quantile(values[known], [0, 0.25, 0.5, 0.75, 1]))
+    which = np.clip(np.searchsorted(edges, values[known], side="right") - 1, 0, len(edges) - 2)
+    out[known] = [f"{edges[i]:g} to {edges[i + 1]:g}" for i in which]
+    return out
+
+
+def groups(records: Records, curve: Curve, classes: tuple[str, ...], seed: int = 0) -> list[dict[str, Any]]:
+    """Clean and robust accuracy of each value of each metadata column, and of each true class.
+
+    Columns with one value or with more than MOST_VALUES words are left out.
+    """
+    clean = records.clean
+    named = {"class": np.array([classes[k] for k in clean["label"]], dtype=object)}
+    for name in sorted(c for c in records.columns if c.startswith(META)):
+        named[name[len(META) :]] = bands(clean[name])
+    right = clean["clean_prediction"] == clean["label"]
+    rows = []
+    for column, values in named.items():
+        present = sorted(set(values.tolist()))
+        if not 1 < len(present) <= MOST_VALUES + 1:
+            continue
+        for value in present:
+            mask = values == value
+            resampler = Resampler(clean["group_id"][mask], seed)
+            robust = [resampler.mean(at[mask]).as_dict() for at in curve.envelope.T]
+            rows.append(
+                {
+                    "column": column,
+                    "value": value,
+                    "num_images": int(mask.sum()),
+                    "clean_accuracy": resampler.mean(right[mask]).as_dict(),
+                    "robust_accuracy": [
+                        {"epsilon": float(e), "norm": curve.norm} | r
+                        for e, r in zip(curve.epsilons, robust, strict=True)
+                    ],
+                }
+            )
+    return rows

@@ -1,0 +1,185 @@
+"""Numbers with intervals: the one place for statistics.
+
+Intervals are Wilson's for proportions of independent images, and otherwise a percentile bootstrap that draws whole groups
+(patients, lesions), because images of one patient are not independent.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+LEVEL = 0.95
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A value and the ends of its 95 % interval."""
+
+    value: float
+    low: float
+    high: float
+
+    def as_dict(self) -> dict[str, float | None]:
+        """JSON form; an undefined number is null."""
+        return {name: None if np.isnan(v) else round(float(v), 6) for name, v in vars(self).items()}
+
+
+def wilson(num_successes: int, n: int) -> Estimate:
+    """A proportion with Wilson's score interval (Wilson 1927, doi:10.1080/01621459.1927.10502953).
+
+    Example:
+        >>> e = wilson(9, 10); round(e.low, 3), round(e.high, 3)
+        (0.596, 0.982)
+    """
+    from scipy.stats import binomtest
+
+    if n == 0:
+        return Estimate(float("nan"), float("nan"), float("nan"))
+    interval = binomtest(num_successes, n).proportion_ci(LEVEL, method="wilson")
+    return Estimate(num_successes / n, float(interval.low), float(interval.high))
+
+
+@dataclass(frozen=True)
+class Resampler:
+    """Bootstrap weights of groups, drawn once and shared by every number of a report, so that they can be compared.
+
+    Args:
+        groups: (n,) group of each image.
+        seed: of the draws.
+        num_draws: bootstrap samples.
+    """
+
+    groups: np.ndarray
+    seed: int = 0
+    num_draws: int = 1000
+
+    @cached_property
+    def _group_of(self) -> np.ndarray:
+        return np.unique(self.groups.astype(str), return_inverse=True)[1]
+
+    @property
+    def num_groups(self) -> int:
+        """How many groups there are."""
+        return int(self._group_of.max(initial=-1)) + 1
+
+    @property
+    def clustered(self) -> bool:
+        """Whether some group has several images."""
+        return self.num_groups < len(self.groups)
+
+    @property
+    def method(self) -> str:
+        """How the intervals of proportions were made, in words."""
+        if self.clustered:
+            return f"95 % percentile bootstrap over {self.num_groups} groups, {self.num_draws} draws"
+        return "95 % Wilson interval"
+
+    def weights(self) -> np.ndarray:
+        """(num_draws, n) how often each image is in each draw."""
+        rng = np.random.default_rng(self.seed)
+        p = np.full(self.num_groups, 1 / self.num_groups)
+        counts = rng.multinomial(self.num_groups, p, size=self.num_draws).astype(np.float32)
+        return counts[:, self._group_of]
+
+    def interval(self, value: float, draws: np.ndarray) -> Estimate:
+        """The estimate whose interval is the middle 95 % of the draws that are defined."""
+        draws = draws[np.isfinite(draws)]
+        if not len(draws):
+            return Estimate(value, float("nan"), float("nan"))
+        low, high = np.quantile(draws, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+        return Estimate(value, float(min(low, value)), float(max(high, value)))
+
+    def mean(self, values: np.ndarray, among: np.ndarray | None = None) -> Estimate:
+        """The mean of a bool (n,), among some of the images; Wilson's interval when images are independent."""
+        among = np.ones(len(values), dtype=bool) if among is None else among
+        n, hits = int(among.sum()), int((values & among).sum())
+        if not self.clustered or n == 0:
+            return wilson(hits, n)
+        weights = self.weights()
+        with np.errstate(invalid="ignore", divide="ignore"):
+            draws = weights @ (values & among).astype(np.float32) / (weights @ among.astype(np.float32))
+        return self.interval(hits / n, draws)
+
+
+def _ratio(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.where(b > 0, a / b, np.nan)
+
+
+def _counted(confusion: np.ndarray, positive: int) -> dict[str, np.ndarray]:
+    """Metrics of confusion matrices (..., true, predicted)."""
+    hits = np.diagonal(confusion, axis1=-2, axis2=-1)
+    recall = _ratio(hits, confusion.sum(-1))
+    precision = _ratio(hits, confusion.sum(-2))
+    f1 = _ratio(2 * hits, confusion.sum(-1) + confusion.sum(-2))
+    out = {
+        "accuracy": _ratio(hits.sum(-1), confusion.sum((-2, -1))),
+        # Classes without images do not count, as in scikit-learn.
+        "balanced_accuracy": np.nanmean(np.where(confusion.sum(-1) > 0, recall, np.nan), -1),
+    }
+    if confusion.shape[-1] > 2:
+        return out | {"macro_f1": np.nanmean(f1, -1), "macro_sensitivity": np.nanmean(recall, -1)}
+    negative = 1 - positive
+    return out | {
+        "sensitivity": recall[..., positive],
+        "specificity": recall[..., negative],
+        "precision": precision[..., positive],
+        "f1": f1[..., positive],
+    }
+
+
+def auroc(labels: np.ndarray, scores: np.ndarray, positive: int, weight: np.ndarray | None = None) -> float:
+    """Area under the ROC curve; for several classes the mean over classes, one against the rest; NaN with one class only."""
+    from sklearn.metrics import roc_auc_score
+
+    kept = np.ones(len(labels), dtype=bool) if weight is None else weight > 0
+    classes = [positive] if scores.shape[1] == 2 else range(scores.shape[1])
+    values = []
+    for k in classes:
+        truth = labels[kept] == k
+        if truth.all() or not truth.any():
+            continue
+        values.append(roc_auc_score(truth, scores[kept, k], sample_weight=None if weight is None else weight[kept]))
+    return float(np.mean(values)) if values else float("nan")
+
+
+def clean_metrics(
+    labels: np.ndarray, predictions: np.ndarray, scores: np.ndarray, resampler: Resampler, positive: int = 1
+) -> dict[str, Estimate]:
+    """Accuracy, balanced accuracy, sensitivity, specificity, precision, F1, AUROC, each with its interval.
+
+    Args:
+        labels: (n,) true classes.
+        predictions: (n,) predicted classes.
+        scores: (n, k) probabilities.
+        resampler: the groups of the images.
+        positive: class index that sensitivity speaks of, with two classes. More classes give macro averages.
+    """
+    import warnings
+
+    k = scores.shape[1]
+    cells = np.eye(k * k, dtype=np.float32)[labels * k + predictions]
+    weights = resampler.weights()
+    with warnings.catch_warnings():
+        # A draw without any image of a class has no recall for it: NaN, left out of the interval.
+        warnings.simplefilter("ignore", RuntimeWarning)
+        point = _counted(cells.sum(0).reshape(k, k), positive)
+        draws = _counted((weights @ cells).reshape(-1, k, k), positive)
+    out = {name: resampler.interval(float(point[name]), draws[name]) for name in point}
+    if not resampler.clustered:
+        hit = labels == predictions
+        out["accuracy"] = resampler.mean(hit)
+        if k == 2:
+            out["sensitivity"] = resampler.mean(hit, labels == positive)
+            out["specificity"] = resampler.mean(hit, labels != positive)
+            out["precision"] = resampler.mean(hit, predictions == positive)
+    few = weights[: 200 if len(labels) > 2000 else None]
+    area: Callable[..., float] = auroc
+    out["auroc"] = resampler.interval(
+        area(labels, scores, positive), np.array([area(labels, scores, positive, w) for w in few])
+    )
+    return out

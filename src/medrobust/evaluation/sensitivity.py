@@ -1,0 +1,54 @@
+"""How much change each image needs: the smallest budget that makes its answer wrong, and the smallest that changes it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from .records import Records
+
+
+@dataclass(frozen=True)
+class Sensitivity:
+    """Per image, in the order of the data set; inf where no budget tried was enough.
+
+    Args:
+        epsilon_wrong: (n,) smallest budget at which the answer is wrong; 0 where it is wrong without any attack.
+        epsilon_flip: (n,) smallest budget at which the answer differs from the clean one (joel2021's sensitivity).
+        attack: (n,) the attack that reached epsilon_wrong, "" where none did.
+    """
+
+    epsilon_wrong: np.ndarray
+    epsilon_flip: np.ndarray
+    attack: np.ndarray
+
+
+def sensitivity(records: Records, norm: str) -> Sensitivity:
+    """Over all attacks of a norm. Epsilons of a grid are grid values; the distance of a found image is a tighter bound."""
+    clean = records.clean
+    label, prediction = clean["label"], clean["clean_prediction"]
+    wrong = np.where(prediction == label, np.inf, 0.0)
+    flip = np.full(len(clean), np.inf)
+    attack = np.full(len(clean), "", dtype=object)
+    for name in [a for a, n in records.cells if n == norm]:
+        epsilons, adversarial = records.matrix(name, norm, "prediction")
+        for column, epsilon in enumerate(epsilons):
+            flips = (adversarial[:, column] != prediction) & (flip > epsilon)
+            flip[flips] = epsilon
+            breaks = (adversarial[:, column] != label) & (wrong > epsilon)
+            wrong[breaks], attack[breaks] = epsilon, name
+    return Sensitivity(wrong, flip, attack)
+
+
+def quantiles(values: np.ndarray, at: tuple[float, ...] = (0.05, 0.25, 0.5, 0.75, 0.95)) -> dict[str, float | None]:
+    """Quantiles of values that may be inf: null where the quantile lies beyond the largest budget tried.
+
+    Example:
+        >>> quantiles(np.array([0.1, 0.2, np.inf]), (0.0, 0.5, 1.0))
+        {'0.0': 0.1, '0.5': 0.2, '1.0': None}
+    """
+    if not len(values):
+        return {str(q): None for q in at}
+    found = np.quantile(values, at, method="higher")
+    return {str(q): float(v) if np.isfinite(v) else None for q, v in zip(at, found, strict=True)}
