@@ -107,7 +107,7 @@ class L2:
 
     def sample(self, like: Tensor, radius: Tensor | float, streams: Streams) -> Tensor:
         direction = self.steepest(streams.child("direction").normal(like))
-        share = streams.child("length").uniform(like.flatten(1)[:, 0]) ** (1 / like[0].numel())
+        share = streams.child("length").uniform(like.flatten(1)[:, 0]) ** (1 / max(like.flatten(1).shape[1], 1))
         return direction * per_sample(radius, like) * per_sample(share, like)
 
 
@@ -145,7 +145,37 @@ class L1:
         active = (ordered > excess).sum(1, keepdim=True).clamp_min(1)
         shrink = excess.gather(1, active - 1).clamp_min(0)
         shrunk = flat.sign() * (size - shrink).clamp_min(0)
+        # Far from a small ball, size - shrink cancels: what is then too large is scaled back.
+        shrunk = shrunk * (bound / shrunk.abs().sum(1, keepdim=True).clamp_min(torch.finfo(d.dtype).tiny)).clamp_max(1)
         return torch.where(size.sum(1, keepdim=True) > bound, shrunk, flat).reshape_as(d)
+
+    def project_box(self, d: Tensor, radius: Tensor | float, low: Tensor, high: Tensor) -> Tensor:
+        """The nearest point of the ball that also keeps low <= d <= high, where low <= 0 <= high (Croce & Hein 2021, arXiv:2103.01208).
+
+        It is clip(soft(d, shrink), low, high) with the smallest shrink that fits: soft takes shrink off every magnitude. The
+        size left is linear in shrink between the points where a coordinate leaves its bound or reaches 0, so it is solved exactly.
+        Projecting on the ball first and clipping after gives a point that is shorter than it needs to be.
+
+        Example:
+            >>> d, low, high = torch.tensor([[3.0, 1.0]]), torch.zeros(1, 2), torch.full((1, 2), 0.5)
+            >>> L1().project_box(d, 1.0, low, high)
+            tensor([[0.5000, 0.5000]])
+        """
+        flat = d.flatten(1).double()
+        size = flat.abs()
+        room = torch.where(d > 0, high, -low).flatten(1).double()
+        bound = per_sample(radius, flat).double().expand(len(flat), 1)
+        clipped = torch.minimum(size, room)
+        at, order = torch.cat([size - clipped, size], 1).sort(dim=1)
+        # Number of coordinates that shrink between one of these points and the next.
+        moving = torch.where(order < flat.shape[1], 1, -1).cumsum(1)
+        lost = torch.nn.functional.pad((moving[:, :-1] * at.diff(dim=1)).cumsum(1), (1, 0))
+        left = clipped.sum(1, keepdim=True) - lost
+        last = ((left > bound).sum(1, keepdim=True) - 1).clamp_min(0)
+        step = (left.gather(1, last) - bound).clamp_min(0) / moving.gather(1, last).clamp_min(1)
+        shrink = torch.where(left[:, :1] > bound, at.gather(1, last) + step, 0)
+        shrunk = flat.sign() * torch.minimum((size - shrink).clamp_min(0), room)
+        return shrunk.to(d.dtype).reshape_as(d)
 
     def sample(self, like: Tensor, radius: Tensor | float, streams: Streams) -> Tensor:
         flat = like.flatten(1)

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from .norms import Linf, Norm, per_sample
+from .norms import L1, Linf, Norm, per_sample
 from .streams import Streams
 
 
@@ -26,10 +26,14 @@ class Ball(NamedTuple):
     mask: Tensor | None = None
 
     def project(self, x: Tensor) -> Tensor:
-        """The allowed point near x: into the norm ball, then into the domain, which never leaves the ball."""
+        """The allowed point near x: into the norm ball, then into the domain, which never leaves the ball; for l1 the nearest one."""
         d = x - self.center
         if self.mask is not None:
             d = torch.where(self.mask, d, 0)
+        if isinstance(self.norm, L1):
+            low, high = self.domain
+            d = self.norm.project_box(d, self.radius, low - self.center, high - self.center)
+            return (self.center + d).clamp(low, high)
         return (self.center + self.norm.project(d, self.radius)).clamp(*self.domain)
 
     def distance(self, x: Tensor) -> Tensor:
