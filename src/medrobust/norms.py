@@ -150,11 +150,11 @@ class L1:
         return torch.where(size.sum(1, keepdim=True) > bound, shrunk, flat).reshape_as(d)
 
     def project_box(self, d: Tensor, radius: Tensor | float, low: Tensor, high: Tensor) -> Tensor:
-        """The nearest point of the ball that also keeps low <= d <= high, where low <= 0 <= high (Croce & Hein 2021, arXiv:2103.01208).
+        """The nearest point of the ball with low <= d <= high, where low <= 0 <= high (Croce & Hein 2021, arXiv:2103.01208).
 
-        It is clip(soft(d, shrink), low, high) with the smallest shrink that fits: soft takes shrink off every magnitude. The
-        size left is linear in shrink between the points where a coordinate leaves its bound or reaches 0, so it is solved exactly.
-        Projecting on the ball first and clipping after gives a point that is shorter than it needs to be.
+        It is clip(soft(d, shrink), low, high) with the smallest shrink that fits: soft takes shrink off every magnitude.
+        The size left is linear in shrink between the values where a coordinate leaves its bound or reaches 0, so it is
+        solved exactly. Projecting on the ball first and clipping after gives a shorter change than the budget allows.
 
         Example:
             >>> d, low, high = torch.tensor([[3.0, 1.0]]), torch.zeros(1, 2), torch.full((1, 2), 0.5)

@@ -26,7 +26,7 @@ class Ball(NamedTuple):
     mask: Tensor | None = None
 
     def project(self, x: Tensor) -> Tensor:
-        """The allowed point near x: into the norm ball, then into the domain, which never leaves the ball; for l1 the nearest one."""
+        """The allowed point near x: into the norm ball, then into the domain. For linf and l1 it is the nearest one."""
         d = x - self.center
         if self.mask is not None:
             d = torch.where(self.mask, d, 0)

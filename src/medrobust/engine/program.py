@@ -16,6 +16,7 @@ from .ascend import Objective, Point, Radius, Step, against, ascend
 from .keep import Keep, last, nothing, update
 
 Model = Callable[[Tensor], Tensor]
+Spread = Callable[[Ball, Streams], Tensor]
 
 
 def clean_goal(rule: GoalRule, model: Model, x: Tensor, y: Tensor) -> Goal:
@@ -32,7 +33,8 @@ class Program:
 
     Call it as every attack: `attack(model, x, y, threat, generator=None)`, where model maps x (n, c, *spatial) float32 to logits
     (n, k) (or one logit), y is (n,) class indices, and threat holds the budget, one for all or one per sample. It returns x_adv
-    with the shape of x, inside the ball and the domain. `start` gives the first point instead of the center or a random one.
+    with the shape of x, inside the ball and the domain. `start` gives the first point instead of the center or a random one;
+    `spread` says how a random one is drawn.
 
     The model should be in eval mode and its parameters frozen (see `medrobust.models.Classifier.frozen`).
 
@@ -52,6 +54,7 @@ class Program:
     goal: GoalRule = untargeted
     loss: Loss = cross_entropy
     random_start: bool = False
+    spread: Spread = Ball.sample
     keep: Keep = last
     radius: Radius | None = None
 
@@ -61,7 +64,7 @@ class Program:
 
     def first(self, ball: Ball, streams: Streams) -> Tensor:
         """The first point of each sample."""
-        return ball.sample(streams.child("start")) if self.random_start else ball.center
+        return self.spread(ball, streams.child("start")) if self.random_start else ball.center
 
     def objective(self, model: Model, goal: Goal) -> Objective:
         """What the search climbs."""
