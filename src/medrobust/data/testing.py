@@ -1,0 +1,28 @@
+"""A set of images made in memory, for tests and examples."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from .image_set import ImageSet
+from .pixels import Pixels
+from .sample import Sample
+
+
+def decode_tiny(sample: Sample) -> Pixels:
+    """8x8 gray noise from the frame number; class 1 is brighter by 60 grey levels."""
+    noise = np.random.default_rng(sample.frame).integers(0, 160, size=(1, 8, 8))
+    return Pixels((noise + 60 * sample.label).astype(np.uint8))
+
+
+def tiny_set(num_images: int = 12, num_classes: int = 2, name: str = "tiny") -> ImageSet:
+    """Images of 8x8 in two or more classes, two images a group.
+
+    Example:
+        >>> tuple(tiny_set()[0][0].shape)
+        (3, 8, 8)
+    """
+    samples = [
+        Sample(f"{i:04d}", None, i % num_classes, f"group{i // 2}", frame=i) for i in range(num_images)
+    ]  # fmt: skip
+    return ImageSet(name, [f"class{k}" for k in range(num_classes)], samples, decode=decode_tiny)

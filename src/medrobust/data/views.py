@@ -1,0 +1,148 @@
+"""How an image is shown to a classifier: gray window, channels, square, size."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn.functional import interpolate, pad
+
+from ..errors import UserError, nearest
+from .pixels import BrokenImageError, Pixels, SourceRange
+
+FITS = ("resize", "pad", "crop")
+COLORS = ("rgb", "grey")
+SCALES = ("source", "image", "set")
+
+
+@dataclass(frozen=True)
+class View:
+    """The transform from a decoded image to a classifier's input, part of the cache key and of the provenance.
+
+    Args:
+        image_size: side of the square result, None to keep the size of the source.
+        color: "rgb" (gray is repeated) or "grey" (ITU-R 601 luma).
+        fit: "resize" ignores the aspect ratio; "pad" adds zeros to a square first, as Sun et al. 2022 do; "crop" takes
+            the central square first, as Joel et al. 2021 do.
+        window: (center, width) in the unit of the source, HU for CT; None for the file's own range.
+        scale: "source" divides by the range of the source; "image" stretches every image from its own minimum and
+            maximum; "set" stretches all images by the extremes of the set.
+
+    Errors: UserError for an unknown word or an impossible number.
+
+    Example:
+        >>> View(image_size=112, fit="pad").image_size
+        112
+    """
+
+    image_size: int | None = None
+    color: Literal["rgb", "grey"] = "rgb"
+    fit: Literal["resize", "pad", "crop"] = "resize"
+    window: tuple[float, float] | None = None
+    scale: Literal["source", "image", "set"] = "source"
+
+    def __post_init__(self) -> None:
+        for key, valid in (("color", COLORS), ("fit", FITS), ("scale", SCALES)):
+            word = getattr(self, key)
+            if word not in valid:
+                raise UserError(f"data.{key}", f"unknown value {word!r}", nearest(str(word), valid))
+        size: Any = self.image_size
+        if size is not None and (not isinstance(size, int) or isinstance(size, bool) or size < 1):
+            raise UserError("data.image_size", f"{size!r} is not a positive number of pixels")
+        if self.window is not None:
+            if len(self.window) != 2 or not self.window[1] > 0:
+                raise UserError("data.window", f"{self.window!r} is not (center, width) with a positive width")
+            object.__setattr__(self, "window", (float(self.window[0]), float(self.window[1])))
+
+
+def pad_to_square(x: Tensor) -> Tensor:
+    """Zeros around the image until its last two (or three) sides are equal; the odd pixel goes to the end.
+
+    Example:
+        >>> pad_to_square(torch.ones(1, 1, 4)).sum(dim=2).flatten().tolist()
+        [0.0, 4.0, 0.0, 0.0]
+    """
+    side = max(x.shape[1:])
+    widths: list[int] = []
+    for length in reversed(x.shape[1:]):
+        missing = side - length
+        widths += [missing // 2, missing - missing // 2]
+    return pad(x, widths)
+
+
+def center_crop(x: Tensor) -> Tensor:
+    """The central square (cube) whose side is the shortest side.
+
+    Example:
+        >>> center_crop(torch.arange(4.0).reshape(1, 1, 4)).flatten().tolist()
+        [1.0]
+    """
+    side = min(x.shape[1:])
+    for axis, length in enumerate(x.shape[1:], start=1):
+        x = x.narrow(axis, (length - side) // 2, side)
+    return x
+
+
+def resize(x: Tensor, size: int) -> Tensor:
+    """Bilinear (trilinear) with antialiasing to side `size`; (c, h, w) or (c, d, h, w) float.
+
+    A volume is resized plane by plane and then along its depth: the filter is separable.
+    """
+    if all(length == size for length in x.shape[1:]):
+        return x
+    if x.ndim == 3:
+        return _plane(x, (size, size))
+    slices = _plane(x.flatten(0, 1), (size, size)).reshape(*x.shape[:2], size, size)
+    columns = slices.movedim(1, 2)  # (c, h, d, w): depth becomes the first side of a plane
+    resized = _plane(columns.flatten(0, 1), (size, size)).reshape(x.shape[0], size, size, size)
+    return resized.movedim(1, 2).contiguous()
+
+
+def _plane(x: Tensor, size: tuple[int, int]) -> Tensor:
+    return interpolate(x[None], size=size, mode="bilinear", antialias=True, align_corners=False)[0]
+
+
+def to_unit(pixels: Pixels, view: View) -> tuple[Tensor, SourceRange]:
+    """Values of the source on [0, 1] by window, file range or the image's own extremes, and that range."""
+    values = torch.from_numpy(pixels.values.astype(np.float32))
+    low, high = pixels.low, pixels.high
+    if view.window is not None:
+        center, width = view.window
+        upside_down = low is not None and high is not None and low > high
+        low, high = center - width / 2, center + width / 2
+        if upside_down:
+            low, high = high, low
+    elif view.scale == "image":
+        least, most = float(values.min()), float(values.max())
+        low, high = (most, least) if low is not None and high is not None and low > high else (least, most)
+    if low is None or high is None:
+        least, most = float(values.min()), float(values.max())
+        problem = f"the range of its values ({least:g} to {most:g}) is not stated"
+        raise BrokenImageError(f"{problem}, give data.window=[center, width] or data.scale=image")
+    span = high - low if high != low else 1.0
+    return ((values - low) / span).clamp_(0.0, 1.0), SourceRange(pixels.bits, low, high, pixels.unit)
+
+
+def apply_view(pixels: Pixels, view: View) -> tuple[np.ndarray, SourceRange]:
+    """The image as the classifier sees it, rounded to the depth of its source.
+
+    Returns uint8 (c, *spatial) for sources of at most 8 bits, uint16 for deeper ones, and the range of the source. A
+    resized 8-bit image is thus an 8-bit image again, as it would be in a file, with or without a cache.
+    """
+    x, source = to_unit(pixels, view)
+    if view.color == "grey" and x.shape[0] == 3:
+        x = (x * torch.tensor([0.299, 0.587, 0.114]).reshape(3, *[1] * (x.ndim - 1))).sum(0, keepdim=True)
+    if view.fit == "pad":
+        x = pad_to_square(x)
+    elif view.fit == "crop":
+        x = center_crop(x)
+    if view.image_size is not None:
+        x = resize(x, view.image_size)
+    if view.color == "rgb" and x.shape[0] == 1:
+        x = x.expand(3, *x.shape[1:])
+    dtype: type[np.unsignedinteger[Any]] = np.uint8 if pixels.bits <= 8 else np.uint16
+    top = float(np.iinfo(dtype).max)
+    return (x.numpy().astype(np.float64) * top).round().clip(0, top).astype(dtype), source
