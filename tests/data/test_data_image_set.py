@@ -126,5 +126,5 @@ def test_fingerprint_follows_content_not_place(two_classes, tmp_path):
     assert again.subset([0, 1]).fingerprint() != again.fingerprint()
     assert again.replace(view=View(4)).fingerprint() != again.fingerprint()
     (moved / "a" / "0.png").write_bytes((moved / "a" / "1.png").read_bytes())
-    assert open_images(f"folder:{moved}").fingerprint() != again.fingerprint()
+    assert open_images(f"folder:{moved}").fingerprint() != first
     assert tiny_set().fingerprint() != tiny_set(14).fingerprint()
