@@ -1,0 +1,103 @@
+"""An attack from its name and parameters, as a recipe gives them."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping
+from typing import Any
+
+from ..engine.keep import KEEPS
+from ..errors import UserError, nearest
+from ..goals import GOALS, GoalRule, Targeted
+from ..losses import LOSSES
+from . import ATTACKS
+from .base import Attack
+from .combine import restarts
+
+NAMED: dict[str, Mapping[str, Any]] = {"goal": GOALS, "loss": LOSSES, "keep": KEEPS}
+
+
+def build_attack(name: str, parameters: Mapping[str, Any] | None = None, place: str = "attacks") -> Attack:
+    """The attack `name` with these parameters; `restarts: n` repeats any attack, `name: pgd` gives a preset another title.
+
+    Errors: UserError naming the place for an unknown attack or parameter, or a value it cannot take.
+
+    Example:
+        >>> build_attack("pgd", {"num_steps": 7, "goal": "least_likely"}).num_steps
+        7
+        >>> build_attack("pgd", {"num_step": 7})
+        Traceback (most recent call last):
+        medrobust.errors.UserError: attacks.pgd.num_step: unknown parameter. Did you mean 'num_steps'?
+    """
+    given = dict(parameters or {})
+    kind = str(given.pop("name", name))
+    num_restarts = given.pop("restarts", 1)
+    if kind not in ATTACKS:
+        raise UserError(f"{place}.{name}", f"unknown attack {kind!r}", nearest(kind, ATTACKS))
+    known = inspect.signature(ATTACKS[kind]).parameters
+    for key, value in given.items():
+        where = f"{place}.{name}.{key}"
+        if key not in known:
+            raise UserError(where, "unknown parameter", nearest(key, [*known, "restarts"]))
+        given[key] = _value(key, value, known[key].default, where)
+    try:
+        attack = ATTACKS[kind](**given)
+        return attack if num_restarts == 1 else restarts(attack, _integer(num_restarts, f"{place}.{name}.restarts"))
+    except (TypeError, ValueError) as error:
+        raise UserError(f"{place}.{name}", str(error)) from error
+
+
+def _value(key: str, value: Any, default: Any, where: str) -> Any:
+    if key == "goal":
+        return goal_rule(value, where)
+    if key in NAMED:
+        if value not in NAMED[key]:
+            raise UserError(where, f"unknown {key} {value!r}", nearest(str(value), NAMED[key]))
+        return NAMED[key][value]
+    if isinstance(default, bool):
+        if not isinstance(value, bool):
+            raise UserError(where, f"{value!r} is neither true nor false")
+        return value
+    if isinstance(default, int):
+        return _integer(value, where)
+    if isinstance(value, str) and (default is None or isinstance(default, float)):
+        return number(value, where)
+    return value
+
+
+def _integer(value: Any, where: str) -> int:
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise UserError(where, f"{value!r} is not a whole number")
+    return value
+
+
+def goal_rule(value: Any, where: str) -> GoalRule:
+    """A goal by name; `targeted:2` is class 2 for every image."""
+    name, _, label = str(value).partition(":")
+    if name == "targeted" and label.isdigit():
+        return Targeted(int(label))
+    if value not in GOALS:
+        raise UserError(where, f"unknown goal {value!r}", nearest(str(value), [*GOALS, "targeted:CLASS"]))
+    return GOALS[str(value)]
+
+
+def number(text: Any, where: str) -> float:
+    """A number as people write it: 0.03, "1e-3", "8/255", "2%".
+
+    Errors: UserError when it is none of these.
+
+    Example:
+        >>> number("2%", "x"), round(number("8/255", "x"), 6)
+        (0.02, 0.031373)
+    """
+    try:
+        if isinstance(text, bool):
+            raise ValueError
+        if isinstance(text, str) and text.strip().endswith("%"):
+            return float(text.strip()[:-1]) / 100
+        if isinstance(text, str) and "/" in text:
+            above, below = text.split("/")
+            return float(above) / float(below)
+        return float(text)
+    except (TypeError, ValueError, ZeroDivisionError) as error:
+        raise UserError(where, f"{text!r} is not a number", "write 8/255, 0.03 or 2%") from error

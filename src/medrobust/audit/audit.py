@@ -1,0 +1,151 @@
+"""The audit: measure, summarize, check, picture. One directory, resumable, whole or absent."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+from .. import __version__
+from ..evaluation.measure import measure
+from ..evaluation.records import Records
+from ..files import read_json, write_atomic, write_json
+from ..progress import Report
+from ..runs import claim, digest, finish, hardware
+from .checks import CHECKS
+from .findings import Context, run_checks
+from .gallery import make_gallery
+from .setup import AuditSpec, Setup, resolve, weights_digest
+from .summary import SCHEMA, summarize
+
+NOT_TESTED = (
+    "Changes of geometry, contrast, noise, scanner or site; only the norms listed were tested.",
+    "Attackers who poison the training data or steal the model.",
+    "Certified robustness: an attack that fails does not prove that none exists.",
+)
+
+
+def identity(setup: Setup) -> dict[str, str]:
+    """What must be equal for a run to be gone on with."""
+    return {
+        "recipe": digest(setup.spec.numbers()),
+        "model": weights_digest(setup.model),
+        "data": setup.images.fingerprint(),
+        "version": __version__,
+    }
+
+
+def run_audit(spec: AuditSpec, out: Path | None, recipe_text: str, report: Report | None = None) -> Path:
+    """Run or go on with an audit; returns its directory.
+
+    Args:
+        spec: what to audit.
+        out: the directory; by default runs/audit-HASH, so that the same command goes on with the same run.
+        recipe_text: YAML of the whole recipe, kept in the directory.
+        report: called with (what, done, of).
+
+    Errors: UserError before anything is written, for every bad input.
+    """
+    setup = resolve(spec, report)
+    hashes = identity(setup)
+    folder = out or Path("runs") / f"audit-{digest(hashes)[:10]}"
+    run = claim(folder, "audit", hashes, {"seed": spec.seed, "hardware": hardware(setup.plan.device)})
+    write_atomic(folder / "recipe.yaml", recipe_text)
+    finished = (folder / "records.parquet").exists() and run["status"] != "running"
+    if finished:
+        records, cost = Records.read(folder / "records.parquet"), run["cost"]
+    else:
+        records, cost = measure(setup.model, setup.images, setup.plan, folder / "parts", progress=report)
+    began = perf_counter()
+    if not (folder / "images" / "gallery.json").exists():
+        make_gallery(records, setup, folder / "images", report)
+    context = Context(setup.model, setup.images, setup.plan, {k: dict(v) for k, v in spec.attacks.items()})
+    findings = run_checks(CHECKS, records, context)
+    if not finished:
+        cost = {**cost, "checks_and_pictures_seconds": round(perf_counter() - began, 3)}
+    run = finish(folder, run, cost=cost)
+    content = summary(setup, records, run) | {"findings": [dataclasses.asdict(finding) for finding in findings]}
+    write_json(folder / "audit.json", content)
+    _drop_parts(folder / "parts")
+    return folder
+
+
+def summary(setup: Setup, records: Records, run: dict[str, Any]) -> dict[str, Any]:
+    """audit.json without the findings."""
+    images, plan, spec = setup.images, setup.plan, setup.spec
+    bits = min(images.bit_depth(i) for i in range(min(len(images), 16)))
+    measured = summarize(
+        records,
+        classes=images.classes,
+        positive=images.positive_index,
+        grids=plan.grids,
+        bits=bits,
+        protocol=plan.protocol,
+        seed=plan.seed,
+    )
+    return {
+        "schema": SCHEMA,
+        "model": {
+            "name": spec.model["name"],
+            "network": setup.model.spec,
+            "classes": list(images.classes),
+            "num_parameters": sum(p.numel() for p in setup.model.parameters()),
+            "head": setup.model.head,
+        },
+        "data": {
+            "name": images.name,
+            "title": images.card.title,
+            "license": images.card.license,
+            "paper": images.card.paper,
+            "split": spec.data.get("split") or "auto",
+            "num_images": len(images),
+            "num_groups": len(set(images.groups)),
+            "classes": list(images.classes),
+            "positive_class": None if images.positive_index is None else images.classes[images.positive_index],
+            "bit_depth": bits,
+            "image_size": list(images[0][0].shape[1:]),
+            "broken": [list(pair) for pair in images.broken],
+        },
+        "protocol": {
+            "name": plan.protocol,
+            "precision": plan.precision,
+            "attacks": {
+                title: {"parameters": dict(spec.attacks[title]), "goal": plan.goals[title], "parts": repr(attack)}
+                for title, attack in plan.attacks.items()
+            },
+            "verified": "every success was re-checked in float32, inside the exact ball, by the classifier itself",
+        },
+        "cost": run["cost"],
+        **measured,
+        "not_tested": list(NOT_TESTED),
+        "provenance": {
+            "medrobust": __version__,
+            "torch": run["versions"].get("torch"),
+            "python": run["versions"].get("python"),
+            "versions": run["versions"],
+            "commit": run["commit"],
+            "command": run["command"],
+            "seed": spec.seed,
+            "model_sha256": run["identity"]["model"],
+            "data_sha256": run["identity"]["data"],
+            "recipe_sha256": run["identity"]["recipe"],
+            "hardware": run["hardware"],
+            "started": run["started"],
+            "finished": run["finished"],
+        },
+    }
+
+
+def _drop_parts(folder: Path) -> None:
+    """The chunks are in records.parquet now."""
+    for path in sorted(folder.glob("*")):
+        path.unlink()
+    if folder.exists():
+        folder.rmdir()
+
+
+def read_audit(folder: Path) -> dict[str, Any]:
+    """audit.json of a run directory. Errors: UserError when there is none."""
+    content = read_json(folder / "audit.json")
+    return dict(content)

@@ -1,0 +1,162 @@
+"""audit.json: what the rows say, with intervals. A pure function of records."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from ..evaluation.curves import Curve, curves, norms, worst_case
+from ..evaluation.groups import groups
+from ..evaluation.metrics import Resampler, clean_metrics
+from ..evaluation.outcome import Grid
+from ..evaluation.records import Records
+from ..evaluation.referral import referral
+from ..evaluation.sensitivity import quantiles, sensitivity
+
+SCHEMA = "medrobust.audit/1"
+NUM_FRAGILE = 12
+
+
+def budget(norm: str, epsilon: float, bits: int) -> dict[str, Any]:
+    """A budget in the units that people use.
+
+    Example:
+        >>> budget("linf", 1 / 255, 8)["text"]
+        '1/255'
+    """
+    text = f"{epsilon * 255:.4g}/255" if norm == "linf" else f"{epsilon:.4g}"
+    out: dict[str, Any] = {"norm": norm, "epsilon": epsilon, "text": text}
+    if norm == "linf":
+        out |= {"grey_levels": round(epsilon * (2**bits - 1), 4), "percent": round(100 * epsilon, 4)}
+    return out
+
+
+def _points(curve: Curve, resampler: Resampler, raw: bool) -> list[dict[str, Any]]:
+    out = []
+    for j, (epsilon, found) in enumerate(zip(curve.epsilons.tolist(), curve.estimates(resampler), strict=True)):
+        point: dict[str, Any] = {"attack": curve.attack, "norm": curve.norm, "epsilon": epsilon}
+        point["robust_accuracy"] = found.as_dict()
+        if raw:
+            point["raw"] = {"value": round(float(curve.raw[j]), 6)}
+        out.append(point)
+    return out
+
+
+def _without_attack(points: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [{name: value for name, value in point.items() if name != "attack"} for point in points]
+
+
+def _stored(records: Records, norm: str, honest: bool) -> Curve:
+    """The worst case when adversarial images are rounded to the bit depth of their source."""
+    clean = records.clean
+    right = clean["clean_prediction"] == clean["label"]
+    epsilons = np.unique(records.where(norm=norm)["epsilon"])
+    correct = np.repeat(right[:, None], len(epsilons), axis=1)
+    for name in [attack for attack, n in records.cells if n == norm]:
+        own, survives = records.matrix(name, norm, "survives_source_bit_depth")
+        correct[:, np.searchsorted(epsilons, own)] &= ~survives
+    return Curve("stored", norm, epsilons, correct)
+
+
+def _direction(records: Records, curve: Curve, classes: tuple[str, ...]) -> list[dict[str, Any]]:
+    """Per budget, which class turns into which, among images that were right."""
+    clean = records.clean
+    right = clean["clean_prediction"] == clean["label"]
+    answers = {
+        name: records.matrix(name, curve.norm, "prediction") for name, norm in records.cells if norm == curve.norm
+    }
+    out = []
+    for epsilon in curve.epsilons.tolist():
+        turned: dict[int, int] = {}
+        for own, prediction in answers.values():
+            for column in np.flatnonzero(own <= epsilon):
+                changed = right & (prediction[:, column] != clean["label"])
+                for i in np.flatnonzero(changed).tolist():
+                    turned.setdefault(i, int(prediction[i, column]))
+        pairs = Counter((int(clean["label"][i]), to) for i, to in turned.items())
+        counts = [{"from": classes[a], "to": classes[b], "count": n} for (a, b), n in sorted(pairs.items())]
+        out.append({"norm": curve.norm, "epsilon": epsilon, "counts": counts})
+    return out
+
+
+def _fragile(records: Records, norm: str, classes: tuple[str, ...]) -> list[dict[str, Any]]:
+    clean, found = records.clean, sensitivity(records, norm)
+    known = np.flatnonzero((found.epsilon_wrong > 0) & np.isfinite(found.epsilon_wrong))
+    confidence = clean["scores"].max(1)
+    order = sorted(known.tolist(), key=lambda i: (found.epsilon_wrong[i], confidence[i]))
+    return [
+        {
+            "image_id": str(clean["image_id"][i]),
+            "group_id": str(clean["group_id"][i]),
+            "label": classes[int(clean["label"][i])],
+            "norm": norm,
+            "epsilon_wrong": float(found.epsilon_wrong[i]),
+            "attack": str(found.attack[i]),
+        }
+        for i in order[:NUM_FRAGILE]
+    ]
+
+
+def summarize(
+    records: Records,
+    *,
+    classes: tuple[str, ...],
+    positive: int | None,
+    grids: tuple[Grid, ...],
+    bits: int,
+    protocol: str,
+    seed: int,
+) -> dict[str, Any]:
+    """The measured part of audit.json.
+
+    Args:
+        records: of one run.
+        classes: names in the order of the labels.
+        positive: the class that sensitivity speaks of.
+        grids: what was measured.
+        bits: bit depth of the sources.
+        protocol: honest or paper.
+        seed: of the bootstrap.
+    """
+    honest = protocol == "honest"
+    clean = records.clean
+    right = clean["clean_prediction"] == clean["label"]
+    resampler = Resampler(clean["group_id"], seed)
+    metrics = clean_metrics(
+        clean["label"], clean["clean_prediction"], clean["scores"], resampler, 1 if positive is None else positive
+    )
+    out: dict[str, Any] = {
+        "threat": {"budgets": [budget(grid.norm_name, e, bits) for grid in grids for e in grid.epsilons]},
+        "clean": {name: value.as_dict() for name, value in metrics.items()} | {"method": resampler.method},
+        "curve": [point for curve in curves(records, honest) for point in _points(curve, resampler, True)],
+    }
+    names = norms(records)
+    worst = {norm: worst_case(records, norm, honest) for norm in names}
+    out["worst_case"] = [p for c in worst.values() for p in _without_attack(_points(c, resampler, False))]
+    out["stored"] = [
+        p for norm in names for p in _without_attack(_points(_stored(records, norm, honest), resampler, False))
+    ]
+    by_norm = {norm: sensitivity(records, norm) for norm in names}
+    out["sensitivity"] = [
+        {
+            "norm": norm,
+            "epsilon_wrong": _spread(s.epsilon_wrong[right]),
+            "epsilon_flip": _spread(s.epsilon_flip),
+            "num_never": int(np.isinf(s.epsilon_wrong).sum()),
+        }
+        for norm, s in by_norm.items()
+    ]
+    first = names[0]
+    out["fragile"] = _fragile(records, first, classes)
+    out["direction"] = [row for curve in worst.values() for row in _direction(records, curve, classes)]
+    out["groups"] = groups(records, worst[first], classes, seed)
+    out["referral"] = referral(right, by_norm[first].epsilon_flip, clean["scores"].max(1))
+    return out
+
+
+def _spread(values: np.ndarray) -> Mapping[str, Any]:
+    found = quantiles(values)
+    return {"median": found["0.5"], "quantiles": found, "num_images": len(values)}

@@ -1,0 +1,141 @@
+"""The command line. Everything heavy is imported by the command that needs it."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated, Optional
+
+import typer
+
+app = typer.Typer(
+    name="medrobust",
+    help="Measure and harden the adversarial robustness of medical image classifiers.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+Overrides = Annotated[Optional[list[str]], typer.Argument(help="key=value overrides, e.g. attacks.pgd.num_steps=40")]
+Out = Annotated[Optional[Path], typer.Option("--out", help="Directory of the run.")]
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        from . import __version__
+
+        typer.echo(__version__)
+        raise typer.Exit()
+
+
+@app.callback()
+def _main(
+    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")] = False,
+) -> None:
+    pass
+
+
+@app.command()
+def audit(
+    overrides: Overrides = None,
+    model: Annotated[Optional[str], typer.Option(help="Run directory, torchvision:NAME, timm:NAME, zoo:NAME, FILE.onnx, FILE.pt2, module:callable.")] = None,  # noqa: E501
+    weights: Annotated[Optional[str], typer.Option(help="Safetensors or state dict of a named network.")] = None,
+    data: Annotated[Optional[str], typer.Option(help="phantom, folder:PATH, csv:FILE, busi:PATH, ...")] = None,
+    out: Out = None,
+    recipe: Annotated[Optional[Path], typer.Option(help="YAML file with the same keys.")] = None,
+    precision: Annotated[Optional[str], typer.Option(help="fast or float32.")] = None,
+    skip_broken: Annotated[bool, typer.Option("--skip-broken", help="Leave unreadable files out and list them.")] = False,
+    fail_on: Annotated[Optional[str], typer.Option(help="Exit with code 1 on findings this bad: warn or fail.")] = None,
+) -> None:
+    """How small a change flips the decisions of a classifier? Writes a report."""
+    from .audit import AuditSpec, run_audit
+    from .config import audit_recipe, dump, read_recipe
+    from .errors import UserError
+    from .progress import progress
+    from .report import write_report
+
+    if fail_on not in (None, "warn", "fail"):
+        raise UserError("--fail-on", f"{fail_on!r} is not a severity", "valid: warn, fail")
+    given: dict[str, object] = {"model.name": model, "model.weights": weights, "data.name": data, "precision": precision}
+    given |= {"data.skip_broken": True} if skip_broken else {}
+    checked = audit_recipe(read_recipe(recipe, overrides or [], given))
+    plain = checked.model_dump()
+    spec = AuditSpec(
+        model=plain["model"],
+        data=plain["data"],
+        attacks=plain["attacks"],
+        epsilons=checked.grids(),
+        **{name: plain[name] for name in ("protocol", "precision", "batch_size", "seed", "device", "num_workers")},
+    )
+    with progress() as report:
+        folder = run_audit(spec, out, dump(plain), report)
+        page = write_report(folder)
+    _say(folder, page)
+    _exit_on(folder, fail_on)
+
+
+def _say(folder: Path, page: Path) -> None:
+    from .audit import read_audit
+
+    content = read_audit(folder)
+    clean = content["clean"]["accuracy"]
+    typer.echo(f"{content['data']['num_images']} images, clean accuracy {clean['value']:.3f}")
+    for point in content["worst_case"]:
+        label = f"{point['epsilon'] * 255:.4g}/255" if point["norm"] == "linf" else f"{point['epsilon']:.4g}"
+        found = point["robust_accuracy"]
+        typer.echo(f"  {point['norm']} {label:>10}  robust accuracy {found['value']:.3f}  [{found['low']:.3f}, {found['high']:.3f}]")  # noqa: E501
+    typer.echo(f"Report: {page}")
+
+
+def _exit_on(folder: Path, fail_on: str | None) -> None:
+    from .audit import read_audit
+
+    bad = {"fail": ("fail",), "warn": ("fail", "warn")}.get(fail_on or "", ())
+    hits = [finding for finding in read_audit(folder)["findings"] if finding["severity"] in bad]
+    for finding in hits:
+        typer.echo(f"{finding['severity']}: {finding['title']} {finding['evidence']}", err=True)
+    if hits:
+        raise typer.Exit(1)
+
+
+@app.command()
+def train(
+    recipe: Annotated[Path, typer.Argument(help="YAML recipe.")],
+    overrides: Overrides = None,
+    out: Out = None,
+) -> None:
+    """Train a classifier, plainly or against attacks."""
+    from .config import read_recipe, train_spec
+    from .progress import progress
+    from .training.run import train as run_training
+
+    with progress() as report:
+        folder = run_training(train_spec(read_recipe(recipe, overrides or [])), out, report)
+    typer.echo(f"Checkpoint: {folder}")
+
+
+@app.command()
+def report(directory: Annotated[Path, typer.Argument(help="Directory of an audit.")]) -> None:
+    """Write report.html again from the records, without measuring."""
+    from .report import write_report
+
+    typer.echo(f"Report: {write_report(directory)}")
+
+
+def main() -> None:
+    """Entry point: a user error is one line and exit code 2; an interrupt says how to go on."""
+    from .errors import UserError
+
+    try:
+        app()
+    except UserError as error:
+        sys.stderr.write(f"medrobust: {error}\n")
+        sys.exit(2)
+    except KeyboardInterrupt:
+        sys.stderr.write("medrobust: stopped. The same command goes on where it stopped.\n")
+        sys.exit(130)
+
+
+if __name__ == "__main__":
+    main()

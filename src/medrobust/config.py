@@ -1,0 +1,223 @@
+"""Recipes: YAML and key=value in, checked plain values out. The only file that knows pydantic and YAML."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from .errors import UserError, nearest
+
+NormName = Literal["linf", "l2", "l1"]
+GREYS = (0.1, 0.2, 0.3, 0.5, 1, 2, 3, 5, 8, 10)
+DEFAULT_EPSILONS: dict[str, Any] = {
+    "linf": [f"{k:g}/255" for k in GREYS],
+    "l2": "geometric(0.02, 2, 10)",
+    "l1": "geometric(0.5, 50, 10)",
+}
+
+
+class Section(BaseModel):
+    """A part of a recipe; unknown keys are errors."""
+
+    model_config = ConfigDict(extra="forbid", validate_default=True, protected_namespaces=())
+
+
+class ModelSection(Section):
+    """What to load; see `medrobust models ls`."""
+
+    name: str = "default"
+    weights: str | None = None
+    mean: float | list[float] | None = None
+    std: float | list[float] | None = None
+    classes: list[str] | None = None
+    head: Literal["auto", "softmax", "one_logit", "probabilities", "multi_label"] = "auto"
+
+
+class DataSection(Section):
+    """Which images, and how they are shown to the model."""
+
+    name: str = "phantom"
+    image_size: int | None = Field(default=None, ge=1, le=4096)
+    color: Literal["rgb", "grey"] | None = None
+    fit: Literal["resize", "pad", "crop"] | None = None
+    split: Literal["auto", "train", "val", "test", "all"] = "auto"
+    limit: int | None = Field(default=None, ge=1)
+    classes: list[str] | None = None
+    skip_broken: bool = False
+
+
+class ThreatSection(Section):
+    """Budgets. `epsilons` is a list, or one text as geometric(1e-4, 2e-2, 20), or a mapping from norm to either."""
+
+    norm: NormName | list[NormName] = "linf"
+    epsilons: Any = None
+
+
+class AuditRecipe(Section):
+    """Everything that decides the numbers of an audit, and the few things that only decide its speed."""
+
+    model: ModelSection = ModelSection()
+    data: DataSection = DataSection()
+    attacks: dict[str, dict[str, Any]] = {"fgsm": {}, "bim": {}, "pgd": {}, "cw_linf": {}}
+    threat: ThreatSection = ThreatSection()
+    protocol: Literal["honest", "paper"] = "honest"
+    precision: Literal["fast", "float32"] = "fast"
+    batch_size: int = Field(default=32, ge=1)
+    seed: int = Field(default=0, ge=0)
+    device: str = "auto"
+    num_workers: int = Field(default=0, ge=0)
+
+    def grids(self) -> dict[str, list[float]]:
+        """Norm -> budgets, ascending."""
+        names = [self.threat.norm] if isinstance(self.threat.norm, str) else list(self.threat.norm)
+        given = self.threat.epsilons
+        by_norm = given if isinstance(given, Mapping) else {}
+        for key in by_norm:
+            if key not in names:
+                raise UserError(f"threat.epsilons.{key}", "not among threat.norm", nearest(str(key), names))
+        out = {}
+        for name in names:
+            value = by_norm.get(name) if by_norm else given
+            out[name] = epsilons(DEFAULT_EPSILONS[name] if value is None else value, name)
+        return out
+
+
+def epsilons(given: Any, norm: str = "linf", place: str = "threat.epsilons") -> list[float]:
+    """A grid of budgets: a list, one value, `a, b, c`, or geometric(first, last, count).
+
+    Errors: UserError for what is not a number, is negative, or for linf exceeds the domain [0, 1].
+
+    Example:
+        >>> [round(255 * e, 3) for e in epsilons(["8/255", "1/255"])]
+        [1.0, 8.0]
+        >>> epsilons("geometric(0.01, 1, 3)")
+        [0.01, 0.1, 1.0]
+    """
+    from .attacks.build import number
+
+    if isinstance(given, str):
+        spec = re.fullmatch(r"\s*geometric\(([^,]+),([^,]+),([^,]+)\)\s*", given)
+        if spec:
+            first, last = number(spec[1].strip(), place), number(spec[2].strip(), place)
+            count = number(spec[3].strip(), place)
+            if not (0 < first < last and count >= 2 and count == int(count)):
+                raise UserError(place, f"{given!r} is no grid", "write geometric(smallest, largest, count)")
+            step = math.log(last / first) / (count - 1)
+            given = [float(f"{first * math.exp(step * k):.12g}") for k in range(int(count))]
+        else:
+            given = [part.strip() for part in given.strip("[]").split(",")]
+    values = [number(e, place) for e in (given if isinstance(given, Sequence) else [given])]
+    if not values:
+        raise UserError(place, "no budget", "give at least one, for example 1/255")
+    for value in values:
+        if not value >= 0 or math.isinf(value):
+            raise UserError(place, f"{value:g} is not a budget", "epsilon is 0 or larger")
+        if norm == "linf" and value > 1:
+            raise UserError(place, f"{value:g} is larger than the domain [0, 1]", f"did you mean {value:g}/255?")
+    return sorted(set(values))
+
+
+def read_recipe(
+    path: Path | str | None, overrides: Sequence[str] = (), options: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
+    """The mapping of a YAML file, with the options of the command and then its key=value overrides put in.
+
+    Options (dotted key -> value) are taken as they are, and left out when None; the text of an override is read as YAML.
+
+    Errors: UserError for a missing file, broken YAML (with the line), or an override without `=`.
+    """
+    content: Any = {}
+    if path is not None:
+        try:
+            content = yaml.safe_load(Path(path).read_text(encoding="utf-8")) or {}
+        except (OSError, UnicodeDecodeError) as error:
+            reason = getattr(error, "strerror", None) or "is not text"
+            raise UserError(str(path), f"cannot be read: {reason}") from error
+        except yaml.YAMLError as error:
+            mark = getattr(error, "problem_mark", None)
+            line = f", line {mark.line + 1}" if mark else ""
+            raise UserError(f"{path}{line}", f"is not YAML: {getattr(error, 'problem', error)}") from error
+        if not isinstance(content, dict):
+            raise UserError(str(path), "is not a mapping of keys to values")
+    for key, value in (options or {}).items():
+        if value is not None:
+            put_key(content, key.split("."), value)
+    for override in overrides:
+        key, sign, text = override.partition("=")
+        if not sign or not key:
+            raise UserError(override, "is not key=value", "write for example batch_size=16")
+        try:
+            value = yaml.safe_load(text)
+        except yaml.YAMLError as error:
+            raise UserError(key, f"{text!r} cannot be read", "quote it as YAML") from error
+        put_key(content, key.split("."), value)
+    return content
+
+
+def put_key(content: dict[str, Any], path: Sequence[str], value: Any) -> None:
+    """Set content[a][b][c]; a list of attack names on the way becomes a mapping."""
+    for i, key in enumerate(path[:-1]):
+        inner = content.get(key)
+        if isinstance(inner, list):
+            inner = {str(name): {} for name in inner}
+        elif isinstance(inner, str) and key in ("model", "data"):
+            inner = {"name": inner}
+        elif inner is None:
+            inner = {path[i + 1]: {}} if key == "attacks" else {}
+        if not isinstance(inner, dict):
+            raise UserError(".".join(path), f"{'.'.join(path[: i + 1])} is a value, not a section")
+        content[key] = inner
+        content = inner
+    content[path[-1]] = value
+
+
+def audit_recipe(content: Mapping[str, Any]) -> AuditRecipe:
+    """Check a mapping. Errors: UserError with the path of the key and the nearest valid name."""
+    content = dict(content)
+    given = content.get("attacks")
+    if isinstance(given, str):
+        given = [name.strip() for name in given.strip("[]").split(",")]
+    if isinstance(given, list):
+        content["attacks"] = {str(name): {} for name in given}
+    elif isinstance(given, dict):
+        content["attacks"] = {name: {} if value is None else value for name, value in given.items()}
+    for section in ("model", "data"):
+        if isinstance(content.get(section), str):
+            content[section] = {"name": content[section]}
+    return check(AuditRecipe, content)
+
+
+def check(kind: type[Any], content: Mapping[str, Any]) -> Any:
+    """The recipe `kind` of a mapping, with pydantic's first complaint said in our words."""
+    try:
+        return kind(**content)
+    except ValidationError as error:
+        first = error.errors()[0]
+        path = [str(part) for part in first["loc"] if not str(part).startswith(("list[", "literal[", "constrained"))]
+        place = ".".join(path)
+        if first["type"] == "extra_forbidden":
+            raise UserError(place, "unknown key", nearest(path[-1], _keys(kind, path[:-1]))) from None
+        message = first["msg"].replace("Input should be", "must be")
+        raise UserError(place, f"{first['input']!r}: {message}") from None
+
+
+def _keys(kind: type[Any], path: Sequence[str]) -> list[str]:
+    for part in path:
+        field = kind.model_fields.get(part)
+        candidates = [field.annotation, *get_args(field.annotation)] if field else []
+        nested = [c for c in candidates if isinstance(c, type) and issubclass(c, BaseModel)]
+        if not nested:
+            break
+        kind = nested[0]
+    return list(kind.model_fields)
+
+
+def dump(content: Mapping[str, Any]) -> str:
+    """YAML of plain values, keys in order."""
+    return str(yaml.safe_dump(dict(content), sort_keys=False, allow_unicode=True))

@@ -1,0 +1,93 @@
+"""What measuring one attack on one batch over a grid of budgets gives."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..norms import NORMS, Norm
+
+
+@dataclass(frozen=True)
+class Grid:
+    """Budgets of one norm, ascending.
+
+    Example:
+        >>> Grid("linf", (0.2, 0.1)).epsilons
+        (0.1, 0.2)
+    """
+
+    norm_name: str
+    epsilons: tuple[float, ...]
+    domain: tuple[float, float] = (0.0, 1.0)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "epsilons", tuple(sorted(set(self.epsilons))))
+
+    @property
+    def norm(self) -> Norm:
+        return NORMS[self.norm_name]
+
+
+@dataclass
+class Outcome:
+    """Per image and budget (n, e): reached, prediction, distance, survives, forwards, backwards; logits (n, e, k).
+
+    It starts as "nothing found": the clean decision at distance 0.
+    """
+
+    reached: Tensor
+    prediction: Tensor
+    distance: Tensor
+    survives: Tensor
+    logits: Tensor
+    forwards: Tensor
+    backwards: Tensor
+
+    @staticmethod
+    def nothing(clean_logits: Tensor, num_budgets: int) -> Outcome:
+        """n images with clean logits (n, k), before any attack."""
+        n = len(clean_logits)
+        no = torch.zeros(n, num_budgets, dtype=torch.bool)
+        count = torch.zeros(n, num_budgets, dtype=torch.int64)
+        prediction = clean_logits.argmax(1)[:, None].repeat(1, num_budgets)
+        logits = clean_logits[:, None].repeat(1, num_budgets, 1)
+        return Outcome(no, prediction, count.double(), no.clone(), logits, count.clone(), count.clone())
+
+    def set(self, index: Tensor, budgets: Any, found: Any) -> None:
+        """Write a Verdict of the images at index (m,) to some budgets (int or slice)."""
+        for name in ("reached", "distance", "survives", "logits"):
+            target = getattr(self, name)
+            value = getattr(found, name).to(target)
+            target[index, budgets] = value[:, None] if isinstance(budgets, slice) else value
+        prediction = found.logits.argmax(1).cpu()
+        self.prediction[index, budgets] = prediction[:, None] if isinstance(budgets, slice) else prediction
+
+    def rows(self, attack: str, goal: str, grid: Grid, common: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        """Rows for the records; common holds what every row of an image says."""
+        scores = self.logits.softmax(-1).numpy().astype(np.float32)
+        out = []
+        for i, shared in enumerate(common):
+            for j, epsilon in enumerate(grid.epsilons):
+                out.append(
+                    shared
+                    | {
+                        "attack": attack,
+                        "norm": grid.norm_name,
+                        "epsilon": epsilon,
+                        "goal": goal,
+                        "reached": bool(self.reached[i, j]),
+                        "prediction": int(self.prediction[i, j]),
+                        "scores": scores[i, j],
+                        "distance": float(self.distance[i, j]),
+                        "forwards": int(self.forwards[i, j]),
+                        "backwards": int(self.backwards[i, j]),
+                        "verified_float32": True,
+                        "survives_source_bit_depth": bool(self.survives[i, j]),
+                    }
+                )
+        return out

@@ -1,0 +1,58 @@
+"""Never trust an attack: the ball, the domain and the success are re-checked in float32, with the classifier itself."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from ..goals import Goal, as_classes
+from ..norms import per_sample
+from ..threat import Ball
+
+
+class Verdict(NamedTuple):
+    """What holds of a candidate: x (n, ...) inside the exact ball, its logits (n, k), reached (n,), distance (n,) float64,
+    survives (n,): reached still after rounding to the bit depth of the source."""
+
+    x: Tensor
+    logits: Tensor
+    reached: Tensor
+    distance: Tensor
+    survives: Tensor
+
+
+@contextmanager
+def exact_float32() -> Iterator[None]:
+    """No TF32: it resolves 2^-11, which is 0.12/255 for pixels in [0.5, 1), and would round small attacks away."""
+    matmul, conv = torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32
+    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
+    try:
+        yield
+    finally:
+        torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32 = matmul, conv
+
+
+def stored(x: Tensor, bit_depth: Tensor, domain: tuple[float, float]) -> Tensor:
+    """x as a file of this bit depth (n,) holds it: rounded to the nearest of its 2^bits values.
+
+    Example:
+        >>> stored(torch.tensor([[0.501]]), torch.tensor([1]), (0.0, 1.0))
+        tensor([[1.]])
+    """
+    low, high = domain
+    levels = per_sample(2.0 ** bit_depth.double() - 1, x)
+    return ((((x.double() - low) / (high - low)) * levels).round() / levels * (high - low) + low).to(x.dtype)
+
+
+def verify(model: Callable[[Tensor], Tensor], x_adv: Tensor, ball: Ball, goal: Goal, bit_depth: Tensor) -> Verdict:
+    """Two float32 forwards: of the candidate moved inside the exact ball, and of its stored form."""
+    x = ball.round_inside(x_adv)
+    with torch.no_grad(), exact_float32():
+        logits = as_classes(model(x))
+        reached = goal.reached(logits) & torch.isfinite(logits).all(1)
+        kept = goal.reached(as_classes(model(stored(x, bit_depth, ball.domain))))
+    return Verdict(x, logits, reached, ball.distance(x), kept & reached)

@@ -1,0 +1,126 @@
+"""A run directory: what belongs to it, whether it may be gone on with."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import platform
+import subprocess
+import sys
+from collections.abc import Mapping
+from datetime import datetime, timezone
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from . import __version__
+from .errors import UserError
+from .files import read_json, write_json
+
+RUN_FILE = "run.json"
+
+
+def digest(content: Any) -> str:
+    """Hex SHA-256 of plain data, whatever the order of its keys.
+
+    Example:
+        >>> digest({"a": 1, "b": 2}) == digest({"b": 2, "a": 1})
+        True
+    """
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+def now() -> str:
+    """The time in UTC, ISO 8601."""
+    return datetime.now(timezone.utc).isoformat(timespec="seconds")
+
+
+def versions() -> dict[str, str]:
+    """Versions of what decides numbers."""
+    names = ("torch", "torchvision", "numpy", "monai", "scikit-learn", "scipy")
+    found = {"medrobust": __version__, "python": platform.python_version()}
+    for name in names:
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def commit() -> str:
+    """The commit of the source tree that runs, "" when it is an installed package."""
+    root = Path(__file__).resolve().parents[2]
+    if not (root / ".git").exists():
+        return ""
+    try:
+        done = subprocess.run(["git", "-C", str(root), "rev-parse", "HEAD"], capture_output=True, text=True, timeout=10)
+    except (OSError, subprocess.SubprocessError):
+        return ""
+    return done.stdout.strip()
+
+
+def hardware(device: str = "cpu") -> str:
+    """Processor or graphics card, cores, and system."""
+    import torch
+
+    if device.startswith("cuda") and torch.cuda.is_available():
+        return f"{torch.cuda.get_device_name(device)}, CUDA {torch.version.cuda}"
+    name = platform.processor() or platform.machine()
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+        name = next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), name)
+    except OSError:
+        pass
+    return f"{name}, {os.cpu_count()} cores, {platform.system()}"
+
+
+def command() -> str:
+    """The command as it was typed, without the folder of the program."""
+    words = [Path(sys.argv[0]).name, *sys.argv[1:]]
+    return " ".join(word if word and not set(word) & set(" '\"*()[]{}$&;<>|") else f"'{word}'" for word in words)
+
+
+def claim(folder: Path, kind: str, identity: Mapping[str, str], details: Mapping[str, Any]) -> dict[str, Any]:
+    """Start or go on with a run in a folder; returns the content of its run.json.
+
+    Args:
+        folder: the output folder; made when missing.
+        kind: "audit" or "train".
+        identity: hashes that must be equal to go on: of recipe, model, data, code version.
+        details: what else run.json says, for a new run.
+
+    Errors: UserError when the folder holds another run, or something that is not a run.
+    """
+    path = folder / RUN_FILE
+    if path.exists():
+        run = read_json(path)
+        found = run.get("identity", {})
+        different = [name for name in identity if found.get(name) != identity[name]]
+        if run.get("kind") != kind or different:
+            what = f"of another {', '.join(different)}" if run.get("kind") == kind else f"of kind {run.get('kind')!r}"
+            raise UserError(str(folder), f"holds a run {what}", "choose another --out, or remove the folder")
+        return dict(run)
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise UserError(str(folder), "is not empty and not a run of medrobust", "choose another --out")
+    run = {
+        "schema": "medrobust.run/1",
+        "kind": kind,
+        "status": "running",
+        "identity": dict(identity),
+        "started": now(),
+        "finished": None,
+        "command": command(),
+        "commit": commit(),
+        "versions": versions(),
+        **details,
+    }
+    write_json(path, run)
+    return run
+
+
+def finish(folder: Path, run: Mapping[str, Any], **details: Any) -> dict[str, Any]:
+    """Mark a run as done in its run.json, and return the new content."""
+    run = {**run, "status": "done", "finished": run.get("finished") or now(), **details}
+    write_json(folder / RUN_FILE, run)
+    return run
