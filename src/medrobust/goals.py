@@ -57,16 +57,29 @@ def untargeted(logits: Tensor, y: Tensor) -> Goal:
 
 def predicted(logits: Tensor, y: Tensor) -> Goal:
     """Any answer but the one that the model gives now, right or wrong (as joel2021 attacks; doi:10.1101/2021.01.17.21249704)."""
+    if y.ndim == 2:
+        return Goal((logits > 0).to(y), False)
     return Goal(as_classes(logits).argmax(1), False)
 
 
 def runner_up(logits: Tensor, y: Tensor) -> Goal:
-    """The most likely class other than the label."""
+    """The most likely class other than the label; multi-label: the labels with the one flipped that is easiest to change."""
+    if y.ndim == 2:
+        easiest = (logits * (2 * y.to(logits) - 1)).argmin(1, keepdim=True)
+        return Goal(y.scatter(1, easiest, 1 - y.gather(1, easiest)), True)
     return Goal(_without_label(logits, y, -torch.inf).argmax(1), True)
 
 
+def _one_class(y: Tensor) -> Tensor:
+    if y.ndim != 1:
+        raise ValueError(
+            "this goal names one class, a multi-label head has none; use untargeted, predicted or runner_up"
+        )
+    return y
+
+
 def _without_label(logits: Tensor, y: Tensor, fill: float) -> Tensor:
-    return as_classes(logits).scatter(1, y[:, None], fill)
+    return as_classes(logits).scatter(1, _one_class(y)[:, None], fill)
 
 
 @dataclass(frozen=True)
@@ -81,6 +94,7 @@ class LeastLikely:
     exclude_label: bool = True
 
     def __call__(self, logits: Tensor, y: Tensor) -> Goal:
+        _one_class(y)
         scores = _without_label(logits, y, torch.inf) if self.exclude_label else as_classes(logits)
         return Goal(scores.argmin(1), True)
 
@@ -92,7 +106,7 @@ class Targeted:
     label: int
 
     def __call__(self, logits: Tensor, y: Tensor) -> Goal:
-        return Goal(torch.full_like(y, self.label), True)
+        return Goal(torch.full_like(_one_class(y), self.label), True)
 
 
 @dataclass(frozen=True)

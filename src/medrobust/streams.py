@@ -84,13 +84,15 @@ class Streams:
 
     def uniform(self, like: Tensor) -> Tensor:
         """Uniform on the open interval (0, 1), with the shape (n, ...) and dtype of like."""
-        bits = 52 if like.dtype == torch.float64 else 23
-        draws = _shift(self._bits(like), 64 - bits).to(torch.float64 if bits == 52 else torch.float32)
+        # As many bits as leave room for the half added below: it is exact, and neither 0 nor 1 comes out.
+        bits = round(-math.log2(torch.finfo(like.dtype).eps))
+        draws = _shift(self._bits(like), 64 - bits).to(torch.promote_types(like.dtype, torch.float32))
         return ((draws + 0.5) * 2.0**-bits).to(like.dtype)
 
     def normal(self, like: Tensor) -> Tensor:
         """Standard normal, with the shape (n, ...) and dtype of like."""
-        return math.sqrt(2) * torch.erfinv(2 * self.uniform(like) - 1)
+        wide = torch.empty_like(like, dtype=torch.promote_types(like.dtype, torch.float32))
+        return (math.sqrt(2) * torch.erfinv(2 * self.uniform(wide) - 1)).to(like.dtype)
 
     def integers(self, high: int | Tensor) -> Tensor:
         """(n,) int64, uniform on 0 .. high - 1."""
@@ -98,7 +100,9 @@ class Streams:
         return (draw * high).long()
 
 
-def as_streams(generator: Streams | torch.Generator | int | None, n: int, device: torch.device | str = "cpu") -> Streams:
+def as_streams(
+    generator: Streams | torch.Generator | int | None, n: int, device: torch.device | str = "cpu"
+) -> Streams:
     """What a caller may give as `generator`, as one stream per sample.
 
     None means seed 0 and an int means that seed, with the position in the batch as id; a torch.Generator draws the keys.

@@ -123,7 +123,9 @@ def test_sizes_by_hand() -> None:
 
 @norms
 @pytest.mark.parametrize("shape", [(1,), (5,), (3, 4, 4)])
-def test_samples_are_inside_and_uniform(norm: Norm, shape: tuple[int, ...], is_uniform: Callable[[Tensor], bool]) -> None:
+def test_samples_are_inside_and_uniform(
+    norm: Norm, shape: tuple[int, ...], is_uniform: Callable[[Tensor], bool]
+) -> None:
     num_samples, radius = 4000, 0.3
     d = norm.sample(torch.zeros(num_samples, *shape, dtype=torch.float64), radius, Streams.of(1, range(num_samples)))
     size = norm.size(d) / radius
