@@ -7,6 +7,7 @@ from typing import Any
 
 from .base import Attack
 from .combine import restarts, smallest_epsilon, worst_case
+from .minimal import ddn, fmn, linear_estimate
 from .pgd import bim, cw_linf, fgsm, mi_fgsm, pgd
 
 ATTACKS: dict[str, Callable[..., Any]] = {
@@ -16,6 +17,8 @@ ATTACKS: dict[str, Callable[..., Any]] = {
     "pgd": pgd,
     "cw_linf": cw_linf,
     "mi_fgsm": mi_fgsm,
+    "ddn": ddn,
+    "fmn": fmn,
 }
 
 __all__ = [
@@ -23,7 +26,10 @@ __all__ = [
     "Attack",
     "bim",
     "cw_linf",
+    "ddn",
     "fgsm",
+    "fmn",
+    "linear_estimate",
     "mi_fgsm",
     "pgd",
     "restarts",

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-from ..norms import per_sample
+from ..norms import L2, per_sample
 from ..threat import Ball
 from .ascend import Point
+
+_L2 = L2()
 
 
 def length(step_size: float | None, relative_step_size: float | None, ball: Ball) -> Tensor:
@@ -58,6 +61,53 @@ class Momentum:
         return x, (size, velocity)
 
 
-def cosine(k: Tensor, num_steps: int, first: float, last: float) -> Tensor:
-    """(n,) from first at k = 0 to last at k = num_steps, along half a cosine."""
-    return last + (first - last) * (1 + torch.cos(math.pi * k / num_steps)) / 2
+class Clock(NamedTuple):
+    """How far each sample is: k (n,) steps done of num_steps (n,). Lanes of different age run in one batch."""
+
+    k: Tensor
+    num_steps: Tensor
+
+    @staticmethod
+    def start(ball: Ball, num_steps: int) -> Clock:
+        zero = torch.zeros_like(ball.radius)
+        return Clock(zero, zero + num_steps)
+
+    def tick(self) -> Clock:
+        return self._replace(k=self.k + 1)
+
+    def cosine(self, first: float, last: float) -> Tensor:
+        """(n,) from first at k = 0 to last at k = num_steps, along half a cosine."""
+        return last + (first - last) * (1 + torch.cos(math.pi * self.k / self.num_steps)) / 2
+
+
+def slope(point: Point, ball: Ball) -> Tensor:
+    """The gradient at a point, zero where the mask forbids a change, so that its size counts only what can be used."""
+    return point.grad if ball.mask is None else torch.where(ball.mask, point.grad, 0)
+
+
+@dataclass(frozen=True)
+class CosineL2:
+    """A step of annealed Euclidean length along the gradient, in every norm (arXiv:1811.09600, arXiv:2102.12827).
+
+    d <- d + size * grad / ||grad||_2 with d = x - center, then into the ball.
+
+    Args:
+        first, last: length of the first and the last step, in units of the width of the domain.
+        onto_sphere: scale d up to the radius where it is shorter, so that every point lies on the sphere (DDN).
+    """
+
+    first: float = 1.0
+    last: float = 0.01
+    onto_sphere: bool = False
+
+    def init(self, ball: Ball, num_steps: int) -> Clock:
+        return Clock.start(ball, num_steps)
+
+    def __call__(self, point: Point, state: Clock, ball: Ball) -> tuple[Tensor, Clock]:
+        low, high = ball.domain
+        size = (high - low) * state.cosine(self.first, self.last)
+        d = point.x - ball.center + per_sample(size, point.x) * _L2.steepest(slope(point, ball))
+        if self.onto_sphere:
+            reach = ball.norm.size(d)
+            d = d * per_sample((ball.radius / reach.clamp_min(torch.finfo(d.dtype).tiny)).clamp_min(1), d)
+        return ball.project(ball.center + d), state.tick()
