@@ -53,7 +53,7 @@ class Ddn:
 
 
 class FmnState(NamedTuple):
-    """limit (n,): the largest radius allowed; best (n,): the smallest distance that reached the goal; found (n,) bool."""
+    """limit (n,): the largest radius allowed; best (n,): the smallest distance that reached the goal; found (n,)."""
 
     clock: Clock
     limit: Tensor
