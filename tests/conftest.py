@@ -1,4 +1,4 @@
-"""What all tests share: one seed, examples that are the same in every run, and a way to compare a sample with a distribution."""
+"""What all tests share: a seed, examples that are the same in every run, a test of a distribution."""
 
 from __future__ import annotations
 

@@ -11,9 +11,10 @@ from torch import Tensor
 
 
 def as_classes(logits: Tensor) -> Tensor:
-    """One logit z per sample, (n,) or (n, 1), as the two logits (0, z): class 1 is the positive one. Others pass as they are.
+    """One logit z per sample, (n,) or (n, 1), as the two logits (0, z). Others pass as they are.
 
-    softmax((0, z)) = (1 - sigmoid(z), sigmoid(z)), so every loss and margin of two classes is exact for one logit.
+    Class 1 is the positive one: softmax((0, z)) = (1 - sigmoid(z), sigmoid(z)), so every loss and margin of two classes is
+    exact for one logit.
 
     Example:
         >>> as_classes(torch.tensor([[2.0]]))
@@ -27,9 +28,10 @@ def as_classes(logits: Tensor) -> Tensor:
 class Goal(NamedTuple):
     """Labels to leave (untargeted) or to reach (targeted).
 
-    labels is (n,) class indices, or (n, k) zeros and ones for a multi-label head, where any changed label counts as leaving and
-    all labels must agree to count as reached. With a source (n,), labels are only the direction of the search, away from the
-    source: any answer but the source is a success (the targeted attacks of AutoAttack; arXiv:2003.01690).
+    labels is (n,) class indices, or (n, k) zeros and ones for a multi-label head, where any changed label counts as
+    leaving and all labels must agree to count as reached. With a source (n,), labels are only the direction of the
+    search, away from the source: any answer but the source is a success (the targeted attacks of AutoAttack;
+    arXiv:2003.01690).
     """
 
     labels: Tensor
@@ -56,14 +58,14 @@ def untargeted(logits: Tensor, y: Tensor) -> Goal:
 
 
 def predicted(logits: Tensor, y: Tensor) -> Goal:
-    """Any answer but the one that the model gives now, right or wrong (as joel2021 attacks; doi:10.1101/2021.01.17.21249704)."""
+    """Any answer but the one that the model gives now, right or wrong (joel2021, doi:10.1101/2021.01.17.21249704)."""
     if y.ndim == 2:
         return Goal((logits > 0).to(y), False)
     return Goal(as_classes(logits).argmax(1), False)
 
 
 def runner_up(logits: Tensor, y: Tensor) -> Goal:
-    """The most likely class other than the label; multi-label: the labels with the one flipped that is easiest to change."""
+    """The most likely class other than the label; multi-label: the labels with the easiest one to change flipped."""
     if y.ndim == 2:
         easiest = (logits * (2 * y.to(logits) - 1)).argmin(1, keepdim=True)
         return Goal(y.scatter(1, easiest, 1 - y.gather(1, easiest)), True)
@@ -87,8 +89,8 @@ class LeastLikely:
     """The class with the lowest clean score (Kurakin et al. 2017, arXiv:1607.02533).
 
     Args:
-        exclude_label: never the true class. With False and two classes, the target of a misclassified image is its true class
-            and the attack repairs it, which is what rodriguez2022 (doi:10.1186/s12911-022-01891-w) did.
+        exclude_label: never the true class. With False and two classes, the target of a misclassified image is its
+            true class and the attack repairs it, which is what rodriguez2022 (doi:10.1186/s12911-022-01891-w) did.
     """
 
     exclude_label: bool = True

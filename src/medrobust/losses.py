@@ -1,4 +1,4 @@
-"""Attack losses: (logits, goal) -> (n,), larger is better for the adversary, targeted or not. The only place with a sign."""
+"""Attack losses: (logits, goal) -> (n,), larger is better for the adversary, targeted or not. Signs live only here."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def _own_and_rival(scores: Tensor, goal: Goal) -> tuple[Tensor, Tensor]:
 
 
 def cross_entropy(logits: Tensor, goal: Goal) -> Tensor:
-    """Cross-entropy of the labels; minus that when they are a target. Multi-label: the sum of the binary cross-entropies.
+    """Cross-entropy of the labels; minus that when they are a target. Multi-label: the sum of the binary ones.
 
     Example:
         >>> from medrobust.goals import Goal
@@ -37,10 +37,10 @@ def cross_entropy(logits: Tensor, goal: Goal) -> Tensor:
 
 
 def margin(logits: Tensor, goal: Goal) -> Tensor:
-    """Best other logit minus the label's (untargeted): above 0 exactly when the goal is reached (Carlini & Wagner 2017, arXiv:1608.04644).
+    """Best other logit minus the label's: above 0 exactly when the goal is reached.
 
-    Targeted: the target's logit minus the best other. Multi-label: the label easiest to change, or for a target the one that is
-    farthest from it.
+    Targeted: the target's logit minus the best other. Multi-label: the label easiest to change, or for a target the
+    one that is farthest from it (Carlini & Wagner 2017, arXiv:1608.04644).
     """
     if goal.labels.ndim == 2:
         agreement = logits * (2 * goal.labels.to(logits) - 1)

@@ -1,4 +1,4 @@
-"""Perturbation geometry: how large, which way is steepest, how to come back. One projection per norm, for the whole project.
+"""Perturbation geometry: how large, which way is steepest, how to come back. The one projection of each norm.
 
 In every function d and g are (n, ...), one sample a row, and radius is (n,) or a number.
 """
@@ -21,14 +21,17 @@ def per_sample(value: Tensor | float, like: Tensor) -> Tensor:
         >>> per_sample(torch.ones(4), torch.zeros(4, 3, 8, 8)).shape
         torch.Size([4, 1, 1, 1])
     """
-    value = torch.as_tensor(value, dtype=None if isinstance(value, Tensor) else like.dtype, device=like.device)
-    return value.reshape(-1, *[1] * (like.ndim - 1))
+    dtype = value.dtype if isinstance(value, Tensor) else like.dtype
+    column: Tensor = torch.as_tensor(value, dtype=dtype, device=like.device)
+    return column.reshape(-1, *[1] * (like.ndim - 1))
 
 
 class Norm(Protocol):
     """What a threat needs to know of a norm."""
 
-    name: str
+    @property
+    def name(self) -> str:
+        """Its name in recipes and records."""
 
     def size(self, d: Tensor) -> Tensor:
         """(n,) the norm of each perturbation."""
@@ -150,11 +153,12 @@ class L1:
         return torch.where(size.sum(1, keepdim=True) > bound, shrunk, flat).reshape_as(d)
 
     def project_box(self, d: Tensor, radius: Tensor | float, low: Tensor, high: Tensor) -> Tensor:
-        """The nearest point of the ball with low <= d <= high, where low <= 0 <= high (Croce & Hein 2021, arXiv:2103.01208).
+        """The nearest point of the ball with low <= d <= high, where low <= 0 <= high.
 
-        It is clip(soft(d, shrink), low, high) with the smallest shrink that fits: soft takes shrink off every magnitude.
-        The size left is linear in shrink between the values where a coordinate leaves its bound or reaches 0, so it is
-        solved exactly. Projecting on the ball first and clipping after gives a shorter change than the budget allows.
+        It is clip(soft(d, shrink), low, high) with the smallest shrink that fits: soft takes shrink off every
+        magnitude. The size left is linear in shrink between the values where a coordinate leaves its bound or reaches
+        0, so it is solved exactly. Projecting on the ball first and clipping after gives a shorter change than the
+        budget allows (Croce & Hein 2021, arXiv:2103.01208).
 
         Example:
             >>> d, low, high = torch.tensor([[3.0, 1.0]]), torch.zeros(1, 2), torch.full((1, 2), 0.5)

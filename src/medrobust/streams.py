@@ -1,8 +1,9 @@
 """Random numbers that belong to an image, not to a batch.
 
-Each sample has a 64-bit key. A draw is a pure function of (key, labels, element), so it does not depend on batch size, order,
-device, number of workers or a resume (counter-based generation; Salmon et al. 2011, doi:10.1145/2063384.2063405).
-The mixing function is the finalizer of SplitMix64 (Steele et al. 2014, doi:10.1145/2660193.2660195).
+Each sample has a 64-bit key. A draw is a pure function of (key, labels, element), so it does not depend on batch size,
+order, device, number of workers or a resume (counter-based generation; Salmon et al. 2011,
+doi:10.1145/2063384.2063405). The mixing function is the finalizer of SplitMix64 (Steele et al. 2014,
+doi:10.1145/2660193.2660195).
 """
 
 from __future__ import annotations
@@ -64,7 +65,7 @@ class Streams:
         return Streams(keys)
 
     def child(self, *labels: int | str | Tensor) -> Streams:
-        """Independent streams for a purpose, e.g. child("restart", 3); a (n,) tensor gives each sample its own label."""
+        """Independent streams for a purpose, as child("restart", 3); a tensor (n,) gives each sample its own label."""
         keys = self.keys
         for label in labels:
             value = label.to(keys) * _GOLDEN if isinstance(label, Tensor) else _hash(label)
@@ -105,7 +106,8 @@ def as_streams(
 ) -> Streams:
     """What a caller may give as `generator`, as one stream per sample.
 
-    None means seed 0 and an int means that seed, with the position in the batch as id; a torch.Generator draws the keys.
+    None means seed 0 and an int means that seed, with the position in the batch as id; a torch.Generator draws the
+    keys.
 
     Errors: ValueError when a Streams has another length than the batch.
     """

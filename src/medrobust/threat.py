@@ -9,7 +9,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from .norms import L1, Linf, Norm, per_sample
+from .norms import L1, NORMS, Norm, per_sample
 from .streams import Streams
 
 
@@ -50,7 +50,7 @@ class Ball(NamedTuple):
         return self.norm.size(torch.maximum(self.center - low, high - self.center))
 
     def contains(self, x: Tensor, tolerance: float = 0.0) -> Tensor:
-        """(n,) bool: x is finite, inside the domain, in the ball up to a relative tolerance, and untouched outside the mask."""
+        """(n,) bool: x is finite, in the domain, in the ball up to a relative tolerance, untouched outside the mask."""
         low, high = self.domain
         inside = ((x >= low) & (x <= high)).flatten(1).all(1)
         near = self.distance(x) <= self.radius.double() * (1 + tolerance)
@@ -61,8 +61,8 @@ class Ball(NamedTuple):
     def round_inside(self, x: Tensor) -> Tensor:
         """The nearest float32 point that is inside the exact ball, not only up to rounding.
 
-        `center + radius` is rounded to float32, so a projected point can be outside by one unit in the last place, which is 15 %
-        of a budget of 1e-7 and enough to doubt a verdict. Points that are not finite become the center.
+        `center + radius` is rounded to float32, so a projected point can be outside by one unit in the last place,
+        which is 15 % of a budget of 1e-7 and enough to doubt a verdict. Points that are not finite become the center.
         """
         finite = torch.isfinite(x).flatten(1).all(1)
         x = torch.where(per_sample(finite, x), x, self.center)
@@ -72,7 +72,8 @@ class Ball(NamedTuple):
         low, high = self.domain
         d = self.norm.project(x.clamp(low, high).double() - center, radius)
         x = (center + d).to(self.center.dtype)
-        # Rounding moves a coordinate by at most one unit in the last place: step back towards the center where it moved out.
+        # Rounding moves a coordinate by at most one unit in the last place: step back towards the center where it
+        # moved out.
         out = (x.double() - center).abs() > d.abs()
         return torch.where(out, torch.nextafter(x, self.center), x)
 
@@ -82,7 +83,8 @@ class Threat:
     """A budget: the largest change, the norm that measures it, the range of a pixel, the pixels that may change.
 
     Args:
-        epsilon: radius in units of the domain, one number or one per sample (n,); inf for attacks that look for the smallest.
+        epsilon: radius in units of the domain, one number or one per sample (n,); inf for attacks that look for the
+            smallest.
         norm: Linf(), L2() or L1().
         domain: lowest and highest value of a pixel.
         mask: bool, broadcastable to (n, c, *spatial); True where a pixel may change.
@@ -96,7 +98,7 @@ class Threat:
     """
 
     epsilon: float | Tensor = math.inf
-    norm: Norm = Linf()
+    norm: Norm = NORMS["linf"]
     domain: tuple[float, float] = (0.0, 1.0)
     mask: Tensor | None = None
 

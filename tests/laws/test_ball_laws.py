@@ -21,7 +21,7 @@ DOMAINS = ((0.0, 1.0), (-1.0, 1.0), (0.0, 255.0), (-1000.0, 3000.0))
 
 @st.composite
 def balls(draw: st.DrawFn, norm: Norm, masked: bool | None = None) -> tuple[Ball, Tensor]:
-    """A ball around an image of 1 to 48 pixels, and a point that an attack might propose: anywhere near, or not a number."""
+    """A ball around an image of 1 to 48 pixels, and a point that an attack might propose."""
     shape = (2, *draw(st.sampled_from(((1,), (1, 5), (3, 4, 4), (1, 2, 3, 4)))))
     low, high = domain = draw(st.sampled_from(DOMAINS))
     random = torch.Generator().manual_seed(draw(st.integers(0, 2**31)))
@@ -42,7 +42,7 @@ def balls(draw: st.DrawFn, norm: Norm, masked: bool | None = None) -> tuple[Ball
 
 
 def ulp(ball: Ball) -> Tensor:
-    """(n,) what rounding to float32 may add to a distance: one unit in the last place of every coordinate, measured in the norm."""
+    """(n,) what rounding to float32 may add to a distance: one unit in the last place of every coordinate."""
     low, high = ball.domain
     top = torch.full_like(ball.center, max(abs(low), abs(high)))
     return ball.norm.size((torch.nextafter(top, 2 * top) - top).double()) + 1e-6 * ball.radius.clamp_max(1e9)
@@ -55,7 +55,8 @@ def test_project_is_inside_up_to_rounding(norm: Norm, data: st.DataObject) -> No
     low, high = ball.domain
     once = ball.project(x)
     assert bool((ball.distance(once) <= ball.radius + ulp(ball)).all())
-    assert float(once.amin()) >= low and float(once.amax()) <= high
+    assert float(once.amin()) >= low
+    assert float(once.amax()) <= high
     assert bool((ball.distance(once) <= ball.norm.size((x - ball.center).double()) * (1 + 1e-5) + ulp(ball)).all())
     torch.testing.assert_close(ball.project(once), once, rtol=1e-6, atol=float(ulp(ball).max()))
 
@@ -140,7 +141,8 @@ def test_the_radius_is_what_was_asked(norm: Norm) -> None:
     torch.testing.assert_close(ball.distance(ball.project(far)), torch.tensor([0.0, 0.125, 0.25]).double())
     assert torch.equal(ball.round_inside(far)[0], x[0])
     unlimited = Threat(norm=norm).around(x)
-    assert torch.equal(unlimited.project(far), far) and torch.equal(unlimited.round_inside(far), far)
+    assert torch.equal(unlimited.project(far), far)
+    assert torch.equal(unlimited.round_inside(far), far)
     torch.testing.assert_close(unlimited.farthest().double(), unlimited.distance(far))
 
 

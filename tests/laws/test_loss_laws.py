@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-import torch.nn.functional as F  # noqa: N812
+import torch.nn.functional as F
 from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
@@ -184,7 +184,8 @@ def test_goal_rules(data: st.DataObject) -> None:
     assert torch.equal(least_likely(False)(logits, y).labels, logits.argmin(1))
     excluding, second = least_likely()(logits, y), runner_up(logits, y)
     for goal in (excluding, second):
-        assert goal.targeted and bool((goal.labels != y).all())
+        assert goal.targeted
+        assert bool((goal.labels != y).all())
     wrong = logits.clone()
     wrong[rows, y] = torch.nan
     for i in range(n):
@@ -195,7 +196,8 @@ def test_goal_rules(data: st.DataObject) -> None:
             towards = Towards(rank)(logits, y)
             expected = sorted(others, reverse=True)[min(rank, k - 1) - 1]
             assert float(logits[i, towards.labels[i]]) == expected
-            assert towards.targeted and towards.source is y
+            assert towards.targeted
+            assert towards.source is y
     assert Targeted(1)(logits, y).labels.tolist() == [1] * n
 
 

@@ -44,7 +44,8 @@ def test_projection_is_inside_and_idempotent(norm: Norm, d: Tensor, radius: floa
     once = norm.project(d, radius)
     assert bool((norm.size(once) <= radius * (1 + 1e-12)).all())
     torch.testing.assert_close(norm.project(once, radius), once, rtol=1e-12, atol=0)
-    assert once.shape == d.shape and once.dtype == d.dtype
+    assert once.shape == d.shape
+    assert once.dtype == d.dtype
 
 
 @norms
@@ -142,12 +143,14 @@ def test_samples_are_inside_and_uniform(
 def test_samples_fill_the_disk_evenly(is_uniform: Callable[[Tensor], bool]) -> None:
     streams, like = Streams.of(2, range(4000)), torch.zeros(4000, 2, dtype=torch.float64)
     a, b = NORMS["linf"].sample(like, 1.0, streams).T
-    assert is_uniform((a + 1) / 2) and is_uniform((b + 1) / 2)
+    assert is_uniform((a + 1) / 2)
+    assert is_uniform((b + 1) / 2)
     a, b = NORMS["l2"].sample(like, 1.0, streams).T
     assert is_uniform(torch.atan2(a, b) / (2 * torch.pi) + 0.5)
     a, b = NORMS["l1"].sample(like, 1.0, streams).T
     # The l1 ball of the plane is a square that stands on a corner.
-    assert is_uniform((a + b + 1) / 2) and is_uniform((a - b + 1) / 2)
+    assert is_uniform((a + b + 1) / 2)
+    assert is_uniform((a - b + 1) / 2)
 
 
 @norms

@@ -79,9 +79,11 @@ def test_distribution(is_uniform: Callable[[Tensor], bool]) -> None:
     streams = Streams.of(5, range(200))
     u = streams.uniform(torch.zeros(200, 100))
     z = streams.normal(torch.zeros(200, 100))
-    assert is_uniform(u) and is_uniform(torch.special.ndtr(z.double()))
+    assert is_uniform(u)
+    assert is_uniform(torch.special.ndtr(z.double()))
     # Across images, across elements of one image, and across children of one image.
-    assert is_uniform(u[:, 0]) and is_uniform(u[0])
+    assert is_uniform(u[:, 0])
+    assert is_uniform(u[0])
     children = torch.cat([streams[:1].child("restart", k).uniform(torch.zeros(1, 1)) for k in range(2000)])
     assert is_uniform(children)
     deep = torch.cat([streams[:1].child(torch.tensor([k])).uniform(torch.zeros(1, 1)) for k in range(2000)])
@@ -105,10 +107,13 @@ def test_neighbors_are_independent() -> None:
 def test_uniform_is_open_and_normal_finite_in_every_type(dtype: torch.dtype) -> None:
     like = torch.zeros(64, 4000, dtype=dtype)
     u = Streams.of(0, range(64)).uniform(like)
-    assert u.dtype == dtype and u.shape == like.shape
-    assert float(u.min()) > 0 and float(u.max()) < 1
+    assert u.dtype == dtype
+    assert u.shape == like.shape
+    assert float(u.min()) > 0
+    assert float(u.max()) < 1
     z = Streams.of(0, range(64)).normal(like)
-    assert z.dtype == dtype and bool(torch.isfinite(z).all())
+    assert z.dtype == dtype
+    assert bool(torch.isfinite(z).all())
     torch.testing.assert_close(u.float(), Streams.of(0, range(64)).uniform(like.float()), atol=0.005, rtol=0)
 
 
@@ -122,7 +127,9 @@ def test_types_agree() -> None:
 @given(high=st.integers(1, 50))
 def test_integers_stay_under_high(high: int) -> None:
     drawn = Streams.of(high, range(300)).integers(high)
-    assert drawn.dtype == torch.int64 and int(drawn.min()) >= 0 and int(drawn.max()) < high
+    assert drawn.dtype == torch.int64
+    assert int(drawn.min()) >= 0
+    assert int(drawn.max()) < high
     each = torch.arange(1, 301)
     assert bool((Streams.of(high, range(300)).integers(each) < each).all())
 
@@ -135,7 +142,8 @@ def test_what_a_caller_may_give() -> None:
     with pytest.raises(ValueError, match="6 random streams for 5 samples"):
         as_streams(given_, 5)
     one, two = (as_streams(torch.Generator().manual_seed(4), 5).keys for _ in range(2))
-    assert torch.equal(one, two) and len(one.unique()) == 5
+    assert torch.equal(one, two)
+    assert len(one.unique()) == 5
     generator = torch.Generator().manual_seed(4)
     as_streams(generator, 5)
     assert not torch.equal(as_streams(generator, 5).keys, one), "a generator moves on"

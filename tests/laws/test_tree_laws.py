@@ -30,9 +30,13 @@ def state(n: int, first: float = 0.0) -> State:
 
 
 def assert_same(a: State, b: State) -> None:
-    assert torch.equal(a.size, b.size) and torch.equal(a.flags, b.flags) and torch.equal(a.inner[0], b.inner[0])
+    assert torch.equal(a.size, b.size)
+    assert torch.equal(a.flags, b.flags)
+    assert torch.equal(a.inner[0], b.inner[0])
     assert torch.equal(a.streams.keys, b.streams.keys)
-    assert a.inner[1] is None and b.inner[1] is None and a.rule == b.rule == "rule"
+    assert a.inner[1] is None
+    assert b.inner[1] is None
+    assert a.rule == b.rule == "rule"
 
 
 indices = st.lists(st.integers(0, 5), max_size=6, unique=True).map(lambda found: torch.tensor(found, dtype=torch.long))
@@ -75,13 +79,17 @@ def test_a_ball_is_a_tree() -> None:
     mask = torch.rand(4, 1, 2, 2) < 0.5
     ball = Threat(epsilon=torch.tensor([0.1, 0.2, 0.3, 0.4]), norm=L2(), domain=(-1.0, 2.0), mask=mask).around(x)
     part = take(ball, torch.tensor([2, 0]))
-    assert isinstance(part, Ball) and part.norm == L2() and part.domain == (-1.0, 2.0)
+    assert isinstance(part, Ball)
+    assert part.norm == L2()
+    assert part.domain == (-1.0, 2.0)
     assert torch.equal(part.radius, torch.tensor([0.3, 0.1]))
-    assert torch.equal(part.center, x[[2, 0]]) and torch.equal(part.mask, mask[[2, 0]])
+    assert torch.equal(part.center, x[[2, 0]])
+    assert torch.equal(part.mask, mask[[2, 0]])
     scalar = Threat(epsilon=0.1).around(x)
     assert put(scalar, torch.tensor([1]), take(scalar, torch.tensor([1]))).radius.tolist() == scalar.radius.tolist()
 
 
 def test_map_tree_keeps_types() -> None:
     doubled = map_tree(lambda t: t * 2, (torch.ones(2), (torch.ones(2), None, 7, "x")))
-    assert doubled[0].tolist() == [2, 2] and doubled[1][1:] == (None, 7, "x")
+    assert doubled[0].tolist() == [2, 2]
+    assert doubled[1][1:] == (None, 7, "x")
