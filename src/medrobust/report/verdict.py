@@ -1,0 +1,140 @@
+"""The report's first sentences, computed from the numbers and written for a radiologist."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from .measured import Json, broken_share, class_names, clean_accuracy, estimate, focus, norms, worst_line
+from .words import Budget, counted, interval, listed, percent
+
+NEAR_CHANCE = 0.05  # a classifier this little above guessing is said to guess
+VISIBLY_KEPT = 0.01  # saving to a file is worth a sentence when it saves this share of the images
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """One sentence; kind is guessing, unmeasured, least (the smallest budget does it), half, some or none."""
+
+    kind: str
+    sentence: str
+    budget: Budget | None = None
+
+
+def verdict(audit: Json) -> Verdict:
+    """How small a change misleads the classifier, in one sentence.
+
+    The budget named is the smallest of the grid at which at least half of the images that are right untouched are
+    wrong; where none does, the largest. Nothing is interpolated.
+    """
+    point = focus(audit)
+    guessing = _guessing(audit)
+    if guessing:
+        return Verdict("guessing", guessing, point.budget if point else None)
+    if point is None:
+        sentence = "No attack was measured in this run, so it says nothing about resistance to change."
+        return Verdict("unmeasured", sentence)
+    budget, share = point.budget, broken_share(audit, point)
+    line = worst_line(audit, budget.norm)
+    points = line.points if line else ()
+    wrong = _wrong_on(share, clean_accuracy(audit).value is not None)
+    made = f"makes this classifier wrong on {wrong}"
+    if share == 0:
+        sentence = (
+            f"No change of up to {budget.words}, the largest tested, made this classifier wrong on any image it gets "
+            "right, by any attack tried."
+        )
+        return Verdict("none", sentence, budget)
+    if share < 0.5 - 1e-9:
+        rest = f"the other {percent(1 - share, 0)} held"
+        return Verdict("some", f"The largest change tested, {_sized(budget)}, {made}; {rest}.", budget)
+    if point == points[0] and len(points) > 1:
+        return Verdict("least", f"Even the smallest change tested, {_sized(budget)}, {made}.", budget)
+    look = f", {budget.look}," if budget.look else ""
+    sentence = f"A change of at most {budget.words}{look} is enough to make this classifier wrong on {wrong}."
+    return Verdict("half", sentence, budget)
+
+
+def _guessing(audit: Json) -> str:
+    """By balanced accuracy against one in as many as there are classes; by plain accuracy where that is unknown."""
+    count = len(class_names(audit))
+    clean = audit.get("clean") or {}
+    known = clean.get("balanced_accuracy") is not None
+    skill = estimate(clean.get("balanced_accuracy" if known else "accuracy"))
+    if count < 2 or skill is None or skill.value is None:
+        return ""
+    chance = 1 / count
+    is_at = f"{'balanced accuracy' if known else 'accuracy'} {percent(skill.value)}"
+    guessing = f"guessing gives {percent(chance)}"
+    if skill.value < chance + NEAR_CHANCE:
+        return (
+            f"Even on unchanged images this classifier does no better than guessing ({is_at}; {guessing}), "
+            "so its resistance to change means nothing."
+        )
+    if skill.low is not None and skill.low <= chance:
+        return (
+            f"On so few images this classifier cannot be told from guessing ({is_at}, 95% interval "
+            f"{interval(skill.low, skill.high)}; {guessing}), so its resistance to change means little."
+        )
+    return ""
+
+
+def _sized(budget: Budget) -> str:
+    return f"at most {budget.words} and {budget.look}" if budget.look else f"up to {budget.words}"
+
+
+def _wrong_on(share: float, among_right: bool) -> str:
+    images = "images it gets right" if among_right else "images"
+    if share == 1:
+        return f"every one of the {images}"
+    if 0.45 <= share <= 0.55:
+        return f"{'' if round(share, 3) == 0.5 else 'about '}half of the {images}"
+    return f"{percent(share, 0)} of the {images}"
+
+
+def context(audit: Json) -> list[str]:
+    """The sentences under the verdict: before, after, and whether the change survives in a file."""
+    sentences = []
+    clean, point = clean_accuracy(audit), focus(audit)
+    data = audit["data"] if isinstance(audit["data"], dict) else {}
+    images = f"the {counted(int(data['num_images']), 'image')}" if data.get("num_images") else "the images"
+    if clean.value is not None:
+        spread = f" (95% interval {clean.range})" if clean.range else ""
+        sentences.append(f"Untouched, {percent(clean.value)} of {images} are read correctly{spread}.")
+    if point is None:
+        return sentences
+    budget, after = point.budget, point.accuracy
+    spread = f" (95% interval {after.range})" if after.range else ""
+    sentences.append(
+        f"When each may be changed by up to {budget.words}, in the way that misleads this classifier most, "
+        f"{percent(after.value)} {'are' if sentences else 'are read correctly'}{spread}."
+    )
+    stored = [row for row in audit.get("stored") or () if budget.same(row["norm"], row["epsilon"])]
+    kept = estimate(stored[0]["robust_accuracy"]) if stored else None
+    if kept and kept.value is not None and kept.value - (after.value or 0) >= VISIBLY_KEPT:
+        sentences.append(
+            "Saved as image files, which rounds these changes to whole grey levels, "
+            f"{percent(kept.value)} are read correctly."
+        )
+    others = [name for name in norms(audit) if name != budget.norm]
+    if others:
+        sentences.append(f"Changes measured by {listed(others)} distance are in the figures below.")
+    return sentences
+
+
+def trust(audit: Json) -> tuple[str, str]:
+    """The severity of the worst finding, and a sentence on how far the numbers can be trusted."""
+    findings = audit.get("findings") or ()
+    by = {kind: [f for f in findings if f.get("severity") == kind] for kind in ("fail", "warn", "not_run", "pass")}
+    ran = len(findings) - len(by["not_run"])
+    if not ran:
+        return "not_run", "The measurement was not checked for the usual errors: take the numbers as an upper bound."
+    skipped = f" {counted(len(by['not_run']), 'check')} could not run." if by["not_run"] else ""
+    if by["fail"]:
+        titles = " ".join(f"\u201c{f.get('title') or f.get('id', '')}\u201d" for f in by["fail"])
+        said = f"{len(by['fail'])} of {counted(ran, 'check')} failed: {titles} Read the numbers with this in mind."
+        return "fail", said + skipped
+    if by["warn"]:
+        gives = "gives" if len(by["warn"]) == 1 else "give"
+        said = f"No check of the measurement failed; {len(by['warn'])} of {ran} {gives} a warning."
+        return "warn", said + skipped
+    return "pass", f"{'The check' if ran == 1 else f'All {ran} checks'} of the measurement passed." + skipped
