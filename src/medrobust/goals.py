@@ -13,8 +13,8 @@ from torch import Tensor
 def as_classes(logits: Tensor) -> Tensor:
     """One logit z per sample, (n,) or (n, 1), as the two logits (0, z). Others pass as they are.
 
-    Class 1 is the positive one: softmax((0, z)) = (1 - sigmoid(z), sigmoid(z)), so every loss and margin of two classes is
-    exact for one logit.
+    Class 1 is the positive one: softmax((0, z)) = (1 - sigmoid(z), sigmoid(z)), so every loss and margin of two classes
+    is exact for one logit.
 
     Example:
         >>> as_classes(torch.tensor([[2.0]]))

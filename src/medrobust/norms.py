@@ -50,7 +50,8 @@ class Norm(Protocol):
 
 
 def _norm2(d: Tensor) -> Tensor:
-    return torch.linalg.vector_norm(d.flatten(1), dim=1)
+    size: Tensor = torch.linalg.vector_norm(d.flatten(1), dim=1)
+    return size
 
 
 @dataclass(frozen=True)

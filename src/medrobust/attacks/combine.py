@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
+from ..engine.count import narrow
 from ..engine.program import Model, clean_goal
 from ..goals import Goal, GoalRule
 from ..norms import per_sample
@@ -16,14 +17,14 @@ from ..threat import Threat
 from .base import Attack
 
 
-def select(threat: Threat, index: Tensor, n: int) -> Threat:
-    """The threat of the samples at index, of a batch of n."""
+def select(threat: Threat, index: Tensor, x: Tensor) -> Threat:
+    """The threat of the samples at index of the batch x. A mask (h, w) is one mask for all, also in a batch of h images."""
     epsilon, mask = threat.epsilon, threat.mask
-    if isinstance(epsilon, Tensor) and epsilon.ndim and len(epsilon) == n:
+    if isinstance(epsilon, Tensor) and epsilon.ndim and len(epsilon) == len(x):
         epsilon = epsilon[index.to(epsilon.device)]
-    if mask is not None and mask.ndim and len(mask) == n and n > 1:
+    if mask is not None and mask.ndim == x.ndim and len(mask) == len(x):
         mask = mask[index.to(mask.device)]
-    return Threat(epsilon=epsilon, norm=threat.norm, domain=threat.domain, mask=mask)
+    return replace(threat, epsilon=epsilon, mask=mask)
 
 
 def _reached(model: Model, x: Tensor, goal: Goal) -> Tensor:
@@ -38,7 +39,7 @@ class WorstCase:
     Args:
         attacks: tried in this order; each draws its own random numbers.
 
-    Errors: ValueError without attacks, or when they want different things.
+    Errors: ValueError without attacks.
     """
 
     attacks: tuple[Attack, ...]
@@ -67,9 +68,9 @@ class WorstCase:
             index = open_.nonzero()[:, 0]
             if not len(index):
                 break
-            part = select(threat, index, len(x))
-            found = attack(model, x[index], y[index], part, generator=streams[index].child("attack", number))
-            won = _reached(model, found, clean_goal(attack.goal, model, x[index], y[index]))
+            seen, part = narrow(model, index), select(threat, index, x)
+            found = attack(seen, x[index], y[index], part, generator=streams[index].child("attack", number))
+            won = _reached(seen, found, clean_goal(attack.goal, seen, x[index], y[index]))
             # Without a success the last attempt is returned, so that it can be looked at.
             x_adv = x_adv.index_copy(0, index, found)
             open_ = open_.index_copy(0, index, ~won)
@@ -133,11 +134,9 @@ class SmallestEpsilon:
             index = (high > low).nonzero()[:, 0]
             if not len(index):
                 break
-            budget = Threat(epsilon=radius[index], norm=threat.norm, domain=threat.domain, mask=threat.mask)
-            budget = budget if threat.mask is None else select(threat, index, len(x))
-            budget = Threat(epsilon=radius[index], norm=threat.norm, domain=threat.domain, mask=budget.mask)
-            tried = self.attack(model, x[index], y[index], budget, generator=streams[index])
-            won = _reached(model, tried, clean_goal(self.goal, model, x[index], y[index]))
+            seen, budget = narrow(model, index), replace(select(threat, index, x), epsilon=radius[index])
+            tried = self.attack(seen, x[index], y[index], budget, generator=streams[index])
+            won = _reached(seen, tried, clean_goal(self.goal, seen, x[index], y[index]))
             best[index] = torch.where(per_sample(won, tried), tried, best[index])
             distance = ball.norm.size(tried - x[index])
             high[index] = torch.where(won, torch.minimum(distance, radius[index]), high[index])
