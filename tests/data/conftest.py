@@ -10,6 +10,14 @@ import pytest
 from PIL import Image
 
 
+@pytest.fixture(autouse=True)
+def cache_root(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A cache of the test's own."""
+    root = tmp_path_factory.mktemp("cache")
+    monkeypatch.setenv("MEDROBUST_CACHE", str(root))
+    return root
+
+
 @pytest.fixture
 def put(tmp_path: Path) -> Callable[..., Path]:
     """put("a/b.png", value=7) writes a gray 6x4 image below tmp_path, put(..., array=a) the array as it is."""

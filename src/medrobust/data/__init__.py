@@ -14,9 +14,10 @@ from .chest_xray import open_chest_xray
 from .csv import open_csv
 from .folder import open_folder
 from .image_set import ImageSet, Sample, View
-from .loading import Progress, batches, verify
+from .loading import batches, verify
 from .select import limit_images, select_classes
 from .splits import make_splits
+from .store import Progress
 
 __all__ = [
     "DATASETS", "Batch", "DatasetCard", "ImageSet", "Sample", "View", "batches", "make_splits", "open_images",

@@ -8,13 +8,15 @@ import json
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
 from ..errors import UserError
-from ..files import sha256_file
+from .batch import Batch
 from .cards import DatasetCard
+from .hashes import content_hashes
 from .pixels import Pixels, SourceRange
 from .readers import read_pixels
 from .sample import Sample
@@ -22,6 +24,7 @@ from .splits import SPLITS, complete_splits
 from .store import Decode, MemoryStore, Store
 from .views import View
 
+_KEPT = ("view", "card", "decode", "broken", "seed")
 __all__ = ["ImageSet", "Sample", "View", "read_sample"]
 
 
@@ -46,6 +49,8 @@ class ImageSet(Dataset[tuple[Tensor, int, int]]):
         decode: sample -> Pixels, a module-level function so that loader workers can be started.
         broken: (image_id, reason) of files that were left out.
         seed: seed of splits that the source does not give.
+        store: where decoded images are kept.
+        extremes: least and largest pixel of the set, which View(scale="set") stretches to 0 and 1.
     """
 
     domain = (0.0, 1.0)
@@ -62,11 +67,13 @@ class ImageSet(Dataset[tuple[Tensor, int, int]]):
         broken: Iterable[tuple[str, str]] = (),
         seed: int = 0,
         store: Store | None = None,
+        extremes: tuple[float, float] | None = None,
     ) -> None:
         self.name, self.classes, self.samples = name, tuple(classes), tuple(samples)
         self.view = view or View()
         self.card = card or DatasetCard(name, name, classes=self.classes)
         self.decode, self.broken, self.seed = decode, tuple(broken), seed
+        self.extremes = extremes
         self.store: Store = store or MemoryStore(decode, self.view)
 
     def __len__(self) -> int:
@@ -74,12 +81,32 @@ class ImageSet(Dataset[tuple[Tensor, int, int]]):
 
     def __getitem__(self, i: int) -> tuple[Tensor, int, int]:
         sample = self.samples[i]
-        values = torch.from_numpy(self.store.get(sample).values)
-        top = 255.0 if values.dtype == torch.uint8 else 65535.0
-        return values.to(torch.float32) / top, sample.label, i
+        return self._unit(self.store.get(sample).values), sample.label, i
 
     def __repr__(self) -> str:
         return f"ImageSet({self.name!r}, {len(self)} images, classes={', '.join(self.classes)})"
+
+    def batch(self, indices: Sequence[int]) -> Batch:
+        """Several images at once. Errors: UserError when their sizes differ."""
+        chosen = [self.samples[i] for i in indices]
+        values = [self.store.get(sample).values for sample in chosen]
+        if len({array.shape for array in values}) > 1:
+            sizes = {array.shape: sample.image_id for array, sample in zip(values, chosen, strict=True)}
+            text = ", ".join(f"{name} {'x'.join(map(str, shape[1:]))}" for shape, name in list(sizes.items())[:2])
+            raise UserError(
+                "data.image_size", f"images differ in size ({text})", "set data.image_size, for example 224"
+            )
+        same_depth = len({array.dtype for array in values}) == 1
+        x = self._unit(np.stack(values)) if same_depth else torch.stack([self._unit(array) for array in values])
+        y = torch.tensor([sample.label for sample in chosen], dtype=torch.long)
+        return Batch(x, y, torch.tensor(indices, dtype=torch.long))
+
+    def _unit(self, values: np.ndarray) -> Tensor:
+        x = torch.from_numpy(values.astype(np.float32)).div_(255.0 if values.dtype == np.uint8 else 65535.0)
+        if self.extremes is not None:
+            least, most = self.extremes
+            x.sub_(least).div_(most - least).clamp_(0.0, 1.0)
+        return x
 
     @property
     def labels(self) -> Tensor:
@@ -100,7 +127,11 @@ class ImageSet(Dataset[tuple[Tensor, int, int]]):
 
     def source(self, i: int) -> SourceRange:
         """Bits, range and unit of the source of image i."""
-        return self.store.get(self.samples[i]).source
+        source = self.store.get(self.samples[i]).source
+        if self.extremes is None:
+            return source
+        low, high = (source.low + end * (source.high - source.low) for end in self.extremes)
+        return dataclasses.replace(source, low=low, high=high)
 
     def bit_depth(self, i: int) -> int:
         """Bits stored in the source of image i: 8, 12, 16."""
@@ -109,9 +140,11 @@ class ImageSet(Dataset[tuple[Tensor, int, int]]):
     def replace(self, **changes: Any) -> ImageSet:
         """The same set with other samples, classes, view, broken, seed or store; a new view starts a new store."""
         same_view = changes.get("view", self.view) == self.view
-        current: dict[str, Any] = {key: getattr(self, key) for key in ("view", "card", "decode", "broken", "seed")}
+        current: dict[str, Any] = {key: getattr(self, key) for key in _KEPT}
         current |= {"name": self.name, "classes": self.classes, "samples": self.samples}
-        return ImageSet(**({"store": self.store if same_view else None} | current | changes))
+        if same_view:
+            current |= {"store": self.store, "extremes": self.extremes}
+        return ImageSet(**(current | changes))
 
     def subset(self, indices: Iterable[int]) -> ImageSet:
         """The images at these positions, in this order; decoded images are shared."""
@@ -136,14 +169,12 @@ class ImageSet(Dataset[tuple[Tensor, int, int]]):
     def fingerprint(self) -> str:
         """SHA-256 hex of ids, labels, groups, file contents and view: equal for equal input, whatever the path."""
         digest = hashlib.sha256(json.dumps([self.classes, dataclasses.asdict(self.view)]).encode())
-        contents: dict[str, str] = {}
+        contents = content_hashes(sample.path for sample in self.samples if sample.path is not None)
         for sample in self.samples:
             if sample.path is None:
                 content = hashlib.sha256(self.store.get(sample).values.tobytes()).hexdigest()
             else:
-                key = str(sample.path)
-                content = contents.get(key) or sha256_file(sample.path)
-                contents[key] = content
+                content = contents[sample.path]
             row = [sample.image_id, sample.frame, sample.label, sample.group_id, content]
             digest.update(json.dumps(row).encode())
         return digest.hexdigest()
