@@ -10,6 +10,7 @@ from torch import Tensor
 
 from ..goals import Goal, GoalRule, untargeted
 from ..losses import Loss, cross_entropy
+from ..norms import per_sample
 from ..streams import Streams, as_streams
 from ..threat import Ball, Threat
 from .ascend import Objective, Point, Radius, Step, against, ascend
@@ -85,6 +86,10 @@ class Program:
         goal = clean_goal(self.goal, model, x, y)
         if start is None:
             start = self.first(ball, as_streams(generator, len(x), x.device))
+        else:
+            # A start from a larger budget is outside; what is inside stays bit for bit.
+            inside = per_sample(ball.contains(start, tolerance=1e-6), start)
+            start = torch.where(inside, start, ball.project(start))
         return ball, ascend(self.objective(model, goal), ball, start, self.step, self.num_steps, self.radius)
 
     def __call__(

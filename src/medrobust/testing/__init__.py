@@ -1,0 +1,23 @@
+"""Contract tests for attacks and training objectives of your own: what every one of ours passes too.
+
+Example:
+    >>> from medrobust.attacks import pgd
+    >>> from medrobust.testing import check_attack
+    >>> check_attack(pgd(num_steps=3), randomized=True)
+"""
+
+from __future__ import annotations
+
+from .attacks import ATTACK_CHECKS, check_attack
+from .models import HEADS, LinearModel, TinyModel, images_of
+from .setting import AttackCase
+
+__all__ = [
+    "ATTACK_CHECKS",
+    "HEADS",
+    "AttackCase",
+    "LinearModel",
+    "TinyModel",
+    "check_attack",
+    "images_of",
+]

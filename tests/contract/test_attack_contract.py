@@ -1,0 +1,42 @@
+"""Every entry of ATTACKS through the checks that third parties run on theirs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from medrobust.attacks import ATTACKS, bim, pgd, restarts, smallest_epsilon, worst_case
+from medrobust.testing import ATTACK_CHECKS, AttackCase
+
+RANDOM: dict[str, Any] = {"randomized": True}
+MINIMAL: dict[str, Any] = {"minimal": True}
+# What an attack claims, and parameters that make it quick; one that is not here claims the defaults of AttackCase.
+CLAIMS: dict[str, dict[str, Any]] = {
+    "pgd": RANDOM,
+    "cw_linf": RANDOM,
+    "ddn": MINIMAL,
+    "fmn": MINIMAL,
+}
+QUICK: dict[str, dict[str, Any]] = {"ddn": {"num_steps": 40}, "fmn": {"num_steps": 40}}
+COMBINED: dict[str, AttackCase] = {
+    "restarts": AttackCase(attack=restarts(pgd(num_steps=5), 2), **RANDOM),
+    "worst_case": AttackCase(attack=worst_case([pgd(num_steps=3), bim(num_steps=3)]), **RANDOM),
+    "smallest_epsilon": AttackCase(attack=smallest_epsilon(bim(num_steps=10)), norms=("linf", "l2"), **MINIMAL),
+}
+CASES: dict[str, AttackCase] = {
+    name: AttackCase(attack=build(**QUICK.get(name, {})), **CLAIMS.get(name, {})) for name, build in ATTACKS.items()
+}
+
+
+def test_every_attack_is_here() -> None:
+    assert len(CASES) == len(ATTACKS) > 0
+    assert set(CLAIMS) | set(QUICK) <= set(ATTACKS), "a claim about an attack that does not exist"
+    assert len(ATTACK_CHECKS) > 10
+
+
+@pytest.mark.parametrize("check", ATTACK_CHECKS.values(), ids=ATTACK_CHECKS)
+@pytest.mark.parametrize("name", [*CASES, *COMBINED])
+def test_attack(name: str, check: Callable[[AttackCase], None]) -> None:
+    check({**CASES, **COMBINED}[name])
