@@ -2,7 +2,16 @@
 
 from .checkpoint import load_checkpoint, save_checkpoint
 from .classifier import Classifier
+from .create import new_classifier
 from .load import load_model
 from .zoo import MODELS, build_network
 
-__all__ = ["MODELS", "Classifier", "build_network", "load_checkpoint", "load_model", "save_checkpoint"]
+__all__ = [
+    "MODELS",
+    "Classifier",
+    "build_network",
+    "load_checkpoint",
+    "load_model",
+    "new_classifier",
+    "save_checkpoint",
+]

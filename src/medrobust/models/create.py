@@ -1,0 +1,110 @@
+"""New classifiers for training, with or without weights to start from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from ..errors import UserError
+from .checkpoint import WEIGHTS, find_checkpoint, load_checkpoint
+from .classifier import Classifier
+from .foreign import from_callable, is_callable_spec
+from .layers import first_convolution, last_layer
+from .load import usual_normalization
+from .pretrained import published_weights
+from .weights import fit_weights, read_weights
+from .zoo import build_network, parse_spec
+
+
+def new_classifier(
+    spec: str,
+    *,
+    classes: Sequence[str],
+    data_channels: int = 3,
+    channels: int | None = None,
+    image_size: int | None = None,
+    mean: Sequence[float] | None = None,
+    std: Sequence[float] | None = None,
+    init: Path | str | None = None,
+    pretrained: bool = False,
+    seed: int = 0,
+) -> Classifier:
+    """A classifier to be trained: seeded random weights, or those of init or of the publisher.
+
+    Args:
+        spec: zoo:NAME, torchvision:NAME, timm:NAME or package.module:callable.
+        data_channels: of the images; the network's channels are the same for ours, else 3, unless given.
+        init: a checkpoint folder of ours, or a weights file. The last layer may have another number of outputs: it is
+            then new. A stem for another number of channels is adapted (see adapted_stem).
+        pretrained: ImageNet weights as published; not together with init.
+        seed: of the random weights. The global random state is left as it is.
+
+    Errors: UserError for names, weights and sizes that do not fit.
+
+    Example:
+        >>> model = new_classifier("zoo:cbr_tiny(width=4)", classes=("benign", "malignant"), data_channels=1)
+        >>> model(torch.rand(2, 1, 32, 32)).shape
+        torch.Size([2, 2])
+    """
+    if init and pretrained:
+        raise UserError("model.pretrained", "cannot be true together with model.init", "choose one")
+    if len(classes) < 2:
+        raise UserError("model.classes", f"training needs 2 classes or more, not {len(classes)}")
+    custom = is_callable_spec(spec)
+    if channels is None:
+        channels = data_channels if custom or parse_spec(spec)[0] == "zoo" else 3
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        network = (
+            from_callable(spec)
+            if custom
+            else build_network(spec, num_classes=len(classes), in_channels=channels, image_size=image_size)
+        )
+    if mean is None and std is None and not custom:
+        mean, std = usual_normalization(spec, channels)
+    if init is not None:
+        folder = find_checkpoint(init)
+        if folder is not None and mean is None and std is None:
+            known = load_checkpoint(folder)
+            mean, std = (known.mean.tolist(), known.std.tolist()) if known.normalizes else (None, None)
+        file = folder / WEIGHTS if folder is not None else Path(init)
+        start_from(network, read_weights(file), str(file))
+    if pretrained:
+        start_from(network, published_weights(spec), spec)
+    return Classifier(network, mean=mean, std=std, classes=classes, input_size=image_size, channels=channels, spec=spec)
+
+
+def start_from(network: nn.Module, state: Mapping[str, Tensor], place: str) -> None:
+    """Load weights to start from; the last layer may be absent or of another size, the stem is adapted.
+
+    Errors: UserError as fit_weights.
+    """
+    own = network.state_dict()
+    state = dict(state)
+    head = last_layer(network)[0]
+    for name in (f"{head}.weight", f"{head}.bias"):
+        if name in own and (name not in state or state[name].shape != own[name].shape):
+            state[name] = own[name]
+    try:
+        stem = f"{first_convolution(network)[0]}.weight"
+    except ValueError:
+        stem = ""
+    if stem in state:
+        state[stem] = adapted_stem(state[stem], own[stem])
+    fit_weights(network, state, place)
+
+
+def adapted_stem(weight: Tensor, own: Tensor) -> Tensor:
+    """First-layer weights for another number of input channels: 3 -> 1 and 1 -> 3; others pass as they are.
+
+    One channel gets the sum, three get a third each: a grey image then gives what its repeated copies gave.
+    """
+    if weight.shape[2:] == own.shape[2:] and weight.ndim > 2:
+        if weight.shape[1] == 3 and own.shape[1] == 1:
+            return weight.sum(1, keepdim=True)
+        if weight.shape[1] == 1 and own.shape[1] == 3:
+            return weight.expand(-1, 3, *weight.shape[2:]) / 3
+    return weight

@@ -1,0 +1,97 @@
+"""Adversarial training, from all-adversarial (Madry) to half clean (SAT)."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import torch
+from torch import Tensor
+
+from ..attacks import Attack, pgd
+from ..data.batch import Batch
+from ..models.classifier import Classifier
+from ..threat import Threat
+from .base import Loss, TrainingObjective, accuracy, cross_entropy
+from .epsilon import Constant, EpsilonRule
+
+
+class AgainstAttack(TrainingObjective):
+    """Base of the objectives that need adversarial examples: search returns x_adv (n, c, *spatial).
+
+    Args:
+        threat: norm and domain, and epsilon where no rule is given.
+        attack: 7-step PGD with steps of epsilon / 4 by default.
+        epsilon: budget of each image; a Constant of threat.epsilon by default.
+        seed: of the random starts.
+    """
+
+    def __init__(
+        self, threat: Threat, *, attack: Attack | None = None, epsilon: EpsilonRule | None = None, seed: int = 0
+    ) -> None:
+        super().__init__(seed=seed)
+        self.threat = threat
+        self.attack = attack or pgd(num_steps=7, relative_step_size=0.25)
+        self.epsilon = epsilon or Constant(float(threat.epsilon))
+
+    def threat_of(self, batch: Batch) -> Threat:
+        """The threat with this batch's budgets."""
+        return dataclasses.replace(self.threat, epsilon=self.epsilon(batch.index))
+
+    def search(self, model: Classifier, batch: Batch) -> Tensor:
+        with model.frozen():
+            return self.attack(model, batch.x, batch.y, self.threat_of(batch), generator=self.streams(batch))
+
+    def end_epoch(self) -> None:
+        super().end_epoch()
+        self.epsilon.end_epoch()
+
+
+class Adversarial(AgainstAttack):
+    """clean_weight * CE(f(x), y) + (1 - clean_weight) * CE(f(x_adv), y).
+
+    0 is the adversarial training of Madry et al. 2018 (arXiv:1706.06083); 0.5 is SAT of li2024-dpaat
+    (arXiv:2403.06798) and, in expectation, the half-clean batches of joel2021 (doi:10.1101/2021.01.17.21249704).
+
+    Args:
+        clean_weight: from 0 to 1; 1 is clean training and runs no attack.
+        threat, attack, epsilon, seed: see AgainstAttack.
+
+    Example:
+        >>> model = Classifier(torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(4, 2)), channels=1)
+        >>> batch = Batch(torch.rand(3, 1, 2, 2), torch.tensor([0, 1, 0]), torch.arange(3))
+        >>> loss = Adversarial(Threat(epsilon=0.1), clean_weight=0.5)(model, batch)
+        >>> bool(loss.parts["adversarial_loss"] >= loss.parts["clean_loss"])
+        True
+    """
+
+    def __init__(
+        self,
+        threat: Threat,
+        *,
+        clean_weight: float = 0.0,
+        attack: Attack | None = None,
+        epsilon: EpsilonRule | None = None,
+        seed: int = 0,
+    ) -> None:
+        if not 0 <= clean_weight <= 1:
+            raise ValueError(f"clean_weight must be from 0 to 1, got {clean_weight}")
+        super().__init__(threat, attack=attack, epsilon=epsilon, seed=seed)
+        self.clean_weight = clean_weight
+
+    def search(self, model: Classifier, batch: Batch) -> Tensor:
+        return batch.x if self.clean_weight == 1 else super().search(model, batch)
+
+    def loss(self, model: Classifier, batch: Batch, found: Tensor) -> Loss:
+        total = torch.zeros((), device=found.device)
+        parts: dict[str, Tensor] = {}
+        if self.clean_weight > 0:
+            logits = model(batch.x)
+            clean = cross_entropy(logits, batch.y)
+            total = total + self.clean_weight * clean
+            parts |= {"clean_loss": clean.detach(), "accuracy": accuracy(logits, batch.y)}
+        if self.clean_weight < 1:
+            logits = model(found)
+            adversarial = cross_entropy(logits, batch.y)
+            total = total + (1 - self.clean_weight) * adversarial
+            parts |= {"adversarial_loss": adversarial.detach(), "robust_accuracy": accuracy(logits, batch.y)}
+        return Loss(total, parts)

@@ -1,0 +1,26 @@
+"""Training without an adversary."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..data.batch import Batch
+from ..models.classifier import Classifier
+from .base import Loss, TrainingObjective, accuracy, cross_entropy
+
+
+class Clean(TrainingObjective):
+    """Cross-entropy on the images as they are.
+
+    Example:
+        >>> import torch
+        >>> model = Classifier(torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(4, 2)), channels=1)
+        >>> batch = Batch(torch.rand(3, 1, 2, 2), torch.tensor([0, 1, 0]), torch.arange(3))
+        >>> sorted(Clean()(model, batch).parts)
+        ['accuracy', 'clean_loss']
+    """
+
+    def loss(self, model: Classifier, batch: Batch, found: Any) -> Loss:
+        logits = model(batch.x)
+        total = cross_entropy(logits, batch.y)
+        return Loss(total, {"clean_loss": total.detach(), "accuracy": accuracy(logits, batch.y)})
