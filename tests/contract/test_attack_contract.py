@@ -18,8 +18,11 @@ CLAIMS: dict[str, dict[str, Any]] = {
     "cw_linf": RANDOM,
     "ddn": MINIMAL,
     "fmn": MINIMAL,
+    "uniform_noise": {"randomized": True, "decision_only": True},
+    "gaussian_noise": {"randomized": True, "decision_only": True},
+    "rician_noise": {"randomized": True, "decision_only": True},
 }
-QUICK: dict[str, dict[str, Any]] = {"ddn": {"num_steps": 40}, "fmn": {"num_steps": 40}}
+QUICK: dict[str, dict[str, Any]] = {}
 COMBINED: dict[str, AttackCase] = {
     "restarts": AttackCase(attack=restarts(pgd(num_steps=5), 2), **RANDOM),
     "worst_case": AttackCase(attack=worst_case([pgd(num_steps=3), bim(num_steps=3)]), **RANDOM),

@@ -8,7 +8,9 @@ from typing import Any
 from .base import Attack
 from .combine import restarts, smallest_epsilon, worst_case
 from .minimal import ddn, fmn, linear_estimate
+from .noise import gaussian_noise, rician_noise, uniform_noise
 from .pgd import bim, cw_linf, fgsm, mi_fgsm, pgd
+from .transfer import transfer
 
 ATTACKS: dict[str, Callable[..., Any]] = {
     "fgsm": fgsm,
@@ -19,6 +21,9 @@ ATTACKS: dict[str, Callable[..., Any]] = {
     "mi_fgsm": mi_fgsm,
     "ddn": ddn,
     "fmn": fmn,
+    "uniform_noise": uniform_noise,
+    "gaussian_noise": gaussian_noise,
+    "rician_noise": rician_noise,
 }
 
 __all__ = [
@@ -29,10 +34,14 @@ __all__ = [
     "ddn",
     "fgsm",
     "fmn",
+    "gaussian_noise",
     "linear_estimate",
     "mi_fgsm",
     "pgd",
     "restarts",
+    "rician_noise",
     "smallest_epsilon",
+    "transfer",
+    "uniform_noise",
     "worst_case",
 ]
