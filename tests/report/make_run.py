@@ -219,7 +219,7 @@ def make_run(
         num_classes=len(classes),
         size=image_size,
         attack="pgd",
-        half=0.6 / 255 / (options.get("fragility") or 1e-6),
+        half=0.6 / 255 / (options.get("fragility", 1.0) or 1e-6),
     )
     return folder
 

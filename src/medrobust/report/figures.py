@@ -31,9 +31,9 @@ class Layout:
         return self.height - self.bottom
 
 
-WIDE = Layout("wide", 760, 440, 46, 150, 58, 64, 9, True)
+WIDE = Layout("wide", 760, 440, 46, 160, 58, 64, 9, True)
 NARROW = Layout("narrow", 344, 344, 40, 12, 58, 62, 6, False)
-LOW_WIDE = Layout("wide", 760, 320, 46, 150, 36, 48, 6, True)
+LOW_WIDE = Layout("wide", 760, 320, 46, 160, 36, 48, 6, True)
 LOW_NARROW = Layout("narrow", 344, 280, 40, 12, 36, 48, 6, False)
 
 
@@ -134,23 +134,22 @@ def _mark(point: Point, words: str, x: Axis, y: Axis, layout: Layout) -> str:
     )
 
 
-def _below_one_level(x: Axis, layout: Layout) -> str:
-    """The zone of changes smaller than a step of an 8-bit screen, for linf."""
+def _below_one_level(x: Axis, y: Axis, lines: Sequence[Line], layout: Layout) -> str:
+    """The zone of changes smaller than a step of an 8-bit screen, for linf; its name stands clear of the lines."""
     one = 1 / GREY_LEVELS
     if x.low > one:
         return ""
     edge = min(x(one), layout.width - layout.right) if x.high > x.low else layout.width - layout.right
     room = edge - layout.left
-    words = (
-        "below one grey level: no screen shows it"
-        if room > 260
-        else "below one grey level"
-        if room > 125
-        else "< 1 level"
+    words = "below one grey level: invisible" if room > 200 else "below one grey level" if room > 125 else "< 1 level"
+    taken = [p.accuracy.value or 0 for line in lines for p in line.points if p.budget.epsilon <= one]
+    clear = max((0.03, 0.3, 0.6), key=lambda share: min([0.15, *(abs(share - value) for value in taken)]))
+    return "".join(
+        (
+            tag("rect", x=layout.left, y=layout.top, width=room, height=layout.floor - layout.top, class_="zone"),
+            tag("text", text(words), x=layout.left + 6, y=y(clear), class_="tick"),
+        )
     )
-    return tag(
-        "rect", x=layout.left, y=layout.top, width=max(1.0, room), height=layout.floor - layout.top, class_="zone"
-    ) + tag("text", text(words), x=layout.left + 6, y=layout.floor - 8, class_="tick")
 
 
 def curve(
@@ -168,7 +167,7 @@ def curve(
     x = axis_for([p.budget.epsilon for line in lines for p in line.points], begin, layout.width - layout.right - 8)
     y, out = _shares(layout, "Images read correctly")
     if norm == "linf":
-        out.insert(0, _below_one_level(x, layout))
+        out.insert(0, _below_one_level(x, y, lines, layout))
     scale = GREY_LEVELS if norm == "linf" else 1
     shown = Axis(x.low * scale, x.high * scale, x.start, x.stop, x.log)
     for tick in shown.ticks(layout.ticks):

@@ -119,7 +119,8 @@ def _curve(audit: Json, norm: str) -> dict[str, Any]:
     drawn = lines(audit, norm)
     worst, point, clean = drawn[0], focus(audit), clean_accuracy(audit)
     marked = point if point and point.budget.norm == norm else None
-    lost = f"{words.percent(broken_share(audit, marked), 0)} of correct images lost" if marked else ""
+    what = "of correct images lost" if clean.value is not None else "of images misread"
+    lost = f"{words.percent(broken_share(audit, marked), 0)} {what}" if marked else ""
     count = len(class_names(audit))
     chance = 1 / count if count > 1 else None
     forms = (figures.WIDE, figures.NARROW)

@@ -13,6 +13,7 @@ from .words import Budget, attack_name, number, percent
 
 PICTURE_CHARACTERS = 4_000_000  # of base64 in one report: a default run stays under 5 MB
 NUM_BARS = 5  # classes shown as bars; the others are summed
+LEAST_BAR = 0.05  # a class never above this probability is among the others
 
 PNG = b"\x89PNG\r\n\x1a\n"
 
@@ -116,11 +117,11 @@ def _bars(
     audit: Json, entry: Json, before: Sequence[float], after: Sequence[float], prediction: int
 ) -> tuple[Bar, ...]:
     count = min(len(before), len(after))
-    highest = [
-        max(before[i], *(f["probabilities"][i] for f in entry["frames"])) + (i in (entry["label"], prediction))
-        for i in range(count)
-    ]
-    top = sorted(range(count), key=lambda i: -highest[i])[:NUM_BARS] if count > NUM_BARS + 1 else list(range(count))
+    highest = [max(before[i], *(f["probabilities"][i] for f in entry["frames"])) for i in range(count)]
+    read = {entry["label"], entry["clean_prediction"], *(f["prediction"] for f in entry["frames"])}
+    ranked = sorted(range(count), key=lambda i: (i not in read, -highest[i]))
+    top = [i for i in ranked if i in read or highest[i] >= LEAST_BAR][:NUM_BARS]
+    top = ranked if count - len(top) == 1 else top
     states = {prediction: "wrong", entry["label"]: "right"}
     bars = [Bar(class_name(audit, i), before[i], after[i], states.get(i, "other")) for i in sorted(top)]
     rest = [i for i in range(count) if i not in top]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Mapping
 from typing import Any
@@ -83,21 +82,19 @@ def fragile(audit: Json, anchors: Mapping[str, str]) -> list[dict[str, Any]] | N
 
 
 def sensitivity(audit: Json) -> list[str]:
-    """For each norm: the size that misleads the median image, and how many were never misled."""
-    raw = audit.get("sensitivity") or {}
-    found = norms(audit)
-    if isinstance(raw, Mapping) and ("epsilon_wrong" in raw or "norm" in raw):
-        raw = {raw.get("norm", found[0] if found else "linf"): raw}
-    parts = raw.items() if isinstance(raw, Mapping) else ((row["norm"], row) for row in raw)
+    """For each norm: the sizes that turn the most fragile and half of the images that are right, and how many never."""
+    raw = audit.get("sensitivity") or ()
     sentences = []
-    for norm, part in parts:
-        wrong = part.get("epsilon_wrong")
-        median = wrong.get("median") if isinstance(wrong, Mapping) else wrong
-        never = part.get("num_never")
-        if median is not None and median > 0 and math.isfinite(median):
-            sentences.append(f"The median image is misread within {Budget(norm, float(median)).words}.")
-        if never:
-            sentences.append(f"{counted(int(never), 'image')} resisted every change tried ({norm}).")
+    for row in [raw] if isinstance(raw, Mapping) else raw:
+        norm, wrong = str(row["norm"]), mapping(row.get("epsilon_wrong"))
+        half, fragile_part = wrong.get("median"), mapping(wrong.get("quantiles")).get("0.05")
+        said = f"Half of the images that it gets right are misread within {Budget(norm, half).words}" if half else ""
+        if fragile_part:
+            first = Budget(norm, fragile_part).words
+            who = "the most fragile 5%" if said else "Of the images that it gets right, the most fragile 5% are misread"
+            said += f"{', ' if said else ''}{who} within {first}"
+        never = f"{counted(int(row['num_never']), 'image')} resisted every change tried" if row.get("num_never") else ""
+        sentences += [f"{part}." for part in (said, never) if part]
     return sentences
 
 
@@ -221,7 +218,7 @@ def facts(raw: Any, skip: tuple[str, ...] = ()) -> list[tuple[str, str]]:
     """A mapping as rows of a table of facts."""
     rows: list[tuple[str, str]] = []
     for key, value in (raw or {}).items() if isinstance(raw, Mapping) else ():
-        if key not in skip:
+        if key not in skip and value is not None:
             rows.append((str(key).replace("_", " "), plain(value)))
     return rows
 

@@ -8,6 +8,9 @@ from .measured import Json, broken_share, class_names, clean_accuracy, estimate,
 from .words import Budget, counted, interval, listed, percent
 
 NEAR_CHANCE = 0.05  # a classifier this little above guessing is said to guess
+NOT_CHECKED = (
+    "The measurement was not checked for the usual errors: the classifier may resist less than these numbers say."
+)
 VISIBLY_KEPT = 0.01  # saving to a file is worth a sentence when it saves this share of the images
 
 
@@ -46,9 +49,10 @@ def verdict(audit: Json) -> Verdict:
         return Verdict("none", sentence, budget)
     if share < 0.5 - 1e-9:
         rest = f"the other {percent(1 - share, 0)} held"
-        return Verdict("some", f"The largest change tested, {_sized(budget)}, {made}; {rest}.", budget)
+        return Verdict("some", f"A change of up to {budget.words}, the largest tested, {made}; {rest}.", budget)
     if point == points[0] and len(points) > 1:
-        return Verdict("least", f"Even the smallest change tested, {_sized(budget)}, {made}.", budget)
+        look = f" and {budget.look}" if budget.look else ""
+        return Verdict("least", f"Even the smallest change tested, at most {budget.words}{look}, {made}.", budget)
     look = f", {budget.look}," if budget.look else ""
     sentence = f"A change of at most {budget.words}{look} is enough to make this classifier wrong on {wrong}."
     return Verdict("half", sentence, budget)
@@ -76,10 +80,6 @@ def _guessing(audit: Json) -> str:
             f"{interval(skill.low, skill.high)}; {guessing}), so its resistance to change means little."
         )
     return ""
-
-
-def _sized(budget: Budget) -> str:
-    return f"at most {budget.words} and {budget.look}" if budget.look else f"up to {budget.words}"
 
 
 def _wrong_on(share: float, among_right: bool) -> str:
@@ -127,7 +127,7 @@ def trust(audit: Json) -> tuple[str, str]:
     by = {kind: [f for f in findings if f.get("severity") == kind] for kind in ("fail", "warn", "not_run", "pass")}
     ran = len(findings) - len(by["not_run"])
     if not ran:
-        return "not_run", "The measurement was not checked for the usual errors: take the numbers as an upper bound."
+        return "not_run", NOT_CHECKED
     skipped = f" {counted(len(by['not_run']), 'check')} could not run." if by["not_run"] else ""
     if by["fail"]:
         titles = " ".join(f"\u201c{f.get('title') or f.get('id', '')}\u201d" for f in by["fail"])

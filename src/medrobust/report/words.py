@@ -9,7 +9,7 @@ from typing import Any
 GREY_LEVELS = 255  # what an 8-bit screen shows; pixel values run from 0 to 1
 
 # Rough guide, stated in the glossary: up to this many grey levels a change of every pixel looks like this.
-VISIBILITY = ((1, "invisible to the eye"), (2, "practically invisible"), (4, "hard to see"), (8, "faint"))
+VISIBILITY = ((1, "invisible to the eye"), (2, "practically invisible"), (4, "hard to see"), (8, "faintly visible"))
 
 ATTACK_NAMES = {
     "fgsm": "FGSM",
@@ -130,7 +130,7 @@ class Budget:
 
     Example:
         >>> Budget("linf", 0.5 / 255).words, Budget("linf", 1 / 255).words, Budget("l2", 0.5).words
-        ('0.5 grey levels out of 255', '1 grey level out of 255', 'an L2 distance of 0.5')
+        ('0.5 grey levels out of 255', '1 grey level out of 255', '0.5 in L2 distance')
         >>> Budget("linf", 0.5 / 255).look, Budget("linf", 16 / 255).look, Budget("l2", 0.5).look
         ('invisible to the eye', 'visible', '')
     """
@@ -154,14 +154,14 @@ class Budget:
     def short(self) -> str:
         """A few words, for tables and captions."""
         if self.grey_levels is None:
-            return f"{self.norm.upper()} {self.label}"
+            return f"{self.label} ({self.norm.upper()})"
         return f"{self.label} grey level{'' if self.label == '1' else 's'}"
 
     @property
     def words(self) -> str:
-        """For a sentence."""
+        """For a sentence, after "up to" or "at most"."""
         if self.grey_levels is None:
-            return f"an {self.norm.upper()} distance of {self.label}"
+            return f"{self.label} in {self.norm.upper()} distance"
         return f"{self.short} out of {GREY_LEVELS}"
 
     @property
