@@ -9,6 +9,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from medrobust.data import open_images
+from medrobust.errors import UserError
+
 
 @pytest.fixture(autouse=True)
 def cache_root(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
@@ -30,6 +33,19 @@ def put(tmp_path: Path) -> Callable[..., Path]:
         return path
 
     return write
+
+
+@pytest.fixture
+def fails() -> Callable[..., str]:
+    """fails(spec, **options): open_images ends in a UserError; returns its one line."""
+
+    def call(spec: str, **options: object) -> str:
+        with pytest.raises(UserError) as error:
+            open_images(spec, **options)
+        assert "\n" not in str(error.value)
+        return str(error.value)
+
+    return call
 
 
 @pytest.fixture

@@ -5,7 +5,6 @@ from __future__ import annotations
 import pytest
 
 from medrobust.data import View, open_images
-from medrobust.errors import UserError
 
 
 @pytest.fixture
@@ -19,13 +18,6 @@ def table(put, tmp_path):
         return f"csv:{tmp_path / 'list.csv'}"
 
     return write
-
-
-def fails(spec: str, **options: object) -> str:
-    with pytest.raises(UserError) as error:
-        open_images(spec, **options)
-    assert "\n" not in str(error.value)
-    return str(error.value)
 
 
 FULL = """image,label,group,split,age,sex
@@ -57,7 +49,7 @@ def test_absolute_paths_never_reach_the_image_id(table, tmp_path):
     assert [s.image_id for s in open_images(spec).samples] == ["0.png", "1.png"]
 
 
-def test_what_a_user_can_get_wrong(table, tmp_path):
+def test_what_a_user_can_get_wrong(table, tmp_path, fails):
     assert "no such file" in fails(f"csv:{tmp_path}/nowhere.csv")
     assert "no column 'label'. Did you mean 'labels'?" in fails(table("image,labels\nimages/0.png,a\n"))
     assert "no rows" in fails(table("image,label\n"))
@@ -66,7 +58,7 @@ def test_what_a_user_can_get_wrong(table, tmp_path):
     rows = "image,label\nimages/0.png,a\nimages/1.png,b\n"
     assert "9.png: cannot be read: no such file" in fails(table(rows + "images/9.png,b\n"))
     assert "images/1.png is listed twice" in fails(table(rows + "images/1.png,b\n"))
-    assert "line 4: no image path" in fails(table(rows + ",b\n"))
+    assert "line 4: the cell 'image' is empty" in fails(table(rows + ",b\n"))
     assert "line 2: unknown split 'tran'" in fails(
         table("image,label,split\nimages/0.png,a,tran\nimages/1.png,b,test\n")
     )
@@ -74,7 +66,7 @@ def test_what_a_user_can_get_wrong(table, tmp_path):
     assert "cannot be read as a CSV" in fails(f"csv:{tmp_path}/list.csv")
 
 
-def test_given_classes_order_the_labels_and_name_the_stray(table):
+def test_given_classes_order_the_labels_and_name_the_stray(table, fails):
     spec = table("image,label\nimages/0.png,a\nimages/1.png,b\nimages/2.png,c\n")
     assert open_images(spec, classes=["c", "b", "a"]).labels.tolist() == [2, 1, 0]
     text = fails(spec, classes=["b", "a"])

@@ -9,15 +9,6 @@ import pytest
 import torch
 
 from medrobust.data import DATASETS, View, open_images
-from medrobust.errors import UserError
-
-
-def fails(spec: str, **options: object) -> str:
-    with pytest.raises(UserError) as error:
-        open_images(spec, **options)
-    text = str(error.value)
-    assert "\n" not in text
-    return text
 
 
 def test_folder(two_classes):
@@ -32,7 +23,7 @@ def test_folder(two_classes):
     torch.testing.assert_close(x, torch.full((1, 4, 6), 102 / 255), rtol=0, atol=1e-7)
 
 
-def test_hidden_files_do_not_count_and_others_do(two_classes):
+def test_hidden_files_do_not_count_and_others_do(two_classes, fails):
     for name in ("a/.DS_Store", "a/Thumbs.db", "__MACOSX/a/._0.png", ".cache/x.png", "README.md"):
         path = two_classes / name
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -45,7 +36,7 @@ def test_hidden_files_do_not_count_and_others_do(two_classes):
     assert images.broken == (("b/notes.txt", "not an image"),)
 
 
-def test_truncated_file_is_named(two_classes, put):
+def test_truncated_file_is_named(two_classes, put, fails):
     put("set/a/2.png", value=9)
     damaged = two_classes / "a" / "2.png"
     damaged.write_bytes(damaged.read_bytes()[:-30])
@@ -60,7 +51,7 @@ def test_truncated_file_is_named(two_classes, put):
     assert Counter(images.labels.tolist()) == {0: 3, 1: 3}
 
 
-def test_wrong_folders(two_classes, tmp_path):
+def test_wrong_folders(two_classes, tmp_path, fails):
     assert "nowhere: no such folder" in fails(f"folder:{tmp_path}/nowhere")
     assert "no path given" in fails("folder:")
     assert "is a file" in fails(f"folder:{two_classes}/a/0.png")
@@ -74,7 +65,7 @@ def test_wrong_folders(two_classes, tmp_path):
     assert "no images" in fails(f"folder:{two_classes}")
 
 
-def test_wrong_names(two_classes):
+def test_wrong_names(two_classes, fails):
     assert fails(f"foldr:{two_classes}") == "data.name: unknown data set 'foldr'. Did you mean 'folder'?"
     assert "unknown class 'c'" in fails(f"folder:{two_classes}", classes=["a", "c"])
     assert "fewer than two" in fails(f"folder:{two_classes}", classes=["a"])
@@ -128,7 +119,7 @@ def test_nested_patient_folders(put, tmp_path):
     assert images.groups == ("p0", "p1", "p2") * 2
 
 
-def test_busi(put, tmp_path):
+def test_busi(put, tmp_path, fails):
     for name, count in (("benign", 3), ("malignant", 2), ("normal", 1)):
         for k in range(1, count + 1):
             put(f"Dataset_BUSI_with_GT/{name}/{name} ({k}).png", value=k)
@@ -148,7 +139,7 @@ def test_busi(put, tmp_path):
     assert "class folder 'normal' is missing" in fails(f"busi:{tmp_path}")
 
 
-def test_chest_xray(put, tmp_path):
+def test_chest_xray(put, tmp_path, fails):
     names = {
         "train/NORMAL": ["IM-0115-0001", "NORMAL2-IM-0059-0001", "NORMAL2-IM-0059-0001-0002"],
         "train/PNEUMONIA": ["person1_bacteria_1", "person1_bacteria_2", "person2_virus_3"],
@@ -170,7 +161,7 @@ def test_chest_xray(put, tmp_path):
     assert "no such folder" in fails(f"chest_xray:{tmp_path}/elsewhere")
 
 
-def test_every_entry_refuses_a_missing_path(tmp_path):
+def test_every_entry_refuses_a_missing_path(tmp_path, fails):
     names = sorted(set(DATASETS) - {"phantom", "medmnist"})  # these two make or fetch their images
     assert len(names) >= 4
     for name in names:

@@ -3,19 +3,31 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from ..errors import UserError, nearest
 from .batch import Batch
+from .brain_mri import open_brain_mri
 from .busi import open_busi
+from .busis import open_busis
 from .cards import DatasetCard
+from .cbis_ddsm import open_cbis_ddsm
 from .chest_xray import open_chest_xray
+from .cifar10 import open_cifar10
+from .combined import combine, split_spec
 from .csv import open_csv
 from .folder import open_folder
+from .ham10000 import open_ham10000
 from .image_set import ImageSet, Sample, View
+from .isic import open_isic
+from .kermany_oct import open_kermany_oct
+from .lidc import open_lidc
 from .loading import batches, verify
-from .select import limit_images, select_classes
+from .medmnist import open_medmnist
+from .mnist import open_mnist
+from .select import balance_classes, cap_classes, limit_images, select_classes
+from .split_rules import split_images
 from .splits import make_splits
 from .store import Progress
 
@@ -31,10 +43,20 @@ def _open_phantom(path: str, **options: Any) -> ImageSet:
 
 
 DATASETS: dict[str, Callable[..., ImageSet]] = {
+    "brain_mri": open_brain_mri,
     "busi": open_busi,
+    "busis": open_busis,
+    "cbis_ddsm": open_cbis_ddsm,
     "chest_xray": open_chest_xray,
+    "cifar10": open_cifar10,
     "csv": open_csv,
     "folder": open_folder,
+    "ham10000": open_ham10000,
+    "isic": open_isic,
+    "kermany_oct": open_kermany_oct,
+    "lidc": open_lidc,
+    "medmnist": open_medmnist,
+    "mnist": open_mnist,
     "phantom": _open_phantom,
 }
 
@@ -48,28 +70,44 @@ def open_images(
     seed: int = 0,
     skip_broken: bool = False,
     classes: Sequence[str] | None = None,
+    splits: str = "auto",
+    cap: int | Mapping[str, int] | None = None,
+    balance: bool = False,
     progress: Progress | None = None,
     **options: Any,
 ) -> ImageSet:
     """Open `NAME:PATH`, choose classes, split and number of images, and decode them once.
 
     Args:
-        spec: a name of DATASETS and a path, "busi:Dataset_BUSI_with_GT".
+        spec: a name of DATASETS and a path, "busi:Dataset_BUSI_with_GT"; several joined with a plus are one set.
         view: size, channels, square and gray window.
         split: "train", "val", "test", "all"; "auto" is the source's own test split where it has one, else all.
         limit: number of images, a stratified choice by seed.
-        seed: seed of the split and of the choice.
+        seed: seed of the split and of the choices.
         skip_broken: leave broken files out and list them in .broken.
         classes: the classes to use, in the order of the labels; see select_classes for merging.
+        splits: how the set is split, see split_images: auto, official, group, paper, fold:1/5, counts:800/0/299, a CSV.
+        cap: at most this many images of each class, in each split where a mapping names the splits.
+        balance: as many images of every class as the rarest has, in each split.
         progress: called with (images done, images in all) while decoding.
         options: options of the data set.
 
     Errors: UserError for everything a user can get wrong: name, path, class, split, broken file.
     """
-    images = _open(spec, classes, options).replace(view=view or View(), seed=seed)
+    specs = split_spec(spec, DATASETS)
+    if len(specs) == 1:
+        images = _open(spec, classes, options)
+    else:
+        images = combine([_open(part, None, options) for part in specs])
+        images = select_classes(images, classes) if classes else images
+    images = split_images(images.replace(view=view or View(), seed=seed), splits)
     if split == "auto":
         split = "test" if any(sample.split == "test" for sample in images.samples) else "all"
     images = images.with_split(split)
+    if cap is not None:
+        images = cap_classes(images, cap, seed)
+    if balance:
+        images = balance_classes(images, seed)
     if limit is not None:
         images = limit_images(images, limit, seed)
     return verify(images, skip_broken=skip_broken, progress=progress)

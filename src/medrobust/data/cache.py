@@ -12,6 +12,7 @@ import dataclasses
 import hashlib
 import json
 import os
+import pickle
 import shutil
 import zlib
 from collections.abc import Iterator, Sequence
@@ -120,8 +121,7 @@ class CachedStore:
 
 def _key(samples: Sequence[Sample], decode: Decode, view: View) -> str:
     contents = content_hashes(sample.path for sample in samples if sample.path is not None)
-    name = f"{getattr(decode, '__module__', '')}.{getattr(decode, '__qualname__', repr(decode))}"
-    digest = hashlib.sha256(json.dumps([VERSION, dataclasses.asdict(view), name]).encode())
+    digest = hashlib.sha256(json.dumps([VERSION, dataclasses.asdict(view)]).encode() + pickle.dumps(decode, protocol=4))
     for sample in samples:
         assert sample.path is not None
         row = [sample.image_id, sample.frame, contents[sample.path], sample.metadata]

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from .pixels import Pixels
+from .volumes import WHOLE
 
 CT_RANGE = (-1024.0, 3071.0)  # 12-bit CT, the convention when 16 signed bits are allocated and no window is given
 
@@ -19,8 +20,18 @@ def is_dicom(path: Path) -> bool:
     return head[128:132] == b"DICM" or (path.suffix.lower() in (".dcm", ".dicom") and len(head) > 0)
 
 
-def read_dicom(path: Path, frame: int = 0) -> Pixels:
-    """One frame of a DICOM image, rescaled to its unit; low and high are what its window shows as black and white.
+def num_dicom_frames(path: Path) -> int:
+    """Frames of a DICOM file, from its header."""
+    from pydicom import dcmread
+
+    header = dcmread(path, stop_before_pixels=True, specific_tags=["NumberOfFrames"])
+    return int(header.get("NumberOfFrames") or 1)
+
+
+def read_dicom(path: Path, frame: int = WHOLE) -> Pixels:
+    """One frame of a DICOM image, or all frames as a volume (1, d, h, w), rescaled to its unit.
+
+    low and high are what the window shows as black and white.
 
     Range: the file's first window (center c, width w: c - 0.5 -+ (w - 1) / 2, or c -+ w / 2 for LINEAR_EXACT); without
     one the range that the stored bits can hold, for signed 16-bit CT -1024..3071 HU. MONOCHROME1 swaps low and high.
@@ -34,15 +45,19 @@ def read_dicom(path: Path, frame: int = 0) -> Pixels:
     if "PixelData" not in data:
         raise ValueError("DICOM file without pixels")
     values = data.pixel_array
-    if int(data.get("NumberOfFrames") or 1) > 1:
+    frames = int(data.get("NumberOfFrames") or 1)
+    if frames > 1 and frame != WHOLE:
         values = values[frame]
+    color = int(data.get("SamplesPerPixel") or 1) == 3
+    if color and values.ndim == 4:
+        raise ValueError(f"{frames} color frames, name one: the column frame of a CSV does")
     kind = str(data.get("PhotometricInterpretation", "MONOCHROME2"))
     if kind == "PALETTE COLOR":
         values = apply_color_lut(values, data)
         top = 65535.0 if values.dtype == np.uint16 else 255.0
         return Pixels(values.transpose(2, 0, 1), 16 if top > 255 else 8, 0.0, top)
     bits = int(data.get("BitsStored", 8))
-    if values.ndim == 3:  # pydicom has already made RGB of YBR
+    if color:  # pydicom has already made RGB of YBR
         return Pixels(values.transpose(2, 0, 1), bits, 0.0, float(2**bits - 1))
     values = np.asarray(apply_modality_lut(values, data), dtype=np.float32)
     low, high = _window(data) or _stored_range(data, bits)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 from ..errors import UserError
 from .cards import DatasetCard
 from .image_set import ImageSet
+from .readers import num_frames
 from .sample import Sample
 
 CARD = DatasetCard(
@@ -66,6 +68,15 @@ def split_folders(root: Path) -> dict[str, Path]:
     return named if folders and "" not in named and len(named) == len(folders) else {}
 
 
+def frame_samples(sample: Sample) -> list[Sample]:
+    """The sample, or one sample a frame ("name#3") when its DICOM or TIFF file has several; they share their group."""
+    assert sample.path is not None
+    count = num_frames(sample.path)
+    if count == 1:
+        return [sample]
+    return [dataclasses.replace(sample, image_id=f"{sample.image_id}#{k}", frame=k) for k in range(count)]
+
+
 def class_samples(
     root: Path,
     *,
@@ -96,8 +107,8 @@ def class_samples(
             for path in visible_files(folders[name]) if name in folders else ():
                 if keep(path):
                     relative = path.relative_to(root)
-                    image_id = relative.as_posix()
-                    samples.append(Sample(image_id, path, label, group(relative) or image_id, split))
+                    group_id = group(relative) or relative.as_posix()
+                    samples += frame_samples(Sample(relative.as_posix(), path, label, group_id, split))
     if not samples:
         raise UserError(str(root), f"no images in the class folders {', '.join(names)}")
     for label, name in enumerate(names):

@@ -29,7 +29,7 @@ def content_hashes(paths: Iterable[Path]) -> dict[Path, str]:
 
     A file whose size, change time, modification time and inode are as they were is not read again.
     """
-    states = {path: _state(path) for path in dict.fromkeys(paths)}
+    states = {path: file_state(path) for path in dict.fromkeys(paths)}
     root = cache_root()
     known = _recall(root / "hashes.sqlite", states) if root else {}
     unread = [path for path in states if path not in known]
@@ -47,7 +47,8 @@ def _hash(path: Path) -> str:
         return MISSING
 
 
-def _state(path: Path) -> str:
+def file_state(path: Path) -> str:
+    """What changes when a file does: size, modification time, change time and inode."""
     try:
         stat = path.stat()
     except OSError:

@@ -1,4 +1,4 @@
-"""Files to pixels: PNG, JPEG, TIFF, PGM, BMP through Pillow, DICOM through MONAI and pydicom."""
+"""Files to pixels: PNG, JPEG, TIFF, PGM, BMP through Pillow; DICOM and NIfTI through MONAI; NumPy arrays."""
 
 from __future__ import annotations
 
@@ -7,35 +7,56 @@ from typing import Any
 
 import numpy as np
 
-from .dicom import is_dicom, read_dicom
+from ..errors import UserError
+from .dicom import is_dicom, num_dicom_frames, read_dicom
 from .pixels import BrokenImageError, Pixels
+from .volumes import ARRAY_SUFFIXES, NIFTI_SUFFIXES, WHOLE, read_array, read_nifti, real_valued
 
-IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".tif", ".tiff", ".pgm", ".ppm", ".bmp", ".dcm", ".dicom"})
 
+def read_pixels(path: Path, frame: int = WHOLE) -> Pixels:
+    """Decode one image, one frame of it, or a whole volume; the content decides the format, not the name.
 
-def read_pixels(path: Path, frame: int = 0) -> Pixels:
-    """Decode one image; the content decides the format, not the name.
+    Gray (1, h, w), RGB (3, h, w) or a volume (1, d, h, w). 8-bit values keep 0..255, 16-bit gray 0..65535. Alpha is
+    dropped, palettes are looked up. 16-bit RGB PNG is read as 8 bits, which is what Pillow decodes.
 
-    Gray (1, h, w) or RGB (3, h, w). 8-bit values keep 0..255, 16-bit gray 0..65535. Alpha is dropped, palettes are
-    looked up. 16-bit RGB PNG is read as 8 bits, which is what Pillow decodes.
-
-    Errors: BrokenImageError when the file is empty, truncated, missing or no image.
+    Errors: BrokenImageError when the file is empty, truncated, missing or no image; UserError without a package.
     """
     try:
+        if path.name.lower().endswith(NIFTI_SUFFIXES):
+            return read_nifti(path, frame)
+        if path.suffix.lower() in ARRAY_SUFFIXES:
+            return read_array(path, frame)
         if is_dicom(path):
             return read_dicom(path, frame)
         return _read_pillow(path, frame)
+    except UserError:
+        raise
     except FileNotFoundError as error:
         raise BrokenImageError("no such file") from error
     except Exception as error:  # decoders raise anything from SyntaxError to struct.error on damaged input
         raise BrokenImageError(_reason(path, error)) from error
 
 
+def num_frames(path: Path) -> int:
+    """Frames of a DICOM or TIFF file that holds planes one after the other, from its header; 1 for all else."""
+    try:
+        if path.suffix.lower() in (".tif", ".tiff"):
+            from PIL import Image
+
+            with Image.open(path) as image:
+                return int(getattr(image, "n_frames", 1))
+        return num_dicom_frames(path) if path.suffix.lower() in (".dcm", ".dicom") else 1
+    except Exception:  # a damaged header is reported when the file is decoded
+        return 1
+
+
 def _reason(path: Path, error: Exception) -> str:
     from PIL import UnidentifiedImageError
 
+    if path.stat().st_size == 0:
+        return "empty file"
     if isinstance(error, UnidentifiedImageError):
-        return "empty file" if path.stat().st_size == 0 else "not an image"
+        return "not an image"
     text = str(error).split("\n")[0].strip() or type(error).__name__
     return text.replace(str(path), path.name)
 
@@ -44,26 +65,17 @@ def _read_pillow(path: Path, frame: int) -> Pixels:
     from PIL import Image
 
     with Image.open(path) as image:
-        if frame:
+        if frame > 0:
             image.seek(frame)
         depth = _netpbm_depth(path) if image.format == "PPM" else None
         image.load()
         if image.mode.startswith("I;16") or (image.mode == "I" and depth is not None):
             return Pixels(np.asarray(image).astype(np.uint16)[None], depth or 16, 0.0, 65535.0)
         if image.mode in ("I", "F"):
-            return _real_valued(np.asarray(image)[None])
+            return real_valued(np.asarray(image)[None])
         if image.mode in ("1", "L", "LA"):
             return Pixels(np.asarray(image.convert("L"))[None], min(depth or 8, 8))
         return Pixels(np.ascontiguousarray(np.asarray(image.convert("RGB")).transpose(2, 0, 1)))
-
-
-def _real_valued(values: np.ndarray) -> Pixels:
-    """32-bit values: a range inside [0, 1] is taken as it is, any other must be given by the view."""
-    values = values.astype(np.float32)
-    if not np.isfinite(values).all():
-        raise ValueError("NaN or infinite pixels")
-    unit = values.min() >= 0.0 and values.max() <= 1.0
-    return Pixels(values, 16, 0.0 if unit else None, 1.0 if unit else None, "value")
 
 
 def _netpbm_depth(path: Path) -> int:

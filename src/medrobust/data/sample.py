@@ -17,7 +17,7 @@ class Sample:
         group_id: patient or lesion; the image_id when the source names none.
         split: "train", "val", "test", or "" when the source has no splits.
         metadata: further columns of the source (age, sex, site ...).
-        frame: frame of a multi-frame file, row of an array file.
+        frame: frame of a multi-frame file, row of an array file, plane of a volume; -1 (WHOLE) for the whole file.
     """
 
     image_id: str
@@ -26,4 +26,4 @@ class Sample:
     group_id: str
     split: str = ""
     metadata: dict[str, str | float] = field(default_factory=dict)
-    frame: int = 0
+    frame: int = -1

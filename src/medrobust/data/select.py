@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from ..errors import UserError, nearest
 from .image_set import ImageSet
@@ -59,17 +60,47 @@ def limit_images(images: ImageSet, limit: int, seed: int) -> ImageSet:
     if limit >= len(images):
         return images
     quota = _quotas(Counter(sample.label for sample in images.samples), limit)
-    order = sorted(
-        range(len(images)),
-        key=lambda i: hashlib.sha256(f"{seed}|{images.samples[i].image_id}".encode()).digest(),
-    )
     chosen: list[int] = []
-    for i in order:
+    for i in _order(images, seed):
         label = images.samples[i].label
         if quota[label] > 0:
             quota[label] -= 1
             chosen.append(i)
     return images.subset(sorted(chosen))
+
+
+def cap_classes(images: ImageSet, cap: int | Mapping[str, int], seed: int) -> ImageSet:
+    """At most `cap` images of every class in every split, or in the splits that a mapping names ({"train": 800}).
+
+    The images are chosen by SHA-256(seed, image_id) and stay in their order.
+    """
+    for number in [cap] if isinstance(cap, int) else cap.values():
+        if number < 1:
+            raise UserError("data.cap", f"{number} is not a positive number of images")
+    room: dict[tuple[str, int], float] = {}
+    chosen = []
+    for i in _order(images, seed):
+        key = (images.samples[i].split, images.samples[i].label)
+        room.setdefault(key, cap if isinstance(cap, int) else cap.get(key[0], math.inf))
+        if room[key] > 0:
+            room[key] -= 1
+            chosen.append(i)
+    return images.subset(sorted(chosen))
+
+
+def balance_classes(images: ImageSet, seed: int) -> ImageSet:
+    """As many images of every class as the rarest class has, split by split, as Joel et al. 2021 do."""
+    counts = Counter((sample.split, sample.label) for sample in images.samples)
+    least: dict[str, int] = {}
+    for (split, _), count in counts.items():
+        least[split] = min(count, least.get(split, count))
+    return cap_classes(images, least, seed)
+
+
+def _order(images: ImageSet, seed: int) -> list[int]:
+    """Positions in the order of SHA-256(seed, image_id): the same choice whatever else is in the set."""
+    keys = [hashlib.sha256(f"{seed}|{sample.image_id}".encode()).digest() for sample in images.samples]
+    return sorted(range(len(images)), key=keys.__getitem__)
 
 
 def _quotas(counts: Counter[int], limit: int) -> dict[int, int]:

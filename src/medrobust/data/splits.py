@@ -61,9 +61,12 @@ def assign_groups(samples: Sequence[Sample], fractions: Sequence[float], seed: i
 
 def complete_splits(samples: Sequence[Sample], *, seed: int = 0) -> tuple[Sample, ...]:
     """The source's splits where it has them, ours where it has none; a missing val is 15 % of train, by group."""
+    alone = all(sample.split in ("", "train") for sample in samples)  # a lone train folder is no split
+    bare = [sample for sample in samples if alone or sample.split == ""]
+    if bare:  # all of them, or the parts of a combined set whose source has no splits
+        made = {sample.image_id: sample for sample in make_splits(bare, seed=seed)}
+        samples = [made.get(sample.image_id, sample) for sample in samples]
     found = {sample.split for sample in samples}
-    if found <= {""}:
-        return make_splits(samples, seed=seed)
     if "val" in found or "train" not in found:
         return tuple(samples)
     train = [sample for sample in samples if sample.split == "train"]

@@ -1,0 +1,43 @@
+"""Images that are rows of a large array file, read once a process."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import lru_cache, wraps
+from pathlib import Path
+
+import numpy as np
+
+from .hashes import file_state
+from .pixels import BrokenImageError, Pixels
+from .sample import Sample
+
+
+def per_version(load: Callable[..., np.ndarray]) -> Callable[..., np.ndarray]:
+    """Keep the last arrays that were loaded, each for as long as its file does not change."""
+    kept = lru_cache(maxsize=6)(lambda path, state, *rest: load(path, *rest))
+    return wraps(load)(lambda path, *rest: kept(path, file_state(path), *rest))
+
+
+@per_version
+def npz_array(path: Path, key: str) -> np.ndarray:
+    """One array of a .npz file."""
+    with np.load(path, allow_pickle=False) as arrays:
+        return np.asarray(arrays[key])
+
+
+def decode_npz_row(sample: Sample) -> Pixels:
+    """Row `frame` of the array SPLIT_images, where the image_id is "SPLIT/number": gray, RGB or a volume of 8 bits."""
+    assert sample.path is not None
+    try:
+        row = npz_array(sample.path, f"{sample.image_id.split('/')[0]}_images")[sample.frame]
+    except Exception as error:  # zip, zlib and pickle each have their own
+        raise BrokenImageError(str(error) or type(error).__name__) from error
+    color = row.ndim == 3 and row.shape[-1] == 3 and row.shape[0] != 3
+    return Pixels(np.ascontiguousarray(row.transpose(2, 0, 1)) if color else row[None])
+
+
+@per_version
+def mapped(path: Path, offset: int, shape: tuple[int, ...]) -> np.ndarray:
+    """Bytes of a file as an array, not read until they are used."""
+    return np.memmap(path, dtype=np.uint8, mode="r", offset=offset, shape=shape)

@@ -1,0 +1,163 @@
+"""The split of a set by rule: ours by group, folds, fixed counts, the papers' image-level ones, or a CSV."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import hashlib
+import io
+from collections import defaultdict
+from collections.abc import Sequence
+from pathlib import Path
+
+from ..errors import UserError, nearest
+from ..files import write_atomic
+from .image_set import ImageSet
+from .leakage import warn_if_leaking
+from .sample import Sample
+from .splits import SPLITS, assign_groups, complete_splits, make_splits
+from .tables import read_table
+
+UNUSED = "none"  # images that a rule leaves out
+RULES = ("auto", "official", "group", "paper", "fold", "counts", "paper-counts")
+_HELP = "group:0.7/0.15/0.15, paper:0.7/0.15/0.15, fold:1/5, counts:800/0/299, paper-counts:800/0/299"
+
+
+def split_images(images: ImageSet, rule: str) -> ImageSet:
+    """The set with splits by a rule and without the images that the rule leaves out.
+
+    Rules:
+        auto: the source's splits; ours where it has none.
+        official: the source's splits, an error without them.
+        group[:TRAIN/VAL/TEST]: by group, stratified, whatever the source says.
+        paper[:TRAIN/VAL/TEST]: by image, as published; warns how many groups straddle.
+        fold:I/K: fold I of K by group is test, 15 % of the rest val.
+        counts:TRAIN/VAL/TEST: that many images of every class, no group on two sides.
+        paper-counts:TRAIN/VAL/TEST: the same by image; warns.
+        FILE.csv: a table written by write_split.
+
+    Errors: UserError for an unknown rule, impossible numbers, too few images or a table that does not fit.
+    """
+    samples: Sequence[Sample]
+    if rule.endswith(".csv"):
+        samples = _from_table(images, Path(rule).expanduser())
+    else:
+        samples = _by_rule(images, *rule.partition(":")[::2])
+    return images.replace(samples=[sample for sample in samples if sample.split != UNUSED])
+
+
+def _by_rule(images: ImageSet, name: str, numbers: str) -> Sequence[Sample]:
+    place = "data.splits"
+    if name not in RULES:
+        raise UserError(place, f"unknown rule {name!r}", nearest(name, RULES))
+    by_image = [dataclasses.replace(sample, group_id=sample.image_id) for sample in images.samples]
+    if name in ("auto", "official"):
+        if name == "official" and all(sample.split == "" for sample in images.samples):
+            raise UserError(place, f"{images.name} has no official splits", "use the rule group")
+        return complete_splits(images.samples, seed=images.seed) if name == "official" else images.samples
+    values = _numbers(numbers)
+    if name == "fold":
+        if len(values) != 2 or not (1 <= values[0] <= values[1] and values[1] >= 2) or any(v % 1 for v in values):
+            raise UserError(place, f"{numbers!r} is not a fold", "write fold:1/5 for the first of five")
+        return k_folds(images.samples, int(values[1]), seed=images.seed)[int(values[0]) - 1]
+    grouped = name in ("group", "counts")
+    base = images.samples if grouped else by_image
+    if name in ("counts", "paper-counts"):
+        if len(values) != 3 or any(v % 1 or v < 0 for v in values):
+            raise UserError(place, f"{numbers!r} is not TRAIN/VAL/TEST counts", f"for example {name}:800/0/299")
+        chosen = fixed_counts(base, [int(v) for v in values], seed=images.seed)
+    else:
+        chosen = make_splits(base, fractions=values or (0.7, 0.15, 0.15), seed=images.seed)
+    samples = [
+        dataclasses.replace(sample, split=other.split) for sample, other in zip(images.samples, chosen, strict=True)
+    ]
+    if not grouped:
+        warn_if_leaking(samples, f"image-level split of {images.name}")
+    return samples
+
+
+def _numbers(text: str) -> list[float]:
+    try:
+        return [float(word) for word in text.split("/")] if text else []
+    except ValueError as error:
+        raise UserError("data.splits", f"{text!r} are not numbers", f"valid: {_HELP}") from error
+
+
+def k_folds(samples: Sequence[Sample], k: int, *, seed: int = 0) -> list[tuple[Sample, ...]]:
+    """k versions of the samples: version i has fold i as test and, by group, 15 % of the rest as val.
+
+    The folds are by group and stratified; every group is in test exactly once.
+    """
+    part = assign_groups(samples, [1 / k] * k, seed)
+    versions = []
+    for fold in range(k):
+        marked = [
+            dataclasses.replace(s, split="test" if part[s.group_id] == fold else "train") for s in samples
+        ]  # fmt: skip
+        versions.append(complete_splits(marked, seed=seed))
+    return versions
+
+
+def fixed_counts(samples: Sequence[Sample], counts: Sequence[int], *, seed: int = 0) -> tuple[Sample, ...]:
+    """Exactly counts = (train, val, test) images of every class, no group on two sides; the others are unused.
+
+    Groups come in the order of SHA-256(seed, group). The group that would overflow a split is used in part, and its
+    other images are unused.
+
+    Errors: UserError naming the class that has too few images.
+    """
+    chosen: dict[str, str] = {}
+    side: dict[str, str] = {}
+    for label in sorted({sample.label for sample in samples}):
+        members: defaultdict[str, list[str]] = defaultdict(list)
+        for sample in samples:
+            if sample.label == label:
+                members[sample.group_id].append(sample.image_id)
+        order = sorted(members, key=lambda group: hashlib.sha256(f"{seed}|{group}".encode()).digest())
+        missing = dict(zip(SPLITS, counts, strict=True))
+        for group in order:
+            # a group of several classes stays where its first class put it
+            split = side.get(group) or next((name for name in ("test", "val", "train") if missing[name] > 0), "")
+            if split and missing[split] > 0:
+                side[group] = split
+                taken = members[group][: missing[split]]
+                missing[split] -= len(taken)
+                chosen.update(dict.fromkeys(taken, split))
+        if any(missing.values()):
+            problem = f"class {label} has too few images for {'/'.join(map(str, counts))}: {missing} missing"
+            raise UserError("data.splits", problem, "ask for fewer images")
+    return tuple(dataclasses.replace(sample, split=chosen.get(sample.image_id, UNUSED)) for sample in samples)
+
+
+def write_split(path: Path | str, images: ImageSet, everything: Sequence[Sample] = ()) -> None:
+    """Write image_id, group_id, label and split as a CSV that can be committed and used as data.splits=FILE.csv.
+
+    Images of `everything` that the set does not hold are written with the split "none".
+    """
+    used = {sample.image_id for sample in images.samples}
+    rows = [*images.samples, *(dataclasses.replace(s, split=UNUSED) for s in everything if s.image_id not in used)]
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(("image_id", "group_id", "label", "split"))
+    for sample in sorted(rows, key=lambda sample: sample.image_id):
+        writer.writerow((sample.image_id, sample.group_id, images.classes[sample.label], sample.split))
+    write_atomic(path, text.getvalue())
+
+
+def _from_table(images: ImageSet, path: Path) -> list[Sample]:
+    rows = {row["image_id"]: row for row in read_table(path, ("image_id", "split"))}
+    samples = []
+    for sample in images.samples:
+        row = rows.pop(sample.image_id, None)
+        if row is None:
+            raise UserError(str(path), f"no row for the image {sample.image_id}", "write the split again")
+        if row["split"] not in (*SPLITS, UNUSED):
+            raise UserError(
+                str(path), f"unknown split {row['split']!r} of {sample.image_id}", f"valid: {', '.join(SPLITS)}"
+            )
+        label = row.get("label")
+        if label and label != images.classes[sample.label]:
+            problem = f"{sample.image_id} is {images.classes[sample.label]!r} now and was {label!r} in the split"
+            raise UserError(str(path), problem, "check the labels, then write the split again")
+        samples.append(dataclasses.replace(sample, split=row["split"]))
+    return samples
