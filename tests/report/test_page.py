@@ -5,6 +5,8 @@ from __future__ import annotations
 import itertools
 import json
 import re
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -32,7 +34,13 @@ SHAPES: dict[str, dict[str, Any]] = {
     "all-lost": {"fragility": 500.0},
     "nothing-lost": {"fragility": 0.0},
     "nine-attacks": {"attacks": tuple(f"attack_{i}" for i in range(9))},
-    "hostile": {"classes": HOSTILE, "model": HOSTILE[0], "data": HOSTILE[1], "severities": ("fail",) * 6},
+    "hostile": {
+        "classes": HOSTILE,
+        "model": HOSTILE[0],
+        "data": HOSTILE[1],
+        "attacks": ("<i>a</i>", "b&lt;"),
+        "severities": ("fail",) * 6,
+    },
     "many-broken": {"num_broken": 40, "severities": ("not_run",)},
     "bare": {"without": OPTIONAL, "num_gallery": 0},
 }
@@ -85,6 +93,8 @@ def test_hostile_names_are_text(page: Make) -> None:
     assert "<b onclick" not in made.source
     assert "49" not in made.root.one("h1").text
     assert HOSTILE[0] in made.section("direction").text
+    assert "<i>a</i>" in made.section("curve").one("svg", class_="wide").text
+    assert "b&lt;" in made.section("curve").one("table").text
     assert '"quoted" & <b onclick="x">bold</b>\' class {{ 7 * 7 }}' in made.section("gallery").text
     assert HOSTILE[0] in made.root.one("title").text
     frames = json.loads(made.root.one("script", type="application/json").text)
@@ -195,6 +205,13 @@ def test_least_audit_is_enough(tmp_path: Path) -> None:
     made = read(write_report(tmp_path))
     assert made.root.one("h1").text.startswith("No attack was measured")
     assert "No attack was measured" in made.section("curve").text
+
+
+def test_heavy_libraries_wait_until_a_report_is_written() -> None:
+    heavy = ("jinja2", "matplotlib", "pyarrow", "torch", "numpy")
+    script = f"import sys, medrobust.report; print([name for name in {heavy} if name in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
 
 
 def test_same_run_gives_the_same_bytes(tmp_path: Path) -> None:

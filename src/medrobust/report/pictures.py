@@ -11,7 +11,7 @@ from typing import Any
 from .measured import Json, class_name
 from .words import Budget, attack_name, number, percent
 
-PICTURE_CHARACTERS = 4_000_000  # of base64 in one report: a default run stays under 5 MB
+PICTURE_CHARACTERS = 7_000_000  # of base64 in one report: most runs need less, none gives a file too large to mail
 NUM_BARS = 5  # classes shown as bars; the others are summed
 LEAST_BAR = 0.05  # a class never above this probability is among the others
 

@@ -85,7 +85,8 @@ def sensitivity(audit: Json) -> list[str]:
     """For each norm: the sizes that turn the most fragile and half of the images that are right, and how many never."""
     raw = audit.get("sensitivity") or ()
     sentences = []
-    for row in [raw] if isinstance(raw, Mapping) else raw:
+    rows = [raw] if isinstance(raw, Mapping) else raw
+    for row in rows:
         norm, wrong = str(row["norm"]), mapping(row.get("epsilon_wrong"))
         half, fragile_part = wrong.get("median"), mapping(wrong.get("quantiles")).get("0.05")
         said = f"Half of the images that it gets right are misread within {Budget(norm, half).words}" if half else ""
@@ -93,7 +94,9 @@ def sensitivity(audit: Json) -> list[str]:
             first = Budget(norm, fragile_part).words
             who = "the most fragile 5%" if said else "Of the images that it gets right, the most fragile 5% are misread"
             said += f"{', ' if said else ''}{who} within {first}"
+        among = f" ({norm})" if len(rows) > 1 else ""
         never = f"{counted(int(row['num_never']), 'image')} resisted every change tried" if row.get("num_never") else ""
+        never += among if never else ""
         sentences += [f"{part}." for part in (said, never) if part]
     return sentences
 
