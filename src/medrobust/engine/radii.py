@@ -66,7 +66,11 @@ class Fmn:
     """The linear estimate of the distance to the boundary until a point succeeds, then around it (arXiv:2102.12827).
 
     Reached: min((1 - gamma) radius, best distance). Not reached, but before: (1 + gamma) radius. Never reached:
-    ||d|| + |value| / ||grad||_dual. gamma falls from first to last along half a cosine. The loss must be the margin.
+    ||d|| + (1 + gamma) |value| / ||grad||_dual. gamma falls from first to last along half a cosine. The loss must be the
+    margin.
+
+    The paper has no 1 + gamma in the last case: where the margin is concave along the way, that search comes ever closer
+    to the boundary and never crosses it.
     """
 
     first: float = 0.05
@@ -84,6 +88,6 @@ class Fmn:
         best = torch.where(reached, torch.minimum(distance, best), best)
         found = found | reached
         to_boundary = point.score.value.abs() / ball.norm.dual_size(slope(point, ball)).clamp_min(1e-12)
-        away = torch.where(found, ball.radius * (1 + gamma), distance + to_boundary)
+        away = torch.where(found, ball.radius * (1 + gamma), distance + (1 + gamma) * to_boundary)
         radius = torch.where(reached, torch.minimum(ball.radius * (1 - gamma), best), away)
         return ball._replace(radius=torch.minimum(radius, bound)), FmnState(clock.tick(), bound, best, found)
