@@ -36,6 +36,40 @@ def put(tmp_path: Path) -> Callable[..., Path]:
 
 
 @pytest.fixture
+def dicom(tmp_path: Path) -> Callable[..., Path]:
+    """dicom(array, "a/b.dcm", Tag=value ...) writes a DICOM file below tmp_path."""
+
+    def write(array: np.ndarray, name: str = "x.dcm", **tags: object) -> Path:
+        from pydicom.dataset import FileDataset, FileMetaDataset
+        from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, generate_uid
+
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        meta = FileMetaDataset()
+        meta.MediaStorageSOPClassUID = CTImageStorage
+        meta.MediaStorageSOPInstanceUID = tags.get("SOPInstanceUID", generate_uid())
+        meta.TransferSyntaxUID = ExplicitVRLittleEndian
+        data = FileDataset(str(path), {}, file_meta=meta, preamble=b"\0" * 128)
+        data.SOPClassUID, data.SOPInstanceUID = meta.MediaStorageSOPClassUID, meta.MediaStorageSOPInstanceUID
+        color = array.shape[-1] == 3
+        data.Rows, data.Columns = array.shape[-3:-1] if color else array.shape[-2:]
+        data.SamplesPerPixel, data.PhotometricInterpretation = (3, "RGB") if color else (1, "MONOCHROME2")
+        if color:
+            data.PlanarConfiguration = 0
+        data.BitsAllocated = array.dtype.itemsize * 8
+        data.BitsStored = 12 if array.dtype.itemsize == 2 else 8
+        data.PixelRepresentation = int(array.dtype.kind == "i")
+        for tag, value in tags.items():
+            setattr(data, tag, value)
+        data.HighBit = data.BitsStored - 1
+        data.PixelData = array.tobytes()
+        data.save_as(path, enforce_file_format=True)
+        return path
+
+    return write
+
+
+@pytest.fixture
 def fails() -> Callable[..., str]:
     """fails(spec, **options): open_images ends in a UserError; returns its one line."""
 

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from pydicom.dataset import FileDataset, FileMetaDataset
-from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, generate_uid
 
 from medrobust.data import View
 from medrobust.data.pixels import BrokenImageError
@@ -17,34 +14,6 @@ from medrobust.data.readers import read_pixels
 from medrobust.data.views import to_unit
 
 STORED = np.arange(24, dtype=np.uint16).reshape(4, 6) * 170  # 0 .. 3910, 12 bits
-
-
-@pytest.fixture
-def dicom(tmp_path: Path) -> Callable[..., Path]:
-    def write(array: np.ndarray, name: str = "x.dcm", **tags: object) -> Path:
-        meta = FileMetaDataset()
-        meta.MediaStorageSOPClassUID = CTImageStorage
-        meta.MediaStorageSOPInstanceUID = generate_uid()
-        meta.TransferSyntaxUID = ExplicitVRLittleEndian
-        data = FileDataset(str(tmp_path / name), {}, file_meta=meta, preamble=b"\0" * 128)
-        data.SOPClassUID, data.SOPInstanceUID = meta.MediaStorageSOPClassUID, meta.MediaStorageSOPInstanceUID
-        data.Rows, data.Columns = array.shape[-2:] if array.shape[-1] != 3 else array.shape[-3:-1]
-        data.SamplesPerPixel, data.PhotometricInterpretation = (
-            (3, "RGB") if array.shape[-1] == 3 else (1, "MONOCHROME2")
-        )
-        if array.shape[-1] == 3:
-            data.PlanarConfiguration = 0
-        data.BitsAllocated = array.dtype.itemsize * 8
-        data.BitsStored = 12 if array.dtype.itemsize == 2 else 8
-        data.PixelRepresentation = int(array.dtype.kind == "i")
-        for tag, value in tags.items():
-            setattr(data, tag, value)
-        data.HighBit = data.BitsStored - 1
-        data.PixelData = array.tobytes()
-        data.save_as(tmp_path / name, enforce_file_format=True)
-        return tmp_path / name
-
-    return write
 
 
 def unit(path: Path, view: View | None = None, frame: int = 0) -> torch.Tensor:

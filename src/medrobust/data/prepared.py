@@ -1,0 +1,57 @@
+"""Folders that `medrobust data prepare` writes: images first, the table last, resumed where a run broke off."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..errors import UserError
+from ..files import write_json, write_with
+
+
+def begin(out: Path, parameters: Mapping[str, Any]) -> None:
+    """Make the folder, or go on in it when it was begun with the same parameters.
+
+    Errors: UserError when the folder holds something else.
+    """
+    record = out / "prepare.json"
+    if record.exists():
+        if json.loads(record.read_text()) != json.loads(json.dumps(parameters)):
+            raise UserError(str(out), "was prepared with other options", "choose another folder, or remove it")
+        return
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise UserError(str(out), "is not an empty folder", "choose another")
+    write_json(record, parameters)
+
+
+def write_png(path: Path, values: np.ndarray) -> None:
+    """A gray PNG of 8 or 16 bits, whole or absent."""
+    from PIL import Image
+
+    write_with(path, lambda temporary: Image.fromarray(values).save(temporary, format="png"))
+
+
+def write_volume(path: Path, values: np.ndarray, low: float, high: float, bits: int, unit: str) -> None:
+    """A .npz that read_array understands, whole or absent."""
+
+    def save(temporary: Path) -> None:
+        with open(temporary, "wb") as file:
+            np.savez_compressed(file, image=values, low=low, high=high, bits=bits, unit=unit)
+
+    write_with(path, save)
+
+
+def write_rows(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
+    """A CSV with all columns that occur, in the order of their first row."""
+    columns = list(dict.fromkeys(key for row in rows for key in row))
+    text = io.StringIO()
+    writer = csv.DictWriter(text, columns, restval="", lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    write_with(path, lambda temporary: temporary.write_text(text.getvalue(), encoding="utf-8"))
