@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -198,13 +198,19 @@ def check(kind: type[Any], content: Mapping[str, Any]) -> Any:
     try:
         return kind(**content)
     except ValidationError as error:
-        first = error.errors()[0]
-        path = [str(part) for part in first["loc"] if not str(part).startswith(("list[", "literal[", "constrained"))]
-        place = ".".join(path)
-        if first["type"] == "extra_forbidden":
-            raise UserError(place, "unknown key", nearest(path[-1], _keys(kind, path[:-1]))) from None
-        message = first["msg"].replace("Input should be", "must be")
-        raise UserError(place, f"{first['input']!r}: {message}") from None
+        raise _first_complaint(error, lambda path: _keys(kind, path)) from None
+
+
+def _first_complaint(error: ValidationError, valid: Callable[[Sequence[str]], list[str]]) -> UserError:
+    first = error.errors()[0]
+    tags = ("list[", "literal[", "constrained", "function-", "tuple[")
+    path = [str(part) for part in first["loc"] if not str(part).startswith(tags)]
+    path = [part for part in path if part not in ("float", "int", "str")]
+    place = ".".join(path) or "recipe"
+    if first["type"] in ("extra_forbidden", "unexpected_keyword_argument"):
+        return UserError(place, "unknown key", nearest(path[-1], valid(path[:-1])))
+    message = first["msg"].replace("Input should be", "must be")
+    return UserError(place, f"{first['input']!r}: {message}")
 
 
 def _keys(kind: type[Any], path: Sequence[str]) -> list[str]:
@@ -221,3 +227,74 @@ def _keys(kind: type[Any], path: Sequence[str]) -> list[str]:
 def dump(content: Mapping[str, Any]) -> str:
     """YAML of plain values, keys in order."""
     return str(yaml.safe_dump(dict(content), sort_keys=False, allow_unicode=True))
+
+
+def train_spec(content: Mapping[str, Any]) -> Any:
+    """The TrainRecipe of a mapping; in `objective` and `attack` every key but `name` is an option of theirs.
+
+    Errors: UserError with the path of the key and the nearest valid name.
+    """
+    from dataclasses import fields, is_dataclass
+
+    from pydantic import TypeAdapter
+
+    from .attacks.build import number
+    from .training.recipe import TrainRecipe
+
+    content = dict(content)
+    for section in ("model", "data", "objective", "attack"):
+        if isinstance(content.get(section), str):
+            content[section] = {"name": content[section]}
+    for section in ("objective", "attack"):
+        content[section] = _with_options(content.get(section))
+    if isinstance(content.get("validation"), Mapping) and "attack" in content["validation"]:
+        content["validation"] = {
+            **content["validation"],
+            "attack": _with_options(content["validation"]["attack"]),
+        }
+    if isinstance(content.get("threat"), Mapping) and "epsilon" in content["threat"]:
+        epsilon = number(content["threat"]["epsilon"], "threat.epsilon")
+        norm = content["threat"].get("norm", "linf")
+        epsilons([epsilon], norm if isinstance(norm, str) else "linf", "threat.epsilon")
+        content["threat"] = {**content["threat"], "epsilon": epsilon}
+    content = {name: value for name, value in content.items() if value is not None}
+
+    def refuse_unknown(kind: Any) -> None:
+        kind.__pydantic_config__ = ConfigDict(extra="forbid")
+        for field in fields(kind):
+            if is_dataclass(default := _default(field)):
+                refuse_unknown(type(default))
+
+    refuse_unknown(TrainRecipe)
+    try:
+        return TypeAdapter(TrainRecipe).validate_python(content)
+    except ValidationError as error:
+        raise _first_complaint(error, lambda path: _fields(TrainRecipe, path)) from None
+
+
+def _with_options(given: Any) -> Any:
+    if given is None:
+        return None
+    if isinstance(given, str):
+        return {"name": given}
+    if not isinstance(given, Mapping) or "options" in given:
+        return given
+    rest = {key: value for key, value in given.items() if key != "name"}
+    return {**({"name": given["name"]} if "name" in given else {}), **({"options": rest} if rest else {})}
+
+
+def _default(field: Any) -> Any:
+    from dataclasses import MISSING
+
+    return field.default_factory() if field.default_factory is not MISSING else field.default
+
+
+def _fields(kind: Any, path: Sequence[str]) -> list[str]:
+    from dataclasses import fields, is_dataclass
+
+    for part in path:
+        inner = {field.name: _default(field) for field in fields(kind)}.get(part)
+        if not is_dataclass(inner):
+            break
+        kind = type(inner)
+    return [field.name for field in fields(kind)]

@@ -59,6 +59,14 @@ class Point:
         return grad
 
 
+def subset(point: Point, index: Tensor, objective: Objective) -> Point:
+    """The samples at index of a point whose gradient is known, nothing computed again."""
+    part = Point(point.x[index], objective)
+    part.__dict__["grad"] = point.grad[index]
+    part.__dict__["score"] = Score(*(tensor[index] for tensor in point.score))
+    return part
+
+
 class Step(Protocol):
     """From a scored point to the next one. All state is per sample, and no sample sees another."""
 

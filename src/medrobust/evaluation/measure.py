@@ -14,16 +14,23 @@ from torch import Tensor
 
 from ..attacks.base import Attack
 from ..data import ImageSet, batches
+from ..engine.program import Program, clean_goal
 from ..errors import UserError
-from ..goals import untargeted
+from ..files import read_json, write_json
+from ..goals import Goal, as_classes, untargeted
+from ..losses import margin
 from ..models.classifier import Classifier
+from ..models.fast import search_copy
 from ..streams import Streams
+from .bisect import bisect
 from .each_budget import each_budget
 from .outcome import Grid, Outcome
 from .records import CLEAN, Records, merge, meta_types, write_rows
+from .sweep import Effort, sweep
 from .verify import exact_float32
 
-CHUNK = 64  # images between two points at which a killed run resumes
+CHUNKS = {"cpu": 128, "cuda": 1024}  # images between two points at which a killed run resumes
+NUM_EXAMPLES = 16  # images on which the search model is compared with the classifier
 Progress = Callable[[str, int, int], None]
 
 
@@ -103,11 +110,15 @@ def measure(
     with model.frozen():
         clean = clean_pass(model.to(plan.device), images, plan, progress)
         meta = meta_types(sample.metadata for sample in images.samples)
-        chunks = [range(i, min(i + CHUNK, len(images))) for i in range(0, len(images), CHUNK)]
+        searcher = make_searcher(model, images, plan)
+        size = _chunk_size(parts, plan)
+        chunks = [range(i, min(i + size, len(images))) for i in range(0, len(images), size)]
         paths = [parts / f"part-{number:05d}.parquet" for number in range(len(chunks))]
         for number, (chunk, path) in enumerate(zip(chunks, paths, strict=True)):
             if not path.exists():
-                write_rows(path, _chunk(model, images, chunk, clean, plan, parts / f"cost-{number:05d}.json"), meta)
+                rows, cost = _chunk(searcher, images, chunk, clean, plan)
+                write_json(parts / f"cost-{number:05d}.json", cost)
+                write_rows(path, rows, meta)
             if progress:
                 progress("attacks", chunk[-1] + 1, len(images))
     target = parts.parent / "records.parquet"
@@ -115,11 +126,38 @@ def measure(
     return Records.read(target), _cost(parts)
 
 
-def _chunk(
-    model: Classifier, images: ImageSet, chunk: range, clean: Tensor, plan: Plan, cost_path: Path
-) -> list[dict[str, Any]]:
-    from ..files import write_json
+def _chunk_size(parts: Path, plan: Plan) -> int:
+    """Images in a part: decided when the run starts, kept when it goes on on another device."""
+    layout = parts / "layout.json"
+    if not layout.exists():
+        write_json(layout, {"images": CHUNKS.get(plan.device.partition(":")[0], CHUNKS["cpu"])})
+    return int(read_json(layout)["images"])
 
+
+@dataclass(frozen=True)
+class Searcher:
+    """The classifier, which decides, and the copy that searches: its kind in words and how far its margins may be off."""
+
+    model: Classifier
+    fast: Classifier
+    kind: str
+    shortfall: float
+
+
+def make_searcher(model: Classifier, images: ImageSet, plan: Plan) -> Searcher:
+    """A search model for these images, compared with the classifier on some of them."""
+    example = torch.stack([images[i][0] for i in range(min(len(images), NUM_EXAMPLES))]).to(plan.device)
+    fast, kind = search_copy(model, example, plan.precision)
+    with torch.no_grad():
+        truth, found = as_classes(model(example)), as_classes(fast(example))
+        goal = Goal(truth.argmax(1), False)
+        gap = float((margin(truth, goal) - margin(found, goal)).abs().max())
+    return Searcher(model, fast, kind, 2 * gap)
+
+
+def _chunk(
+    searcher: Searcher, images: ImageSet, chunk: range, clean: Tensor, plan: Plan
+) -> tuple[list[dict[str, Any]], dict[str, Any]]:
     samples = [images.samples[i] for i in chunk]
     items = [images[i] for i in chunk]
     x = torch.stack([item[0] for item in items]).to(plan.device)
@@ -139,17 +177,15 @@ def _chunk(
         for i, sample in enumerate(samples)
     ]
     rows = [shared | _clean_row(shared, scores[i]) for i, shared in enumerate(common)]
-    began = perf_counter()
     seconds = 0.0
     for name, attack in plan.attacks.items():
         for grid in plan.grids:
             began = perf_counter()
-            outcome = _outcome(model, x, y, attack, grid, logits, depth, streams.child(name), plan)
+            outcome = _outcome(searcher, x, y, attack, grid, logits, depth, streams.child(name), plan)
             seconds += perf_counter() - began
             rows += outcome.rows(name, plan.goals.get(name, "untargeted"), grid, common)
     forwards, backwards = (sum(row[kind] for row in rows) for kind in ("forwards", "backwards"))
-    write_json(cost_path, {"forwards": forwards, "backwards": backwards, "seconds": round(seconds, 3)})
-    return rows
+    return rows, {"forwards": forwards, "backwards": backwards, "seconds": round(seconds, 3)}
 
 
 def _clean_row(shared: Mapping[str, Any], scores: np.ndarray) -> dict[str, Any]:
@@ -171,7 +207,7 @@ def _clean_row(shared: Mapping[str, Any], scores: np.ndarray) -> dict[str, Any]:
 
 
 def _outcome(
-    model: Classifier,
+    searcher: Searcher,
     x: Tensor,
     y: Tensor,
     attack: Attack,
@@ -186,19 +222,22 @@ def _outcome(
         # Away from the clean answer: for a right one that is wrong, for a wrong one it is the flip that referral needs.
         y = logits.argmax(1)
     y = y.to(x.device)
+    model = searcher.model
+    if honest and isinstance(attack, Program) and attack.radius is None and attack.num_steps > 1:
+        goal = clean_goal(attack.goal, model, x, y)
+        effort = Effort(plan.batch_size, shortfall=searcher.shortfall)
+        return sweep(attack, model, x, goal, grid, logits, depth, search_model=searcher.fast, effort=effort)
     outcome = Outcome.nothing(logits, len(grid.epsilons))
+    single = isinstance(attack, Program) and attack.radius is None
     for begin in range(0, len(x), plan.batch_size):
         part = slice(begin, begin + plan.batch_size)
-        found = each_budget(
-            model, x[part], y[part], attack, grid, logits[part], depth[part], streams[part], honest=honest
-        )
+        shown = (model, x[part], y[part], attack, grid, logits[part], depth[part], streams[part])
+        found = bisect(*shown) if honest and not single else each_budget(*shown, honest=honest)
         for name, value in vars(found).items():
             getattr(outcome, name)[part] = value
     return outcome
 
 
 def _cost(parts: Path) -> dict[str, Any]:
-    from ..files import read_json
-
     costs = [read_json(path) for path in sorted(parts.glob("cost-*.json"))]
     return {name: round(sum(cost[name] for cost in costs), 3) for name in ("forwards", "backwards", "seconds")}

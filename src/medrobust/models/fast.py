@@ -79,9 +79,9 @@ def _converted(model: Classifier, example: Tensor, dtype: torch.dtype | None) ->
 def search_copy(model: Classifier, example: Tensor, precision: str = "fast") -> tuple[Classifier, str]:
     """The fastest copy that answers as the model does on example (n, c, *spatial), and what it is, in words.
 
-    float32 keeps the precision and changes the memory order and batch normalization only. fast also computes in bfloat16, except
-    for the first convolution, where the device has it. A copy whose logits differ by more than MOST_DIFFERENT of their spread, or
-    that does not run, is not used.
+    float32 keeps the precision and changes the memory order and batch normalization only. fast also computes in
+    bfloat16, except for the first convolution, where the device has it. A copy whose logits differ by more than
+    MOST_DIFFERENT of their spread, or that does not run, is not used.
     """
     kinds = [low_precision(example.device), None] if precision == "fast" else [None]
     with torch.no_grad():
