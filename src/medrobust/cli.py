@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated, Optional
+from typing import Annotated
 
 import typer
 
@@ -17,8 +17,8 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 
-Overrides = Annotated[Optional[list[str]], typer.Argument(help="key=value overrides, e.g. attacks.pgd.num_steps=40")]
-Out = Annotated[Optional[Path], typer.Option("--out", help="Directory of the run.")]
+Overrides = Annotated[list[str] | None, typer.Argument(help="key=value overrides, e.g. attacks.pgd.num_steps=40")]
+Out = Annotated[Path | None, typer.Option("--out", help="Directory of the run.")]
 
 
 def _version(wanted: bool) -> None:
@@ -31,7 +31,9 @@ def _version(wanted: bool) -> None:
 
 @app.callback()
 def _main(
-    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
+    ] = False,
 ) -> None:
     pass
 
@@ -39,14 +41,21 @@ def _main(
 @app.command()
 def audit(
     overrides: Overrides = None,
-    model: Annotated[Optional[str], typer.Option(help="Run directory, torchvision:NAME, timm:NAME, zoo:NAME, FILE.onnx, FILE.pt2, module:callable.")] = None,  # noqa: E501
-    weights: Annotated[Optional[str], typer.Option(help="Safetensors or state dict of a named network.")] = None,
-    data: Annotated[Optional[str], typer.Option(help="phantom, folder:PATH, csv:FILE, busi:PATH, ...")] = None,
+    model: Annotated[
+        str | None,
+        typer.Option(
+            help="Run directory, torchvision:NAME, timm:NAME, zoo:NAME, FILE.onnx, FILE.pt2, module:callable."
+        ),
+    ] = None,
+    weights: Annotated[str | None, typer.Option(help="Safetensors or state dict of a named network.")] = None,
+    data: Annotated[str | None, typer.Option(help="phantom, folder:PATH, csv:FILE, busi:PATH, ...")] = None,
     out: Out = None,
-    recipe: Annotated[Optional[Path], typer.Option(help="YAML file with the same keys.")] = None,
-    precision: Annotated[Optional[str], typer.Option(help="fast or float32.")] = None,
-    skip_broken: Annotated[bool, typer.Option("--skip-broken", help="Leave unreadable files out and list them.")] = False,
-    fail_on: Annotated[Optional[str], typer.Option(help="Exit with code 1 on findings this bad: warn or fail.")] = None,
+    recipe: Annotated[Path | None, typer.Option(help="YAML file with the same keys.")] = None,
+    precision: Annotated[str | None, typer.Option(help="fast or float32.")] = None,
+    skip_broken: Annotated[
+        bool, typer.Option("--skip-broken", help="Leave unreadable files out and list them.")
+    ] = False,
+    fail_on: Annotated[str | None, typer.Option(help="Exit with code 1 on findings this bad: warn or fail.")] = None,
 ) -> None:
     """How small a change flips the decisions of a classifier? Writes a report."""
     from .audit import AuditSpec, run_audit
@@ -57,7 +66,12 @@ def audit(
 
     if fail_on not in (None, "warn", "fail"):
         raise UserError("--fail-on", f"{fail_on!r} is not a severity", "valid: warn, fail")
-    given: dict[str, object] = {"model.name": model, "model.weights": weights, "data.name": data, "precision": precision}
+    given: dict[str, object] = {
+        "model.name": model,
+        "model.weights": weights,
+        "data.name": data,
+        "precision": precision,
+    }
     given |= {"data.skip_broken": True} if skip_broken else {}
     checked = audit_recipe(read_recipe(recipe, overrides or [], given))
     plain = checked.model_dump()
@@ -84,7 +98,9 @@ def _say(folder: Path, page: Path) -> None:
     for point in content["worst_case"]:
         label = f"{point['epsilon'] * 255:.4g}/255" if point["norm"] == "linf" else f"{point['epsilon']:.4g}"
         found = point["robust_accuracy"]
-        typer.echo(f"  {point['norm']} {label:>10}  robust accuracy {found['value']:.3f}  [{found['low']:.3f}, {found['high']:.3f}]")  # noqa: E501
+        typer.echo(
+            f"  {point['norm']} {label:>10}  robust accuracy {found['value']:.3f}  [{found['low']:.3f}, {found['high']:.3f}]"
+        )
     typer.echo(f"Report: {page}")
 
 

@@ -81,7 +81,7 @@ class AuditRecipe(Section):
         for key in by_norm:
             if key not in names:
                 raise UserError(f"threat.epsilons.{key}", "not among threat.norm", nearest(str(key), names))
-        out = {}
+        out: dict[str, list[float]] = {}
         for name in names:
             value = by_norm.get(name) if by_norm else given
             out[name] = epsilons(DEFAULT_EPSILONS[name] if value is None else value, name)
@@ -128,7 +128,8 @@ def read_recipe(
 ) -> dict[str, Any]:
     """The mapping of a YAML file, with the options of the command and then its key=value overrides put in.
 
-    Options (dotted key -> value) are taken as they are, and left out when None; the text of an override is read as YAML.
+    Options (dotted key -> value) are taken as they are, and left out when None; the text of an override is read as
+    YAML.
 
     Errors: UserError for a missing file, broken YAML (with the line), or an override without `=`.
     """

@@ -18,7 +18,8 @@ NAMED: dict[str, Mapping[str, Any]] = {"goal": GOALS, "loss": LOSSES, "keep": KE
 
 
 def build_attack(name: str, parameters: Mapping[str, Any] | None = None, place: str = "attacks") -> Attack:
-    """The attack `name` with these parameters; `restarts: n` repeats any attack, `name: pgd` gives a preset another title.
+    """The attack `name` with these parameters; `restarts: n` repeats any attack, `name: pgd` gives a preset another
+    title.
 
     Errors: UserError naming the place for an unknown attack or parameter, or a value it cannot take.
 

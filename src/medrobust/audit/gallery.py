@@ -59,7 +59,9 @@ def _attack_of(records: Records, setup: Setup, norm: str, image_id: str) -> str:
     """The attack that broke this image at the smallest budget; the last one listed when none did."""
     names = list(setup.plan.attacks)
     won = records.where(image_id=image_id, norm=norm)
-    reached = [(float(e), names.index(a)) for e, a, r in zip(won["epsilon"], won["attack"], won["reached"], strict=True) if r]
+    reached = [
+        (float(e), names.index(a)) for e, a, r in zip(won["epsilon"], won["attack"], won["reached"], strict=True) if r
+    ]
     return names[min(reached)[1]] if reached else names[-1]
 
 

@@ -24,7 +24,8 @@ class Kept(NamedTuple):
 class Keep(Protocol):
     """A rule: how good each point is. `needs_score` says whether it looks at the model's answer."""
 
-    needs_score: bool
+    @property
+    def needs_score(self) -> bool: ...
 
     def rank(self, point: Point, kept: Kept, ball: Ball) -> Tensor:
         """(n,) the point replaces the kept one where this is larger than the kept rank."""

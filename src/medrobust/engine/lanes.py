@@ -1,7 +1,7 @@
 """Lanes: a fixed-size batch of independent searches; a finished one makes room for the next job.
 
-A lane is one (image, budget) job of a program. All its state is per sample, so lanes of different age and budget share every
-forward and backward, and the batch stays full until the queue is empty.
+A lane is one (image, budget) job of a program. All its state is per sample, so lanes of different age and budget share
+every forward and backward, and the batch stays full until the queue is empty.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ WINDOW = 3  # gradients over which the progress of a search is judged
 class Lanes(NamedTuple):
     """A batch of searches, every field per sample.
 
-    item: which image; slot: which budget; age: gradients so far; goal; search; best: highest margin seen; best_x: where;
-    past: (n, WINDOW) the best margins of the last gradients.
+    item: which image; slot: which budget; age: gradients so far; goal; search; best: highest margin seen; best_x:
+    where; past: (n, WINDOW) the best margins of the last gradients.
     """
 
     item: Tensor
@@ -41,7 +41,10 @@ class Lanes(NamedTuple):
 
 
 class Done(NamedTuple):
-    """Finished lanes: reached (n,) at x, which is the first point that reached the goal, else the one of the highest margin."""
+    """Finished lanes: reached (n,) at x, which is the first point that reached the goal.
+
+    Else the one of the highest margin.
+    """
 
     item: Tensor
     slot: Tensor
@@ -61,7 +64,8 @@ def open_lanes(program: Program, item: Tensor, slot: Tensor, goal: Goal, ball: B
 def hopeless(lanes: Lanes, num_steps: int, patience: float, shortfall: float) -> Tensor:
     """(n,) searches whose progress, kept up `patience` times as fast to the last step, would not reach the goal.
 
-    Bounded searches slow down as they come near the best point of their ball, so the recent rate is an optimistic forecast.
+    Bounded searches slow down as they come near the best point of their ball, so the recent rate is an optimistic
+    forecast.
     """
     rate = (lanes.best - lanes.past[:, 0]) / WINDOW
     forecast = lanes.best + patience * rate * (num_steps - lanes.age)
@@ -73,7 +77,8 @@ def tick(
 ) -> tuple[Lanes, Done | None]:
     """One gradient of every lane; the lanes that go on, and those that are finished.
 
-    A lane ends when it reaches its goal, after program.num_steps steps, or, unless patience is None, when it is hopeless.
+    A lane ends when it reaches its goal, after program.num_steps steps, or, unless patience is None, when it is
+    hopeless.
     """
     point = Point(lanes.search.x, program.objective(model, lanes.goal))
     point.grad  # noqa: B018 - one forward and one backward for all lanes

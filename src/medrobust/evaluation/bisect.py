@@ -35,8 +35,8 @@ def bisect(
 ) -> Outcome:
     """The smallest budget of a grid at which the attack breaks each image; budgets differ from image to image.
 
-    A budget that fails rules out the smaller ones, one that succeeds the larger ones; a point nearer than its budget counts for
-    every budget it fits. A minimal-norm attack runs once, at the largest budget.
+    A budget that fails rules out the smaller ones, one that succeeds the larger ones; a point nearer than its budget
+    counts for every budget it fits. A minimal-norm attack runs once, at the largest budget.
     """
     outcome = Outcome.nothing(clean_logits.cpu(), len(grid.epsilons))
     epsilons = torch.tensor(grid.epsilons, dtype=torch.float64)

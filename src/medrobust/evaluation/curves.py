@@ -44,8 +44,8 @@ class Curve:
 def correct_under(records: Records, attack: str, norm: str, honest: bool) -> Curve:
     """Whether each decision is right under an attack.
 
-    honest: an image that is wrong without any attack is wrong at every budget. Otherwise (protocol `paper`) what counts is the
-    decision on the attacked image, so that a targeted attack may repair a wrong one.
+    honest: an image that is wrong without any attack is wrong at every budget. Otherwise (protocol `paper`) what
+    counts is the decision on the attacked image, so that a targeted attack may repair a wrong one.
     """
     epsilons, prediction = records.matrix(attack, norm, "prediction")
     clean = records.clean

@@ -30,8 +30,8 @@ def each_budget(
 ) -> Outcome:
     """Run the attack at each budget, smallest first.
 
-    honest: an image broken at one budget is not attacked at larger ones, which it is broken at too. Otherwise every image is
-    attacked at every budget and its last point is what counts, better or worse than the clean image.
+    honest: an image broken at one budget is not attacked at larger ones, which it is broken at too. Otherwise every
+    image is attacked at every budget and its last point is what counts, better or worse than the clean image.
     """
     outcome = Outcome.nothing(clean_logits.cpu(), len(grid.epsilons))
     open_ = torch.ones(len(x), dtype=torch.bool)
@@ -45,7 +45,9 @@ def each_budget(
         x_adv = attack(counted, part, labels, threat, generator=streams[index.to(streams.keys.device)].child(j))
         outcome.forwards[index, j] = counted.forwards
         outcome.backwards[index, j] = counted.backwards
-        found = verify(model, x_adv, threat.around(part), clean_goal(attack.goal, model, part, labels), bit_depth[index])
+        found = verify(
+            model, x_adv, threat.around(part), clean_goal(attack.goal, model, part, labels), bit_depth[index]
+        )
         if not honest:
             outcome.set(index, j, found)
             continue

@@ -105,7 +105,8 @@ def measure(
         parts: folder for finished chunks; a second call with the same plan goes on after the last one.
         progress: called with (what, done, of).
 
-    Returns the records (also written to `parts/../records.parquet`) and the cost {forwards, backwards, seconds} of the attacks.
+    Returns the records (also written to `parts/../records.parquet`) and the cost {forwards, backwards, seconds} of the
+    attacks.
     """
     with model.frozen():
         clean = clean_pass(model.to(plan.device), images, plan, progress)
@@ -136,7 +137,10 @@ def _chunk_size(parts: Path, plan: Plan) -> int:
 
 @dataclass(frozen=True)
 class Searcher:
-    """The classifier, which decides, and the copy that searches: its kind in words and how far its margins may be off."""
+    """The classifier, which decides, and the copy that searches.
+
+    Its kind in words and how far its margins may be off.
+    """
 
     model: Classifier
     fast: Classifier

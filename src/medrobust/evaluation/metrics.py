@@ -1,7 +1,7 @@
 """Numbers with intervals: the one place for statistics.
 
-Intervals are Wilson's for proportions of independent images, and otherwise a percentile bootstrap that draws whole groups
-(patients, lesions), because images of one patient are not independent.
+Intervals are Wilson's for proportions of independent images, and otherwise a percentile bootstrap that draws whole
+groups (patients, lesions), because images of one patient are not independent.
 """
 
 from __future__ import annotations
@@ -133,7 +133,10 @@ def _counted(confusion: np.ndarray, positive: int) -> dict[str, np.ndarray]:
 
 
 def auroc(labels: np.ndarray, scores: np.ndarray, positive: int, weight: np.ndarray | None = None) -> float:
-    """Area under the ROC curve; for several classes the mean over classes, one against the rest; NaN with one class only."""
+    """Area under the ROC curve; for several classes the mean over classes, one against the rest.
+
+    NaN with one class only.
+    """
     from sklearn.metrics import roc_auc_score
 
     kept = np.ones(len(labels), dtype=bool) if weight is None else weight > 0

@@ -1,4 +1,7 @@
-"""Referral: send the most sensitive images to a person; how accurate is the classifier on the rest (joel2021, Table 2)?"""
+"""Referral: send the most sensitive images to a person.
+
+How accurate is the classifier on the rest (joel2021, Table 2)?
+"""
 
 from __future__ import annotations
 
@@ -28,7 +31,7 @@ def referral(
     by_confidence = np.argsort(confidence, kind="stable")
     rows = []
     for fraction in fractions:
-        dropped = int(round(fraction * len(correct)))
+        dropped = round(fraction * len(correct))
         if dropped >= len(correct):
             continue
         rows.append(

@@ -1,4 +1,7 @@
-"""How much change each image needs: the smallest budget that makes its answer wrong, and the smallest that changes it."""
+"""How much change each image needs: the smallest budget that makes its answer wrong.
+
+And the smallest that changes it.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +28,10 @@ class Sensitivity:
 
 
 def sensitivity(records: Records, norm: str) -> Sensitivity:
-    """Over all attacks of a norm. Epsilons of a grid are grid values; the distance of a found image is a tighter bound."""
+    """Over all attacks of a norm. Epsilons of a grid are grid values.
+
+    The distance of a found image is a tighter bound.
+    """
     clean = records.clean
     label, prediction = clean["label"], clean["clean_prediction"]
     wrong = np.where(prediction == label, np.inf, 0.0)

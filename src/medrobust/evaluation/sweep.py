@@ -1,9 +1,10 @@
 """The whole curve in one pass: the smallest budget of a grid at which a program breaks each image.
 
-Budgets nest: a change allowed at one budget is allowed at every larger one, and where a search fails it would have failed at
-smaller ones. So each image needs one success and one failure next to each other on the grid, not one run a budget. The first guess is the
-linear estimate of the distance to the decision boundary; later ones interpolate the margin. Searches start from the best point
-of the neighboring budget. What was found with a fast copy of the model counts only after the classifier itself confirmed it.
+Budgets nest: a change allowed at one budget is allowed at every larger one, and where a search fails it would have
+failed at smaller ones. So each image needs one success and one failure next to each other on the grid, not one run a
+budget. The first guess is the linear estimate of the distance to the decision boundary; later ones interpolate the
+margin. Searches start from the best point of the neighboring budget. What was found with a fast copy of the model
+counts only after the classifier itself confirmed it.
 """
 
 from __future__ import annotations
@@ -38,8 +39,9 @@ class Effort:
 
     Args:
         num_lanes: searches in one batch.
-        patience: a search is given up when its progress, `patience` times as fast, would not reach the goal; None never gives up.
-        shortfall: rounding error of a margin of the search model: a failure this close is checked in float32.
+        patience: a search is given up when its progress, `patience` times as fast, would not reach the goal; None
+        never gives up. shortfall: rounding error of a margin of the search model: a failure this close is checked in
+        float32.
     """
 
     num_lanes: int = 32
@@ -48,14 +50,20 @@ class Effort:
 
 
 class Board:
-    """What is known of each of m images: broken at budget `high`, not at `low` (positions on the grid; -1 and e at first)."""
+    """What is known of each of m images: broken at budget `high`, not at `low` (positions on the grid.
+
+    -1 and e at first).
+    """
 
     def __init__(self, program: Program, goal: Goal, ball: Ball, grid: Grid) -> None:
         self.program, self.goal, self.ball, self.grid = program, goal, ball, grid
         m, e = len(ball.center), len(grid.epsilons)
         self.epsilons = torch.tensor(grid.epsilons, dtype=torch.float64)
         self.low, self.high = torch.full((m,), -1), torch.full((m,), e)
-        self.low_at, self.high_at = torch.zeros(m, dtype=torch.float64), torch.full((m,), torch.inf, dtype=torch.float64)
+        self.low_at, self.high_at = (
+            torch.zeros(m, dtype=torch.float64),
+            torch.full((m,), torch.inf, dtype=torch.float64),
+        )
         self.low_margin, self.high_margin = torch.zeros(m, dtype=torch.float64), torch.zeros(m, dtype=torch.float64)
         self.probes, self.guess = torch.zeros(m, dtype=torch.int64), torch.zeros(m, dtype=torch.int64)
         self.start, self.found, self.edge = ball.center.clone(), ball.center.clone(), ball.center.clone()
@@ -90,9 +98,7 @@ class Board:
         ball = ball._replace(radius=self.epsilons[slot].to(ball.center))
         start = ball.project(self.start[item])
         device = ball.center.device
-        return open_lanes(
-            self.program, item.to(device), slot.to(device), take(self.goal, item.to(device)), ball, start
-        )
+        return open_lanes(self.program, item.to(device), slot.to(device), take(self.goal, item.to(device)), ball, start)
 
     def count(self, lanes: Lanes) -> None:
         """A forward and a backward of every lane."""

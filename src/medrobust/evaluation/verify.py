@@ -15,8 +15,8 @@ from ..threat import Ball
 
 
 class Verdict(NamedTuple):
-    """What holds of a candidate: x (n, ...) inside the exact ball, its logits (n, k), reached (n,), distance (n,) float64,
-    survives (n,): reached still after rounding to the bit depth of the source."""
+    """What holds of a candidate: x (n, ...) inside the exact ball, its logits (n, k), reached (n,), distance (n,)
+    float64, survives (n,): reached still after rounding to the bit depth of the source."""
 
     x: Tensor
     logits: Tensor

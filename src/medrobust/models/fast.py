@@ -39,7 +39,10 @@ class ChannelsLast(nn.Module):
 
 
 def fold_batch_norm(network: nn.Module) -> nn.Module:
-    """The network with every batch normalization in its convolution, exact in evaluation mode; itself where fx cannot see."""
+    """The network with every batch normalization in its convolution, exact in evaluation mode.
+
+    Itself where fx cannot see.
+    """
     from torch.fx.experimental.optimization import fuse
 
     try:

@@ -58,8 +58,8 @@ def largest_budget_breaks_all(records: Records, context: Context) -> Finding:
     if left <= 0.01:
         return Finding("largest-budget", "pass", title, evidence)
     advice = (
-        "Either the classifier resists these budgets or the attack is stuck. Add a larger budget: if images still stand "
-        "at one that may repaint the whole image, the attack is failing."
+        "Either the classifier resists these budgets or the attack is stuck. Add a larger budget: if images still "
+        "stand at one that may repaint the whole image, the attack is failing."
     )
     return Finding("largest-budget", "warn", title, evidence, advice)
 
