@@ -1,7 +1,7 @@
 """Train the bundled classifier on the phantom and write src/medrobust/default/{model.safetensors,card.json}.
 
-    python scripts/train_default.py                     train, measure, write (about a minute on one core)
-    python scripts/train_default.py --check 0 1 2 3     train on the phantoms of other seeds too, and print; writes nothing
+    python scripts/train_default.py                  train, measure, write (under two minutes on one core)
+    python scripts/train_default.py --check 0 1 2    train on the phantoms of these seeds and print; writes nothing
 
 The same versions of torch and numpy give the same weights.
 """
