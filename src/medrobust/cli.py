@@ -98,9 +98,8 @@ def _say(folder: Path, page: Path) -> None:
     for point in content["worst_case"]:
         label = f"{point['epsilon'] * 255:.4g}/255" if point["norm"] == "linf" else f"{point['epsilon']:.4g}"
         found = point["robust_accuracy"]
-        typer.echo(
-            f"  {point['norm']} {label:>10}  robust accuracy {found['value']:.3f}  [{found['low']:.3f}, {found['high']:.3f}]"
-        )
+        span = f"[{found['low']:.3f}, {found['high']:.3f}]"
+        typer.echo(f"  {point['norm']} {label:>10}  robust accuracy {found['value']:.3f}  {span}")
     typer.echo(f"Report: {page}")
 
 

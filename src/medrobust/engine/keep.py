@@ -53,7 +53,7 @@ class Highest:
 
 @dataclass(frozen=True)
 class FirstReached:
-    """The first point that reaches the goal, the one of the highest loss where none does: an attack that stops when it wins."""
+    """The first point that reaches the goal, the one of the highest loss where none does."""
 
     needs_score: bool = True
 

@@ -70,10 +70,10 @@ def clean_pass(model: Classifier, images: ImageSet, plan: Plan, progress: Progre
     for batch in batches(images, plan.batch_size, num_workers=plan.num_workers):
         name = images.samples[int(batch.index[0])].image_id
         if float(batch.x.min()) < low - 1e-6 or float(batch.x.max()) > high + 1e-6:
+            seen = f"{float(batch.x.min()):.3g} to {float(batch.x.max()):.3g}"
             raise UserError(
                 name,
-                f"pixels from {float(batch.x.min()):.3g} to {float(batch.x.max()):.3g} are outside [{low:g}, {high:g}]: "
-                "they look already normalized",
+                f"pixels from {seen} are outside [{low:g}, {high:g}]: they look already normalized",
                 "give images as stored and the normalization as model.mean, model.std",
             )
         with torch.no_grad(), exact_float32():
@@ -115,13 +115,14 @@ def measure(
         size = _chunk_size(parts, plan)
         chunks = [range(i, min(i + size, len(images))) for i in range(0, len(images), size)]
         paths = [parts / f"part-{number:05d}.parquet" for number in range(len(chunks))]
+        cells = len(plan.attacks) * len(plan.grids)
         for number, (chunk, path) in enumerate(zip(chunks, paths, strict=True)):
+            tell = _teller(progress, chunk, cells, len(images))
             if not path.exists():
-                rows, cost = _chunk(searcher, images, chunk, clean, plan)
+                rows, cost = _chunk(searcher, images, chunk, clean, plan, tell)
                 write_json(parts / f"cost-{number:05d}.json", cost)
                 write_rows(path, rows, meta)
-            if progress:
-                progress("attacks", chunk[-1] + 1, len(images))
+            tell(cells)
     target = parts.parent / "records.parquet"
     merge(paths, target)
     return Records.read(target), _cost(parts)
@@ -133,6 +134,17 @@ def _chunk_size(parts: Path, plan: Plan) -> int:
     if not layout.exists():
         write_json(layout, {"images": CHUNKS.get(plan.device.partition(":")[0], CHUNKS["cpu"])})
     return int(read_json(layout)["images"])
+
+
+def _teller(progress: Progress | None, chunk: range, cells: int, num_images: int) -> Callable[[int], None]:
+    """Progress inside a chunk: after each attack and norm the same share of its images counts as done."""
+
+    def tell(done: int) -> None:
+        if progress:
+            progress("attacks", chunk.start + len(chunk) * done // cells, num_images)
+
+    tell(0)
+    return tell
 
 
 @dataclass(frozen=True)
@@ -160,7 +172,7 @@ def make_searcher(model: Classifier, images: ImageSet, plan: Plan) -> Searcher:
 
 
 def _chunk(
-    searcher: Searcher, images: ImageSet, chunk: range, clean: Tensor, plan: Plan
+    searcher: Searcher, images: ImageSet, chunk: range, clean: Tensor, plan: Plan, tell: Callable[[int], None]
 ) -> tuple[list[dict[str, Any]], dict[str, Any]]:
     samples = [images.samples[i] for i in chunk]
     items = [images[i] for i in chunk]
@@ -181,13 +193,15 @@ def _chunk(
         for i, sample in enumerate(samples)
     ]
     rows = [shared | _clean_row(shared, scores[i]) for i, shared in enumerate(common)]
-    seconds = 0.0
+    seconds, done = 0.0, 0
     for name, attack in plan.attacks.items():
         for grid in plan.grids:
             began = perf_counter()
             outcome = _outcome(searcher, x, y, attack, grid, logits, depth, streams.child(name), plan)
             seconds += perf_counter() - began
             rows += outcome.rows(name, plan.goals.get(name, "untargeted"), grid, common)
+            done += 1
+            tell(done)
     forwards, backwards = (sum(row[kind] for row in rows) for kind in ("forwards", "backwards"))
     return rows, {"forwards": forwards, "backwards": backwards, "seconds": round(seconds, 3)}
 
