@@ -16,13 +16,26 @@ MINIMAL: dict[str, Any] = {"minimal": True}
 CLAIMS: dict[str, dict[str, Any]] = {
     "pgd": RANDOM,
     "cw_linf": RANDOM,
+    "apgd": RANDOM,
+    "apgd_ce": RANDOM,
+    "apgd_dlr": RANDOM,
+    "apgd_t": RANDOM,
+    "square": {"randomized": True, "needs": "scores"},
     "ddn": MINIMAL,
     "fmn": MINIMAL,
-    "uniform_noise": {"randomized": True, "decision_only": True},
-    "gaussian_noise": {"randomized": True, "decision_only": True},
-    "rician_noise": {"randomized": True, "decision_only": True},
+    "hop_skip_jump": {"randomized": True, "needs": "decisions", "minimal": True, "norms": ("linf", "l2")},
+    "uniform_noise": {"randomized": True, "needs": "decisions"},
+    "gaussian_noise": {"randomized": True, "needs": "decisions"},
+    "rician_noise": {"randomized": True, "needs": "decisions"},
 }
-QUICK: dict[str, dict[str, Any]] = {}
+QUICK: dict[str, dict[str, Any]] = {
+    "apgd": {"num_steps": 10},
+    "apgd_ce": {"num_steps": 10},
+    "apgd_dlr": {"num_steps": 10},
+    "apgd_t": {"num_steps": 10},
+    "square": {"num_queries": 30},
+    "hop_skip_jump": {"num_queries": 400, "num_directions": 30},
+}
 COMBINED: dict[str, AttackCase] = {
     "restarts": AttackCase(attack=restarts(pgd(num_steps=5), 2), **RANDOM),
     "worst_case": AttackCase(attack=worst_case([pgd(num_steps=3), bim(num_steps=3)]), **RANDOM),

@@ -50,7 +50,7 @@ def _ten_steps(library: str, call: str, run: peers.Run, attack: str = "bim", **m
 
 
 def _apgd(loss: str, norm: str, epsilon: float, num_steps: int = 20, **more: Any) -> Case:
-    ours = {"num_steps": num_steps, "loss": "cross_entropy" if loss == "ce" else "dlr"}
+    ours = {"num_steps": num_steps, "loss": "cross_entropy" if loss == "ce" else "dlr", "keep": "highest"}
     # Long runs wander on a plateau of equal loss, where roundings choose the point: only the losses are compared then.
     long = num_steps > 20 or loss == "dlr-targeted"
     return Case(

@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from .apgd import apgd, apgd_ce, apgd_dlr, apgd_t
 from .base import Attack
 from .combine import restarts, smallest_epsilon, worst_case
+from .hop_skip_jump import hop_skip_jump
 from .minimal import ddn, fmn, linear_estimate
 from .noise import gaussian_noise, rician_noise, uniform_noise
 from .pgd import bim, cw_linf, fgsm, mi_fgsm, pgd
+from .square import square
 from .transfer import transfer
 
 ATTACKS: dict[str, Callable[..., Any]] = {
@@ -21,6 +24,12 @@ ATTACKS: dict[str, Callable[..., Any]] = {
     "mi_fgsm": mi_fgsm,
     "ddn": ddn,
     "fmn": fmn,
+    "apgd": apgd,
+    "apgd_ce": apgd_ce,
+    "apgd_dlr": apgd_dlr,
+    "apgd_t": apgd_t,
+    "square": square,
+    "hop_skip_jump": hop_skip_jump,
     "uniform_noise": uniform_noise,
     "gaussian_noise": gaussian_noise,
     "rician_noise": rician_noise,
@@ -29,18 +38,24 @@ ATTACKS: dict[str, Callable[..., Any]] = {
 __all__ = [
     "ATTACKS",
     "Attack",
+    "apgd",
+    "apgd_ce",
+    "apgd_dlr",
+    "apgd_t",
     "bim",
     "cw_linf",
     "ddn",
     "fgsm",
     "fmn",
     "gaussian_noise",
+    "hop_skip_jump",
     "linear_estimate",
     "mi_fgsm",
     "pgd",
     "restarts",
     "rician_noise",
     "smallest_epsilon",
+    "square",
     "transfer",
     "uniform_noise",
     "worst_case",

@@ -80,8 +80,8 @@ class Plateau:
 
         z = project(x + step_size * steepest(grad));  x <- project(x + alpha (z - x) + (1 - alpha) (x - x_before))
 
-    The first step size is 2 epsilon. The first checkpoint is after 22 % of the steps, each window after it is shorter by
-    3 % of the steps, down to 6 %. There the step size is halved if the value rose in at most rho of the steps of the
+    The first step size is 2 epsilon. The first checkpoint is after 22 % of the steps; each window after it is shorter
+    by 3 % of the steps, down to 6 %. There the step size is halved if the value rose in at most rho of the steps of the
     window, or if neither the step size nor the best value has changed since the checkpoint before.
 
     Where the authors' code differs from their text we do as the code: the first value of the first window is compared
