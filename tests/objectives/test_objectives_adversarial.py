@@ -9,6 +9,7 @@ from medrobust.attacks import pgd
 from medrobust.data import Batch
 from medrobust.models import Classifier
 from medrobust.objectives import Adversarial, Clean, Constant, EpsilonRule, TrainingObjective, WarmUp
+from medrobust.objectives.testing import smooth_toy
 from medrobust.threat import Threat
 
 
@@ -36,11 +37,20 @@ def test_no_budget_is_clean_training(model: Classifier, batch: Batch) -> None:
         assert torch.equal(loss_of(objective, model, batch), clean)
 
 
-def test_clean_weight_mixes_the_two_losses(model: Classifier, batch: Batch) -> None:
-    clean = loss_of(Clean(), model, batch)
-    full, half = (loss_of(Adversarial(Threat(epsilon=0.1), clean_weight=w), model, batch) for w in (0.0, 0.5))
+def test_clean_weight_mixes_the_two_losses() -> None:
+    model, batch = smooth_toy()
+    clean = Clean()(model, batch).total
+    full, half = (Adversarial(Threat(epsilon=0.1), clean_weight=w)(model, batch).total for w in (0.0, 0.5))
     assert full > clean
     torch.testing.assert_close(half, (full + clean) / 2)
+
+
+def test_clean_and_adversarial_images_share_one_pass(model: Classifier, batch: Batch) -> None:
+    sizes = []
+    model.train().network[0].register_forward_hook(lambda _, args, __: sizes.append(len(args[0])))
+    objective = Adversarial(Threat(epsilon=0.1), clean_weight=0.5)
+    objective.loss(model, batch, batch.x)
+    assert sizes == [16]
 
 
 def test_a_constant_rule_is_a_number(model: Classifier, batch: Batch) -> None:

@@ -1,5 +1,3 @@
-from contextlib import nullcontext
-
 import pytest
 import torch
 from torch import nn
@@ -34,7 +32,6 @@ def run(epsilon: float, attacked: torch.Tensor | None = None, robust: bool = Tru
         threat=Threat(epsilon=epsilon),
         seed=0,
         attacked=attacked,
-        autocast=nullcontext,
     )
     assert model.training
     return found

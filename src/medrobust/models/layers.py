@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Callable
+from types import MethodType
 
+import torch
 from torch import Tensor, nn
 
 
@@ -52,6 +55,29 @@ def first_convolution(network: nn.Module) -> tuple[str, nn.Conv2d | nn.Conv3d]:
         if isinstance(module, (nn.Conv2d, nn.Conv3d)):
             return name, module
     raise ValueError("the network has no convolution")
+
+
+def exact_first_layer(network: nn.Module) -> None:
+    """Let the first convolution compute in float32 under autocast: small changes of a pixel are not rounded away.
+
+    In place, without changing names: bfloat16 resolves 1/255 for pixels in [0.5, 1). Does nothing without a
+    convolution.
+    """
+    try:
+        convolution = first_convolution(network)[1]
+    except ValueError:
+        return
+    # A bound method and not a closure: copies of the network must use the copy's weights.
+    convolution.forward = MethodType(_exact_forward, convolution)  # type: ignore[method-assign]
+
+
+def _exact_forward(convolution: nn.Module, x: Tensor) -> Tensor:
+    plain: Callable[[nn.Module, Tensor], Tensor] = type(convolution).forward
+    if not torch.is_autocast_enabled(x.device.type):
+        return plain(convolution, x)
+    low = torch.get_autocast_dtype(x.device.type)
+    with torch.autocast(x.device.type, enabled=False):
+        return plain(convolution, x.float()).to(low)
 
 
 def last_layer(network: nn.Module) -> tuple[str, nn.Module]:

@@ -8,13 +8,30 @@ from typing import Any
 
 from ..errors import UserError, nearest
 from .adversarial import Adversarial, AgainstAttack
+from .amat import Amat
+from .awp import Awp
 from .base import Loss, TrainingObjective
 from .clean import Clean
-from .epsilon import Constant, EpsilonRule, WarmUp
+from .dpaat import Dpaat
+from .epsilon import Adaptive, Constant, EpsilonRule, Outcome, WarmUp
+from .fast import Fast, Free
+from .mirst import Mirst, Rst
+from .regularized import GradientRegularized, LocallyLinear
+from .trades import Mart, Trades
 
 OBJECTIVES: dict[str, type[TrainingObjective]] = {
     "clean": Clean,
     "adversarial": Adversarial,
+    "amat": Amat,
+    "dpaat": Dpaat,
+    "fast": Fast,
+    "free": Free,
+    "gr": GradientRegularized,
+    "llr": LocallyLinear,
+    "mart": Mart,
+    "mirst": Mirst,
+    "rst": Rst,
+    "trades": Trades,
 }
 
 
@@ -45,13 +62,26 @@ def make_objective(name: str, options: Mapping[str, Any], **setting: Any) -> Tra
 
 __all__ = [
     "OBJECTIVES",
+    "Adaptive",
     "Adversarial",
     "AgainstAttack",
+    "Amat",
+    "Awp",
     "Clean",
     "Constant",
+    "Dpaat",
     "EpsilonRule",
+    "Fast",
+    "Free",
+    "GradientRegularized",
+    "LocallyLinear",
     "Loss",
+    "Mart",
+    "Mirst",
+    "Outcome",
+    "Rst",
     "TrainingObjective",
+    "Trades",
     "WarmUp",
     "make_objective",
 ]

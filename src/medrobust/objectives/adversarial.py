@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import Any
 
-import torch
 from torch import Tensor
 
 from ..attacks import Attack, pgd
 from ..data.batch import Batch
 from ..models.classifier import Classifier
 from ..threat import Threat
-from .base import Loss, TrainingObjective, accuracy, cross_entropy
+from .base import Loss, TrainingObjective, adversarial_loss, clean_loss, joint
 from .epsilon import Constant, EpsilonRule
 
 
@@ -37,9 +37,9 @@ class AgainstAttack(TrainingObjective):
         """The threat with this batch's budgets."""
         return dataclasses.replace(self.threat, epsilon=self.epsilon(batch.index))
 
-    def search(self, model: Classifier, batch: Batch) -> Tensor:
-        with model.frozen():
-            return self.attack(model, batch.x, batch.y, self.threat_of(batch), generator=self.streams(batch))
+    def search(self, model: Classifier, batch: Batch) -> Any:
+        with self.searching(model) as still:
+            return self.attack(still, batch.x, batch.y, self.threat_of(batch), generator=self.streams(batch))
 
     def end_epoch(self) -> None:
         super().end_epoch()
@@ -57,6 +57,7 @@ class Adversarial(AgainstAttack):
         threat, attack, epsilon, seed: see AgainstAttack.
 
     Example:
+        >>> import torch
         >>> model = Classifier(torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(4, 2)), channels=1)
         >>> batch = Batch(torch.rand(3, 1, 2, 2), torch.tensor([0, 1, 0]), torch.arange(3))
         >>> loss = Adversarial(Threat(epsilon=0.1), clean_weight=0.5)(model, batch)
@@ -78,20 +79,15 @@ class Adversarial(AgainstAttack):
         super().__init__(threat, attack=attack, epsilon=epsilon, seed=seed)
         self.clean_weight = clean_weight
 
-    def search(self, model: Classifier, batch: Batch) -> Tensor:
+    def search(self, model: Classifier, batch: Batch) -> Any:
         return batch.x if self.clean_weight == 1 else super().search(model, batch)
 
     def loss(self, model: Classifier, batch: Batch, found: Tensor) -> Loss:
-        total = torch.zeros((), device=found.device)
-        parts: dict[str, Tensor] = {}
-        if self.clean_weight > 0:
-            logits = model(batch.x)
-            clean = cross_entropy(logits, batch.y)
-            total = total + self.clean_weight * clean
-            parts |= {"clean_loss": clean.detach(), "accuracy": accuracy(logits, batch.y)}
-        if self.clean_weight < 1:
-            logits = model(found)
-            adversarial = cross_entropy(logits, batch.y)
-            total = total + (1 - self.clean_weight) * adversarial
-            parts |= {"adversarial_loss": adversarial.detach(), "robust_accuracy": accuracy(logits, batch.y)}
-        return Loss(total, parts)
+        if self.clean_weight == 1:
+            return clean_loss(model(batch.x), batch.y)
+        if self.clean_weight == 0:
+            return adversarial_loss(model(found), batch.y)
+        clean_logits, logits = joint(model, batch.x, found)
+        clean, adversarial = clean_loss(clean_logits, batch.y), adversarial_loss(logits, batch.y)
+        total = self.clean_weight * clean.total + (1 - self.clean_weight) * adversarial.total
+        return Loss(total, clean.parts | adversarial.parts)

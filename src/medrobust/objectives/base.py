@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, NamedTuple, Protocol
 
 import torch
 import torch.nn.functional as F
@@ -20,6 +22,13 @@ class Loss(NamedTuple):
     parts: dict[str, Tensor]
 
 
+class Searcher(Protocol):
+    """Stands in for a model while searching: same answers to within rounding, faster."""
+
+    def refreshed(self) -> Classifier:
+        """The stand-in with the model's weights of now, frozen and in evaluation mode."""
+
+
 class TrainingObjective(nn.Module):
     """objective(model, batch) -> Loss, in two stages: search (no graph), then the loss of what was found.
 
@@ -33,10 +42,12 @@ class TrainingObjective(nn.Module):
 
     epoch: Tensor
     num_replays: int = 1  # optimizer steps taken on each batch
+    robust: bool = True  # whether it should be judged under attack
 
     def __init__(self, *, seed: int = 0) -> None:
         super().__init__()
         self.seed = seed
+        self.searcher: Searcher | None = None
         self.register_buffer("epoch", torch.zeros((), dtype=torch.int64))
 
     def search(self, model: Classifier, batch: Batch) -> Any:
@@ -49,6 +60,16 @@ class TrainingObjective(nn.Module):
 
     def forward(self, model: Classifier, batch: Batch) -> Loss:
         return self.loss(model, batch, self.search(model, batch))
+
+    @contextmanager
+    def searching(self, model: Classifier) -> Iterator[Classifier]:
+        """The model as searches see it: evaluation mode, parameters frozen, autocast off."""
+        with torch.autocast(self.epoch.device.type, enabled=False):
+            if self.searcher is not None:
+                yield self.searcher.refreshed()
+            else:
+                with model.frozen() as still:
+                    yield still
 
     def after_backward(self) -> None:
         """Called between the backward pass and the optimizer's step."""
@@ -64,11 +85,31 @@ class TrainingObjective(nn.Module):
         return Streams(keys).child(self.epoch.expand(len(index)), index)
 
 
-def accuracy(logits: Tensor, y: Tensor) -> Tensor:
-    """() the share of right answers."""
+def joint(model: Classifier, *parts: Tensor) -> tuple[Tensor, ...]:
+    """Logits of several batches (n, c, *spatial) from one forward pass.
+
+    Batch norm sees clean and adversarial images together, as its running statistics will at test time.
+    """
+    return model(torch.cat(parts)).split([len(part) for part in parts])
+
+
+def clean_loss(logits: Tensor, y: Tensor) -> Loss:
+    """Mean cross-entropy of clean images, and what to show of it."""
+    total = F.cross_entropy(logits, y)
+    return Loss(total, {"clean_loss": total.detach(), "accuracy": _accuracy(logits, y)})
+
+
+def adversarial_loss(logits: Tensor, y: Tensor) -> Loss:
+    """Mean cross-entropy of adversarial images, and what to show of it."""
+    total = F.cross_entropy(logits, y)
+    return Loss(total, {"adversarial_loss": total.detach(), "robust_accuracy": _accuracy(logits, y)})
+
+
+def _accuracy(logits: Tensor, y: Tensor) -> Tensor:
     return (logits.detach().argmax(1) == y).float().mean()
 
 
-def cross_entropy(logits: Tensor, y: Tensor) -> Tensor:
-    """() the mean over the batch."""
-    return F.cross_entropy(logits, y)
+def divergence(p_logits: Tensor, q_logits: Tensor) -> Tensor:
+    """(n,) Kullback-Leibler divergence KL(softmax(p_logits) || softmax(q_logits))."""
+    log_p, log_q = p_logits.log_softmax(1), q_logits.log_softmax(1)
+    return (log_p.exp() * (log_p - log_q)).sum(1)

@@ -6,7 +6,7 @@ from typing import Any
 
 from ..data.batch import Batch
 from ..models.classifier import Classifier
-from .base import Loss, TrainingObjective, accuracy, cross_entropy
+from .base import Loss, TrainingObjective, clean_loss
 
 
 class Clean(TrainingObjective):
@@ -20,7 +20,7 @@ class Clean(TrainingObjective):
         ['accuracy', 'clean_loss']
     """
 
+    robust = False
+
     def loss(self, model: Classifier, batch: Batch, found: Any) -> Loss:
-        logits = model(batch.x)
-        total = cross_entropy(logits, batch.y)
-        return Loss(total, {"clean_loss": total.detach(), "accuracy": accuracy(logits, batch.y)})
+        return clean_loss(model(batch.x), batch.y)

@@ -2,8 +2,21 @@
 
 from __future__ import annotations
 
+import math
+from typing import NamedTuple
+
 import torch
 from torch import Tensor, nn
+
+from .distributed import gathered
+
+
+class Outcome(NamedTuple):
+    """How the attack on each image went, all (n,): loss of the example, whether it won (bool), its distance."""
+
+    loss: Tensor
+    reached: Tensor
+    distance: Tensor
 
 
 class EpsilonRule(nn.Module):
@@ -18,8 +31,12 @@ class EpsilonRule(nn.Module):
     def forward(self, index: Tensor) -> Tensor:
         raise NotImplementedError
 
-    def update(self, index: Tensor, outcome: Tensor) -> None:
-        """Learn from what happened to these images; the meaning of outcome (n,) is the rule's."""
+    def record(self, index: Tensor, outcome: Outcome) -> None:
+        """Learn from what happened to these images, and to those of the other processes."""
+        self.update(gathered(index), Outcome(*(gathered(value) for value in outcome)))
+
+    def update(self, index: Tensor, outcome: Outcome) -> None:
+        """Learn from what happened to these images."""
 
     def end_epoch(self) -> None:
         self.epoch += 1
@@ -62,9 +79,53 @@ class WarmUp(EpsilonRule):
         share = ((self.epoch + 1) / (self.num_epochs + 1)).clamp_max(1)
         return self.rule(index) * share
 
-    def update(self, index: Tensor, outcome: Tensor) -> None:
+    def update(self, index: Tensor, outcome: Outcome) -> None:
         self.rule.update(index, outcome)
 
     def end_epoch(self) -> None:
         super().end_epoch()
         self.rule.end_epoch()
+
+
+class Adaptive(EpsilonRule):
+    """A budget for each image that grows while attacks on it fail (AMAT; li2024-dpaat, arXiv:2403.06798, eq. 5).
+
+    threshold: epsilon + growth where the adversarial loss is below it, else the mean of epsilon and the distance of the
+    adversarial example. With threshold=None, as the public code of this line of work does: epsilon + growth where the
+    attack failed, else the distance, which should then be that of the crossing point. Always from 0 to largest.
+
+    Args:
+        num_images: of the training set; index counts in it.
+        start, growth, largest: in the units of epsilon.
+        threshold: of the cross-entropy; ln 2, a probability of one half, where nothing else is known.
+
+    Example:
+        >>> rule = Adaptive(3, start=1.0, growth=0.1, largest=2.0)
+        >>> index, reached = torch.tensor([0, 2]), torch.tensor([False, True])
+        >>> rule.update(index, Outcome(torch.tensor([0.1, 5.0]), reached, torch.tensor([1.0, 0.5])))
+        >>> rule(torch.arange(3))
+        tensor([1.1000, 1.0000, 0.7500])
+    """
+
+    value: Tensor
+
+    def __init__(
+        self, num_images: int, *, start: float, growth: float, largest: float, threshold: float | None = math.log(2)
+    ) -> None:
+        super().__init__()
+        self.growth, self.largest, self.threshold = growth, largest, threshold
+        self.register_buffer("value", torch.full((num_images,), float(start)))
+
+    def forward(self, index: Tensor) -> Tensor:
+        return self.value[index.to(self.value.device)].to(index.device)
+
+    def update(self, index: Tensor, outcome: Outcome) -> None:
+        index = index.to(self.value.device)
+        loss, reached, distance = (value.to(self.value.device) for value in outcome)
+        now = self.value[index]
+        distance = distance.to(now.dtype)
+        if self.threshold is None:
+            new = torch.where(reached, distance, now + self.growth)
+        else:
+            new = torch.where(loss < self.threshold, now + self.growth, (now + distance) / 2)
+        self.value[index] = new.clamp(0, self.largest)

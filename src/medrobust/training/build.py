@@ -14,7 +14,7 @@ from ..data import ImageSet, View, batches, open_images
 from ..errors import UserError, nearest
 from ..models import Classifier, new_classifier
 from ..norms import NORMS
-from ..objectives import AgainstAttack, Constant, EpsilonRule, TrainingObjective, WarmUp, make_objective
+from ..objectives import Constant, EpsilonRule, TrainingObjective, WarmUp, make_objective
 from ..progress import Report
 from ..threat import Threat
 from .fit import Plan, Row
@@ -141,7 +141,7 @@ def metric_of(recipe: TrainRecipe, objective: TrainingObjective) -> str:
     """The metric that picks the best epoch, with auto resolved."""
     if recipe.validation.metric != "auto":
         return recipe.validation.metric
-    return "mean_balanced_accuracy" if isinstance(objective, AgainstAttack) else "balanced_accuracy"
+    return "mean_balanced_accuracy" if objective.robust else "balanced_accuracy"
 
 
 def make_judge(fabric: Any, recipe: TrainRecipe, val: ImageSet, *, robust: bool) -> Callable[[Classifier], Row]:
@@ -160,7 +160,7 @@ def make_judge(fabric: Any, recipe: TrainRecipe, val: ImageSet, *, robust: bool)
             threat=threat,
             seed=recipe.seed,
             attacked=attacked,
-            autocast=fabric.autocast,
+            fast=recipe.precision == "fast",
             reduce=lambda tensor: fabric.all_reduce(tensor, reduce_op="sum"),
         )
 
@@ -174,6 +174,6 @@ def make_plan(recipe: TrainRecipe, metric: str) -> Plan:
     return Plan(
         metric=metric,
         patience=recipe.validation.patience,
-        channels_last=recipe.precision == "fast",
+        fast=recipe.precision == "fast",
         **{name: getattr(recipe, name) for name in (*same, *free)},
     )

@@ -16,6 +16,9 @@ from ..data import Batch, ImageSet
 from ..errors import UserError
 from ..files import write_json
 from ..models.classifier import Classifier
+from ..models.fast import low_precision
+from ..models.layers import exact_first_layer
+from ..models.twin import Twin
 from ..objectives import Loss, TrainingObjective
 from ..progress import Report
 from ..streams import Streams
@@ -47,18 +50,20 @@ class Plan:
     clip_norm: float | None = None
     save_every: int = 0
     num_workers: int = 0
-    channels_last: bool = False
+    fast: bool = False
 
 
 class Step(nn.Module):
     """Model and objective as one module: a trainer wraps one forward pass, inside it all see the bare model."""
 
-    def __init__(self, model: Classifier, objective: TrainingObjective) -> None:
+    def __init__(self, model: Classifier, objective: TrainingObjective, low: torch.dtype | None) -> None:
         super().__init__()
-        self.model, self.objective = model, objective
+        self.model, self.objective, self.low = model, objective, low
 
     def forward(self, x: Tensor, y: Tensor, index: Tensor) -> Loss:
-        return self.objective(self.model, Batch(x, y, index))
+        # Not the trainer's own mixed precision: it would round the pixels before anything else sees them.
+        with torch.autocast(x.device.type, self.low, enabled=self.low is not None):
+            return self.objective(self.model, Batch(x, y, index))
 
 
 @dataclass
@@ -78,7 +83,12 @@ class _Run:
 
     def __post_init__(self) -> None:
         self.base_lr = float(self.optimizer.param_groups[0]["lr"])
-        self.wrapped, self.stepper = self.fabric.setup(Step(self.model, self.objective), self.optimizer)
+        low = low_precision(self.fabric.device) if self.plan.fast else None
+        self.wrapped, self.stepper = self.fabric.setup(Step(self.model, self.objective, low), self.optimizer)
+        if self.plan.fast:
+            # Made before a state is restored, so that a resumed run makes the same choice.
+            example = torch.stack([self.train[i][0] for i in range(2)]).to(self.fabric.device)
+            self.objective.searcher = Twin.of(self.model, example)
         self.steps = num_batches(len(self.train), self.plan.batch_size, self.fabric.world_size)
         self.labels = self.train.labels
 
@@ -107,8 +117,11 @@ def fit(
     Every random choice is a function of (seed, epoch, step, image) and the state holds the rest, so a run that was
     killed at any moment ends with the same weights, bit for bit, as one that was not.
 
+    With plan.fast, gradients are computed in bfloat16 where the device has it, the first layer apart, and searches run
+    on a Twin; weights, pixels and perturbations stay float32.
+
     Args:
-        fabric: a launched lightning_fabric.Fabric.
+        fabric: a launched lightning_fabric.Fabric of precision 32-true.
         optimizer: over the model's parameters; its lr is the base of the schedule.
         judge: model -> metrics of the epoch, on validation images; plan.metric picks the best of them.
         card: what the checkpoint's card says besides the model.
@@ -117,7 +130,8 @@ def fit(
     Returns: one row an epoch. Errors: UserError when the loss is not finite; ValueError when a batch is more than the
     set.
     """
-    if plan.channels_last:
+    if plan.fast:
+        exact_first_layer(model.network)
         model.to(memory_format=torch.channels_last)
     if fabric.is_global_zero and report is not None:
         show = report
@@ -169,7 +183,7 @@ def _batches(run: _Run) -> Iterator[Batch]:
         x, y, index = (tensor.to(fabric.device, non_blocking=True) for tensor in batch)
         torch.manual_seed(derived_seed(plan.seed, "step", place.epoch, place.step, fabric.global_rank))
         x = augment(x, plan.augment, Streams(keys.expand(len(index))).child(index))
-        if plan.channels_last and x.ndim == 4:
+        if plan.fast and x.ndim == 4:
             x = x.contiguous(memory_format=torch.channels_last)
         yield Batch(x, y, index)
 

@@ -17,7 +17,6 @@ from .. import __version__
 from ..data import ImageSet
 from ..errors import UserError
 from ..files import write_atomic
-from ..objectives import AgainstAttack
 from ..progress import Report
 from ..runs import claim, digest, finish, hardware
 from .build import (
@@ -65,9 +64,7 @@ def train(
     objective = build_objective(recipe, len(train_set))
     optimizer = make_optimizer(recipe.optimizer, model.parameters())
     metric = metric_of(recipe, objective)
-    judge = make_judge(
-        fabric, recipe, val_set, robust=isinstance(objective, AgainstAttack) or metric not in CLEAN_METRICS
-    )
+    judge = make_judge(fabric, recipe, val_set, robust=objective.robust or metric not in CLEAN_METRICS)
     identity = {"recipe": digest(deciding(recipe)), "data": images.fingerprint(), "version": __version__}
     folder = out or Path("runs") / f"train-{digest(identity)[:10]}"
     run = claim(folder, "train", identity, _details(recipe, images, train_set, val_set, fabric.device))
@@ -116,8 +113,7 @@ def _fabric(recipe: TrainRecipe) -> Any:
         raise UserError("device", "'cuda' is not available here", "use cpu or auto")
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
-    precision: Any = "bf16-mixed" if recipe.precision == "fast" else "32-true"
-    fabric = Fabric(accelerator=device, devices=recipe.devices, precision=precision)
+    fabric = Fabric(accelerator=device, devices=recipe.devices)
     fabric.launch()
     return fabric
 

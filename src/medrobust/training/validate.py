@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from contextlib import AbstractContextManager
 from typing import Any
 
 import torch
@@ -12,6 +11,7 @@ from torch import Tensor
 from ..attacks import Attack
 from ..data import Batch
 from ..models.classifier import Classifier
+from ..models.fast import search_copy
 from ..streams import Streams
 from ..threat import Threat
 
@@ -27,7 +27,7 @@ def validate(
     threat: Threat,
     seed: int,
     attacked: Tensor | None = None,
-    autocast: Callable[[], AbstractContextManager[Any]],
+    fast: bool = False,
     reduce: Callable[[Tensor], Tensor] = lambda t: t,
 ) -> dict[str, Any]:
     """Metrics on these batches; the robust ones with an attack only.
@@ -38,7 +38,7 @@ def validate(
 
     Args:
         attacked: (number of validation images,) bool, which are attacked; all by default.
-        autocast: makes the context in which the search runs.
+        fast: search on a copy in low precision.
         reduce: adds a tensor up over all processes.
 
     Returns: accuracy, balanced_accuracy, loss (mean cross-entropy), predicted (share of each class among the answers),
@@ -49,6 +49,7 @@ def validate(
     num_classes = model.num_classes
     counts = torch.zeros(5, num_classes, dtype=torch.float64, device=device)  # rows: see below
     loss = torch.zeros((), dtype=torch.float64, device=device)
+    searcher: Classifier | None = None
     with model.frozen():
         for batch in batches:
             x, y, index = (t.to(device) for t in batch)
@@ -64,7 +65,9 @@ def validate(
                 _count(counts[3], y[chosen])
                 todo = (right & chosen).nonzero()[:, 0]
                 if len(todo):
-                    survived = _survivors(model, attack, x[todo], y[todo], index[todo], threat, seed, autocast)
+                    if searcher is None:
+                        searcher = search_copy(model, x, "fast")[0] if fast else model
+                    survived = _survivors(model, attack, x[todo], y[todo], index[todo], threat, seed, searcher)
                     _count(counts[4], y[todo][survived])
     counts, loss = reduce(counts), reduce(loss)
     total, hits, predicted, attacked, robust = counts
@@ -84,11 +87,10 @@ def _survivors(
     index: Tensor,
     threat: Threat,
     seed: int,
-    autocast: Callable[[], AbstractContextManager[Any]],
+    searcher: Classifier,
 ) -> Tensor:
     keys = Streams.of(seed, ["validation"], x.device).keys.expand(len(x))
-    with autocast():
-        x_adv = attack(model, x, y, threat, generator=Streams(keys).child(index))
+    x_adv = attack(searcher, x, y, threat, generator=Streams(keys).child(index))
     with torch.no_grad():
         return model(x_adv).argmax(1) == y
 
