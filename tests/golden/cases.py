@@ -50,15 +50,16 @@ def _ten_steps(library: str, call: str, run: peers.Run, attack: str = "bim", **m
 
 
 def _apgd(loss: str, norm: str, epsilon: float, num_steps: int = 20, **more: Any) -> Case:
-    ours = {"num_steps": num_steps, "loss": "cross_entropy" if loss == "ce" else "dlr", "keep": "highest"}
+    losses = {"ce": {"loss": "cross_entropy"}, "dlr": {"loss": "dlr"}, "dlr-targeted": {}}
+    ours = {"num_steps": num_steps, "keep": "highest"} | losses[loss]
     # Long runs wander on a plateau of equal loss, where roundings choose the point: only the losses are compared then.
     long = num_steps > 20 or loss == "dlr-targeted"
     return Case(
         "pyautoattack",
         f"APGDAttack(n_iter={num_steps}, norm={norm!r}, eps, loss={loss!r}).attack_single_run(x, y)",
         peers.apgd_run(loss, norm, epsilon, num_steps),
-        "apgd",
-        ours | ({"goal": "runner_up"} if loss == "dlr-targeted" else {}),
+        "apgd_t" if loss == "dlr-targeted" else "apgd",
+        ours,
         norm=norm.lower(),
         epsilon=epsilon,
         checks={"value": 3e-5} if long else {"x_adv": 1e-5, "value": 1e-5},
@@ -123,10 +124,10 @@ CASES: dict[str, Case] = {
     "apgd_ce_linf": _apgd("ce", "Linf", LINF),
     "apgd_ce_linf_two_classes": _apgd("ce", "Linf", LINF, net="two"),
     "apgd_ce_l2": _apgd("ce", "L2", L2),
-    "apgd_ce_l1": _apgd("ce", "L1", L1),
+    "apgd_ce_l1": _apgd("ce", "L1", L1, num_steps=6),
     "apgd_dlr_linf": _apgd("dlr", "Linf", LINF),
     "apgd_dlr_l2": _apgd("dlr", "L2", L2),
-    "apgd_dlr_l1": _apgd("dlr", "L1", L1),
+    "apgd_dlr_l1": _apgd("dlr", "L1", L1, num_steps=6),
     "apgd_targeted_dlr_linf": _apgd("dlr-targeted", "Linf", LINF),
     "apgd_ce_linf_long": _apgd("ce", "Linf", LINF, num_steps=100),
     "apgd_dlr_linf_long": _apgd("dlr", "Linf", LINF, num_steps=100),
