@@ -31,7 +31,7 @@ class Goal(NamedTuple):
     labels is (n,) class indices, or (n, k) zeros and ones for a multi-label head, where any changed label counts as
     leaving and all labels must agree to count as reached. With a source (n,), labels are only the direction of the
     search, away from the source: any answer but the source is a success (the targeted attacks of AutoAttack;
-    arXiv:2003.01690).
+    arXiv:2003.01690). The source of a multi-label head is (n, k), and the labels that differ from it are the direction.
     """
 
     labels: Tensor
@@ -41,7 +41,7 @@ class Goal(NamedTuple):
     def reached(self, logits: Tensor) -> Tensor:
         """(n,) bool: the decision of these logits (n, k) is what the adversary wants."""
         if self.source is not None:
-            return as_classes(logits).argmax(1) != self.source
+            return Goal(self.source, False).reached(logits)
         if self.labels.ndim == 2:
             same = ((logits > 0) == (self.labels > 0.5)).all(1)
         else:
@@ -67,16 +67,19 @@ def predicted(logits: Tensor, y: Tensor) -> Goal:
 def runner_up(logits: Tensor, y: Tensor) -> Goal:
     """The most likely class other than the label; multi-label: the labels with the easiest one to change flipped."""
     if y.ndim == 2:
-        easiest = (logits * (2 * y.to(logits) - 1)).argmin(1, keepdim=True)
-        return Goal(y.scatter(1, easiest, 1 - y.gather(1, easiest)), True)
+        return Goal(_flipped(logits, y, 1), True)
     return Goal(_without_label(logits, y, -torch.inf).argmax(1), True)
+
+
+def _flipped(logits: Tensor, y: Tensor, rank: int) -> Tensor:
+    order = (logits * (2 * y.to(logits) - 1)).argsort(1)
+    which = order[:, [min(rank, y.shape[1]) - 1]]
+    return y.scatter(1, which, 1 - y.gather(1, which))
 
 
 def _one_class(y: Tensor) -> Tensor:
     if y.ndim != 1:
-        raise ValueError(
-            "this goal names one class, a multi-label head has none; use untargeted, predicted or runner_up"
-        )
+        raise ValueError("this goal names one class, a multi-label head has none; use untargeted or runner_up")
     return y
 
 
@@ -115,12 +118,15 @@ class Targeted:
 class Towards:
     """Any wrong answer, searched in the direction of the most likely wrong class (rank 1), the next one (rank 2), ...
 
-    A rank beyond the last wrong class means the last one.
+    Multi-label: towards the change of the label that is easiest to change, the next one, ... A rank beyond the last
+    means the last one.
     """
 
     rank: int
 
     def __call__(self, logits: Tensor, y: Tensor) -> Goal:
+        if y.ndim == 2:
+            return Goal(_flipped(logits, y, self.rank), True, y)
         order = _without_label(logits, y, -torch.inf).argsort(1, descending=True)
         return Goal(order[:, min(self.rank, order.shape[1] - 1) - 1], True, y)
 

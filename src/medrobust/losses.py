@@ -30,7 +30,8 @@ def cross_entropy(logits: Tensor, goal: Goal) -> Tensor:
         True
     """
     if goal.labels.ndim == 2:
-        value = F.binary_cross_entropy_with_logits(logits, goal.labels.to(logits), reduction="none").sum(1)
+        value = F.binary_cross_entropy_with_logits(logits, goal.labels.to(logits), reduction="none")
+        value = (value if goal.source is None else value * (goal.labels != goal.source)).sum(1)
     else:
         value = F.cross_entropy(as_classes(logits), goal.labels, reduction="none")
     return -value if goal.targeted else value
@@ -44,6 +45,8 @@ def margin(logits: Tensor, goal: Goal) -> Tensor:
     """
     if goal.labels.ndim == 2:
         agreement = logits * (2 * goal.labels.to(logits) - 1)
+        if goal.source is not None:
+            agreement = agreement.masked_fill(goal.labels == goal.source, torch.inf)
         return agreement.amin(1) if goal.targeted else -agreement.amin(1)
     own, other = _own_and_rival(as_classes(logits), goal)
     return own - other if goal.targeted else other - own

@@ -223,7 +223,25 @@ def test_a_label_of_a_multi_label_head_can_be_left_or_flipped(name: str) -> None
     )
 
 
-@pytest.mark.parametrize("rule", [Targeted(1), Towards(1)])
-def test_a_class_is_no_target_of_a_multi_label_head(rule: Targeted | Towards) -> None:
+def test_a_class_is_no_target_of_a_multi_label_head() -> None:
     with pytest.raises(ValueError, match="multi-label"):
-        rule(torch.zeros(2, 3), torch.zeros(2, 3))
+        Targeted(1)(torch.zeros(2, 3), torch.zeros(2, 3))
+
+
+@pytest.mark.parametrize(("rank", "which"), [(1, 1), (2, 0), (3, 2), (9, 2)])
+@pytest.mark.parametrize("loss", [cross_entropy, margin, probability_margin])
+def test_towards_the_change_of_one_label(rank: int, which: int, loss: Loss) -> None:
+    logits, y = torch.tensor([[2.0, -0.1, -3.0]]), torch.tensor([[1, 0, 0]])
+    goal = Towards(rank)(logits, y)
+    assert (goal.labels != y).nonzero().tolist() == [[0, which]]
+    assert goal.reached(logits).tolist() == [False]
+    # The loss looks at that label alone, and any change of the labels is a success.
+    z = logits.clone().requires_grad_()
+    (slope,) = torch.autograd.grad(loss(z, goal).sum(), z)
+    assert (slope != 0).nonzero().tolist() == [[0, which]]
+    assert float(slope[0, which]) * (1 - 2 * int(y[0, which])) > 0
+    for other in range(3):
+        changed = logits.clone()
+        changed[0, other] = -changed[0, other]
+        assert goal.reached(changed).tolist() == [True]
+        assert bool(margin(changed, goal) > 0) == (other == which)

@@ -179,27 +179,31 @@ def works_without_grad_mode(case: AttackCase) -> None:
     assert torch.is_grad_enabled(), "gradients were left disabled"
 
 
-class _DecisionOnly(nn.Module):
-    """Only the class comes out, as one-hot scores without a gradient."""
+class _Opaque(nn.Module):
+    """A model without gradients, which gives its scores or, one-hot, only its decisions."""
 
-    def __init__(self, model: nn.Module) -> None:
+    def __init__(self, model: nn.Module, gives: str) -> None:
         super().__init__()
         self.model = model
+        self.gives = gives
 
     @torch.no_grad()
     def forward(self, x: Tensor) -> Tensor:
         logits = as_classes(self.model(x))
+        if self.gives == "scores":
+            return logits
         return nn.functional.one_hot(logits.argmax(1), logits.shape[1]).to(logits)
 
 
-def needs_decisions_only(case: AttackCase) -> None:
-    """For decision_only: the same images from the classes alone."""
-    if not case.decision_only:
+def needs_no_more_than_it_says(case: AttackCase) -> None:
+    """An attack that needs scores or decisions makes the same images from a model that gives nothing else."""
+    assert case.needs in ("gradients", "scores", "decisions"), f"needs={case.needs!r}"
+    if case.needs == "gradients":
         return
     for norm in case.norms:
         given = setting(norm)
-        blind = replace(given, model=_DecisionOnly(given.model).eval())
-        assert torch.equal(given.run(case), blind.run(case)), f"{norm}: the result depends on more than the decisions"
+        blind = replace(given, model=_Opaque(given.model, case.needs).eval())
+        assert torch.equal(given.run(case), blind.run(case)), f"{norm}: needs more than {case.needs}"
 
 
 def finds_small_changes(case: AttackCase) -> None:
@@ -234,7 +238,7 @@ ATTACK_CHECKS: dict[str, Callable[[AttackCase], None]] = {
         works_on_every_shape,
         works_with_every_head,
         works_without_grad_mode,
-        needs_decisions_only,
+        needs_no_more_than_it_says,
         finds_small_changes,
     )
 }
@@ -246,7 +250,7 @@ def check_attack(
     norms: Sequence[str] = tuple(NORMS),
     minimal: bool = False,
     randomized: bool = False,
-    decision_only: bool = False,
+    needs: str = "gradients",
     heads: Sequence[str] = tuple(HEADS),
 ) -> None:
     """Run every check on an attack; the parameters are those of `AttackCase`.
@@ -257,9 +261,7 @@ def check_attack(
         >>> from medrobust.attacks import fgsm
         >>> check_attack(fgsm())
     """
-    case = AttackCase(
-        attack=attack, norms=norms, minimal=minimal, randomized=randomized, decision_only=decision_only, heads=heads
-    )
+    case = AttackCase(attack=attack, norms=norms, minimal=minimal, randomized=randomized, needs=needs, heads=heads)
     for name, check in ATTACK_CHECKS.items():
         try:
             check(case)

@@ -28,7 +28,7 @@ class AttackCase:
         norms: names of the norms that it supports.
         minimal: it looks for the smallest change when epsilon is inf. It must still respect a finite epsilon.
         randomized: its result depends on the generator.
-        decision_only: it needs no gradient and no score, only the class.
+        needs: what the model must give: "gradients", "scores" without gradients, or only "decisions".
         heads: names in `HEADS` that it supports.
     """
 
@@ -36,7 +36,7 @@ class AttackCase:
     norms: Sequence[str] = tuple(NORMS)
     minimal: bool = False
     randomized: bool = False
-    decision_only: bool = False
+    needs: str = "gradients"
     heads: Sequence[str] = tuple(HEADS)
 
 
