@@ -173,6 +173,21 @@ def test_undefined_numbers_are_said_to_be(page: Make) -> None:
     assert "nan" not in text.lower().split()
 
 
+def test_intervals_without_width_prove_nothing(page: Make) -> None:
+    rows = [
+        {
+            "column": "site",
+            "value": name,
+            "num_images": 5,
+            "clean_accuracy": dict.fromkeys(("value", "low", "high"), share),
+        }
+        for name, share in (("A", 1.0), ("B", 0.2))
+    ]
+    text = page(replace={"groups": [{**row, "robust_accuracy": []} for row in rows]}).section("groups").text
+    assert "overlap" not in text
+    assert "100.0% n/a" in text
+
+
 @pytest.mark.parametrize(
     ("audit", "problem"),
     [

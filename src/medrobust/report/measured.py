@@ -26,8 +26,8 @@ class Estimate:
 
     @property
     def range(self) -> str:
-        """The interval, or nothing."""
-        return interval(self.low, self.high)
+        """The interval; nothing where it is unknown or has no width, which a bootstrap of equal values gives."""
+        return "" if self.low == self.high else interval(self.low, self.high)
 
 
 def mapping(raw: Any) -> Json:

@@ -229,15 +229,20 @@ def gallery(
 
 
 def example(pictures: Gallery, wanted: Budget | None) -> tuple[Case, Frame] | None:
-    """The pair that opens the report: right untouched, misled within the budget of the verdict, nearest to it."""
-    best: tuple[float, Case, Frame] | None = None
+    """The pair that opens the report: right untouched, wrong at the budget of the verdict, the surest of such images.
+
+    Where none is wrong there, the one that turns at the nearest budget.
+    """
+    found: list[tuple[tuple[bool, float], Case, Frame]] = []
     for case in pictures.cases:
-        frame = next((f for f in case.frames if f.wrong and f.adversarial is not None), None)
-        if not case.wrong and frame and (wanted is None or frame.budget.norm == wanted.norm):
-            far = 0.0 if wanted is None else wanted.far(frame.budget)
-            if best is None or far < best[0]:
-                best = (far, case, frame)
-    return best and (best[1], best[2])
+        wrong = [f for f in case.frames if f.wrong and f.adversarial is not None]
+        if wrong and not case.wrong:
+            there = case.frames[case.shown(wanted)] if wanted else wrong[0]
+            frame = there if there in wrong else wrong[0]
+            sure = max(bar.before for bar in frame.bars)
+            far = wanted.far(frame.budget) if wanted else 0.0
+            found.append(((frame is not there, far if frame is not there else -sure), case, frame))
+    return min(found, key=lambda item: item[0])[1:] if found else None
 
 
 def slider_data(pictures: Gallery) -> dict[str, Any]:

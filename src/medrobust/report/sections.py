@@ -160,10 +160,11 @@ def groups(audit: Json, wanted: Budget | None) -> dict[str, Any] | None:
 
 
 def _difference(rows: list[dict[str, Any]]) -> str:
-    said = []
+    said, compared = [], False
     for key, when in (("clean", "untouched"), ("robust", "changed")):
-        known = [row for row in rows if row[key].low is not None and row[key].high is not None]
+        known = [row for row in rows if row[key].range]
         if len(known) > 1:
+            compared = True
             low, high = min(known, key=lambda r: r[key].high), max(known, key=lambda r: r[key].low)
             if low[key].high < high[key].low:
                 said.append(
@@ -172,7 +173,7 @@ def _difference(rows: list[dict[str, Any]]) -> str:
     if said:
         text = "; ".join(said)
         return f"{text[0].upper()}{text[1:]}."
-    return "All intervals overlap: this run shows no sure difference." if len(rows) > 1 else ""
+    return "The intervals overlap: this run shows no sure difference." if compared else ""
 
 
 def referral(audit: Json) -> dict[str, Any] | None:
