@@ -50,6 +50,11 @@ class DataSection(Section):
     limit: int | None = Field(default=None, ge=1)
     classes: list[str] | None = None
     skip_broken: bool = False
+    window: tuple[float, float] | None = None
+    scale: Literal["source", "image", "set"] | None = None
+    splits: str = "auto"
+    cap: int | dict[str, int] | None = None
+    balance: bool = False
 
 
 class ThreatSection(Section):

@@ -114,6 +114,9 @@ def _open(spec: AuditSpec, view: View, classes: Sequence[str] | None, report: Re
         seed=data.get("seed") or 0,
         skip_broken=bool(data.get("skip_broken")),
         classes=classes,
+        splits=data.get("splits") or "auto",
+        cap=data.get("cap"),
+        balance=bool(data.get("balance")),
         progress=(lambda done, of: report("decoding", done, of)) if report else None,
     )
 
@@ -133,7 +136,8 @@ def resolve(spec: AuditSpec, report: Report | None = None) -> Setup:
     color = spec.data.get("color")
     if color is None and card:
         color = "grey" if card.get("channels") == 1 else "rgb"
-    view = View(size, color or "rgb", spec.data.get("fit") or view_card.get("fit") or "resize")
+    fit, window, scale = (spec.data.get(key) or view_card.get(key) for key in ("fit", "window", "scale"))
+    view = View(size, color or "rgb", fit or "resize", tuple(window) if window else None, scale or "source")
     images = _open(spec, view, wanted, report)
     model = load_model(
         str(folder) if name == "default" else name,

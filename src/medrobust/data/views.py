@@ -120,7 +120,8 @@ def to_unit(pixels: Pixels, view: View) -> tuple[Tensor, SourceRange]:
         low, high = (most, least) if low is not None and high is not None and low > high else (least, most)
     if low is None or high is None:
         least, most = float(values.min()), float(values.max())
-        problem = f"the range of its values ({least:g} to {most:g}) is not stated"
+        looks = ", they look already normalized" if least < 0 else ""
+        problem = f"the range of its values ({least:g} to {most:g}) is not stated{looks}"
         raise BrokenImageError(f"{problem}, give data.window=[center, width] or data.scale=image")
     span = high - low if high != low else 1.0
     return ((values - low) / span).clamp_(0.0, 1.0), SourceRange(pixels.bits, low, high, pixels.unit)

@@ -1,0 +1,117 @@
+"""The sweep against closed forms and against running every budget on its own."""
+
+import pytest
+import torch
+from torch import Tensor
+
+from evaluation.toys import EPSILONS, exact_distance, image_set, linear, small_net
+from medrobust.attacks import apgd_ce, pgd, restarts
+from medrobust.engine.keep import first_reached
+from medrobust.evaluation.bisect import bisect
+from medrobust.evaluation.each_budget import each_budget
+from medrobust.evaluation.outcome import Grid
+from medrobust.evaluation.sweep import Effort, sweep
+from medrobust.goals import Goal
+from medrobust.streams import Streams
+
+
+def batch(n: int = 24) -> Tensor:
+    images = image_set(n)
+    return torch.stack([images[i][0] for i in range(n)])
+
+
+def run(model, x, attack, grid, **effort):
+    with model.frozen(), torch.no_grad():
+        logits = model(x)
+    goal = Goal(logits.argmax(1), False)
+    with model.frozen():
+        return sweep(attack, model, x, goal, grid, logits, torch.full((len(x),), 8), effort=Effort(**effort))
+
+
+def test_linear_models_fall_at_the_first_budget_above_the_closed_form() -> None:
+    model, x = linear(), batch()
+    grid = Grid("linf", EPSILONS)
+    outcome = run(model, x, pgd(num_steps=10), grid, num_lanes=5)
+    exact = exact_distance(model, x)
+    expected = torch.tensor(EPSILONS).double()[None] >= exact[:, None]
+    assert bool((outcome.reached == expected).all())
+    # One failure and one success suffice: far less than 10 steps at each of 5 budgets.
+    assert float(outcome.backwards.sum()) / len(x) < 10
+
+
+@pytest.mark.parametrize("norm", ["linf", "l2"])
+def test_not_weaker_than_every_budget_on_its_own(norm: str) -> None:
+    model, x = small_net(), batch()
+    grid = Grid(norm, EPSILONS if norm == "linf" else (0.05, 0.1, 0.2, 0.4, 0.8))
+    attack = pgd(num_steps=20, keep=first_reached)
+    swept = run(model, x, attack, grid, num_lanes=7)
+    with model.frozen(), torch.no_grad():
+        logits = model(x)
+    y, depth, streams = logits.argmax(1), torch.full((len(x),), 8), Streams.of(0, range(len(x)))
+    with model.frozen():
+        full = each_budget(model, x, y, attack, grid, logits, depth, streams, honest=True)
+    assert 0 < int(full.reached.sum()) < full.reached.numel()
+    assert bool((swept.reached | ~full.reached).float().mean() > 0.98)
+    assert int(swept.backwards.sum()) < 0.5 * int(full.backwards.sum())
+
+
+def test_outcome_is_nested_inside_the_ball_and_true() -> None:
+    model, x = small_net(), batch()
+    grid = Grid("linf", EPSILONS)
+    outcome = run(model, x, apgd_ce(num_steps=20), grid)
+    assert bool((outcome.reached[:, 1:] >= outcome.reached[:, :-1]).all())
+    assert bool((outcome.distance <= torch.tensor(EPSILONS).double() * (1 + 1e-12)).all())
+    with model.frozen(), torch.no_grad():
+        clean = model(x).argmax(1)
+    assert bool(((outcome.prediction != clean[:, None]) == outcome.reached).all())
+
+
+def test_lanes_and_order_do_not_change_what_is_found() -> None:
+    model, x = small_net(), batch()
+    grid = Grid("linf", EPSILONS)
+    one = run(model, x, pgd(num_steps=10), grid, num_lanes=1)
+    many = run(model, x, pgd(num_steps=10), grid, num_lanes=16)
+    back = run(model, x.flip(0), pgd(num_steps=10), grid, num_lanes=5)
+    assert bool((one.reached == many.reached).all())
+    assert bool((one.backwards == many.backwards).all())
+    assert bool((one.reached == back.reached.flip(0)).all())
+
+
+def test_a_search_model_that_lies_is_found_out() -> None:
+    model, x = linear(), batch()
+    wrong = linear(seed=5)
+    grid = Grid("linf", EPSILONS)
+    with model.frozen(), wrong.frozen(), torch.no_grad():
+        logits = model(x)
+    goal = Goal(logits.argmax(1), False)
+    with model.frozen(), wrong.frozen():
+        outcome = sweep(pgd(num_steps=10), model, x, goal, grid, logits, torch.full((len(x),), 8), search_model=wrong)
+    with torch.no_grad():
+        clean = logits.argmax(1)
+    claimed = outcome.prediction != clean[:, None]
+    assert bool((claimed == outcome.reached).all())
+    possible = torch.tensor(EPSILONS).double()[None] >= exact_distance(model, x)[:, None]
+    assert bool((outcome.reached <= possible).all())
+
+
+def test_bisection_of_any_attack_equals_the_closed_form() -> None:
+    model, x = linear(), batch()
+    grid = Grid("linf", EPSILONS)
+    with model.frozen(), torch.no_grad():
+        logits = model(x)
+    shown = (model, x, logits.argmax(1), restarts(pgd(num_steps=10), 2), grid, logits, torch.full((len(x),), 8))
+    with model.frozen():
+        outcome = bisect(*shown, Streams.of(0, range(len(x))))
+    expected = torch.tensor(EPSILONS).double()[None] >= exact_distance(model, x)[:, None]
+    assert bool((outcome.reached == expected).all())
+
+
+def test_volumes() -> None:
+    torch.manual_seed(0)
+    net = torch.nn.Sequential(torch.nn.Conv3d(1, 4, 3), torch.nn.ReLU(), torch.nn.Flatten(), torch.nn.Linear(32, 2))
+    from medrobust.models.classifier import Classifier
+
+    model = Classifier(net, classes=["a", "b"], channels=1, spec="toy")
+    x = torch.rand(6, 1, 4, 4, 4)
+    outcome = run(model, x, pgd(num_steps=10), Grid("linf", (0.01, 0.1, 0.5)))
+    assert outcome.reached[:, -1].float().mean() > 0.5
