@@ -4,10 +4,18 @@ Example:
     >>> from medrobust.attacks import pgd
     >>> from medrobust.testing import check_attack
     >>> check_attack(pgd(num_steps=3), randomized=True)
+
+    >>> import torch
+    >>> from medrobust.objectives import Adversarial
+    >>> from medrobust.objectives.testing import smooth_toy
+    >>> from medrobust.testing import check_objective
+    >>> from medrobust.threat import Threat
+    >>> check_objective(Adversarial(Threat(epsilon=0.1)), *smooth_toy(torch.float32))
 """
 
 from __future__ import annotations
 
+from ..objectives.testing import check_objective
 from .attacks import ATTACK_CHECKS, check_attack
 from .models import HEADS, LinearModel, TinyModel, images_of
 from .setting import AttackCase
@@ -19,5 +27,6 @@ __all__ = [
     "LinearModel",
     "TinyModel",
     "check_attack",
+    "check_objective",
     "images_of",
 ]
