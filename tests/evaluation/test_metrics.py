@@ -73,3 +73,9 @@ def test_referral_drops_the_most_sensitive_first() -> None:
     rows = referral(correct, np.array([0.1, 0.5, np.inf, 0.2]), np.array([0.9, 0.6, 0.7, 0.8]), (0.0, 0.5))
     assert [row["accuracy"] for row in rows] == [0.5, 1.0]
     assert rows[1]["baseline_confidence"] == 0.0
+
+
+def test_all_or_nothing_has_an_interval_of_the_number_of_groups() -> None:
+    groups = Resampler(np.repeat(np.arange(10), 4).astype(str))
+    assert groups.mean(np.zeros(40, dtype=bool)) == wilson(0, 10)
+    assert groups.mean(np.ones(40, dtype=bool)) == wilson(10, 10)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Mapping
+from dataclasses import fields, is_dataclass
 from typing import Any
 
 from ..engine.keep import KEEPS
@@ -70,6 +71,23 @@ def _integer(value: Any, where: str) -> int:
     if isinstance(value, bool) or not isinstance(value, int):
         raise UserError(where, f"{value!r} is not a whole number")
     return value
+
+
+def describe(part: Any) -> Any:
+    """An attack and its parts as plain data, for a report: names and numbers, never addresses.
+
+    Example:
+        >>> describe(build_attack("fgsm"))["loss"]
+        'cross_entropy'
+    """
+    if is_dataclass(part) and not isinstance(part, type):
+        content = {field.name: describe(getattr(part, field.name)) for field in fields(part)}
+        return {"kind": type(part).__name__, **content}
+    if isinstance(part, (list, tuple)):
+        return [describe(item) for item in part]
+    if part is None or isinstance(part, (bool, int, float, str)):
+        return part
+    return getattr(part, "__name__", type(part).__name__)
 
 
 def goal_rule(value: Any, where: str) -> GoalRule:

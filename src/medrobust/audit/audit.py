@@ -8,6 +8,7 @@ from time import perf_counter
 from typing import Any
 
 from .. import __version__
+from ..attacks.build import describe
 from ..evaluation.measure import measure
 from ..evaluation.records import Records
 from ..files import read_json, write_atomic, write_json
@@ -111,7 +112,7 @@ def summary(setup: Setup, records: Records, run: dict[str, Any]) -> dict[str, An
             "name": plan.protocol,
             "precision": plan.precision,
             "attacks": {
-                title: {"parameters": dict(spec.attacks[title]), "goal": plan.goals[title], "parts": repr(attack)}
+                title: {"parameters": dict(spec.attacks[title]), "goal": plan.goals[title], "parts": describe(attack)}
                 for title, attack in plan.attacks.items()
             },
             "verified": "every success was re-checked in float32, inside the exact ball, by the classifier itself",

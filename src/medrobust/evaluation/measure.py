@@ -29,7 +29,7 @@ from .records import CLEAN, Records, merge, meta_types, write_rows
 from .sweep import Effort, sweep
 from .verify import exact_float32
 
-CHUNKS = {"cpu": 128, "cuda": 1024}  # images between two points at which a killed run resumes
+CHUNKS = {"cpu": 64, "cuda": 1024}  # images between two points at which a killed run resumes
 NUM_EXAMPLES = 16  # images on which the search model is compared with the classifier
 Progress = Callable[[str, int, int], None]
 

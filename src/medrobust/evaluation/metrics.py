@@ -99,6 +99,10 @@ class Resampler:
         n, hits = int(among.sum()), int((values & among).sum())
         if not self.clustered or n == 0:
             return wilson(hits, n)
+        if hits in (0, n):
+            # Every draw is the same: the interval of as many independent images as there are groups.
+            num = len(np.unique(self._group_of[among]))
+            return wilson(num if hits else 0, num)
         weights = self.weights()
         with np.errstate(invalid="ignore", divide="ignore"):
             draws = weights @ (values & among).astype(np.float32) / (weights @ among.astype(np.float32))

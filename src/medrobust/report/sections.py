@@ -228,8 +228,14 @@ def facts(raw: Any, skip: tuple[str, ...] = ()) -> list[tuple[str, str]]:
 
 
 def _readable(parts: Any) -> str:
-    """The parts of an attack without the addresses of functions."""
-    return re.sub(r"<(?:bound method|function) (\S+)[^<>]*>", r"\1", str(parts or ""))
+    """The parts of an attack in one line: Program(step Steepest(...), num_steps 20, ...)."""
+    if isinstance(parts, dict):
+        inner = ", ".join(f"{name} {_readable(value)}" for name, value in parts.items() if name != "kind")
+        return f"{parts.get('kind', '')}({inner})"
+    if isinstance(parts, (list, tuple)):
+        return f"[{', '.join(map(_readable, parts))}]"
+    # Audits of other tools may hold the text of an object, with the addresses of functions.
+    return re.sub(r"<(?:bound method|function) (\S+)[^<>]*>", r"\1", "none" if parts is None else str(parts))
 
 
 def protocol(audit: Json) -> list[tuple[str, str]]:
@@ -256,7 +262,9 @@ def attacks(audit: Json) -> list[dict[str, Any]]:
         given = [f"{key} {plain(value)}" for key, value in mapping(raw.get("parameters")).items()]
         goal = f"goal {plain(raw['goal'])}" if raw.get("goal") else ""
         said = ", ".join([*given, *([goal] if goal else [])])
-        rows.append({"name": attack_name(str(name)), "said": said, "parts": _readable(raw.get("parts"))})
+        rows.append(
+            {"name": attack_name(str(name)), "said": said, "parts": _readable(raw["parts"]) if raw.get("parts") else ""}
+        )
     return rows
 
 
