@@ -1,0 +1,73 @@
+"""The same attacks through torchattacks, Foolbox, ART and medrobust: robust accuracy per budget, which must agree.
+
+    python benchmarks/same_answers.py [--model M --weights W --data D --epsilons E] [key=value ...]
+
+Same model, images, budgets, number of steps and step size; every library's last point counts. FGSM, BIM and MI-FGSM are
+deterministic. PGD starts at random and each library draws its own numbers, so it is run --starts times and averaged.
+Exit code 1 where a library and medrobust differ by more than --tolerance points.
+"""
+
+from __future__ import annotations
+
+import sys
+import warnings
+
+import torch
+from common import Job, finish, job, parser
+from peers import LINF
+from torch import Tensor
+
+from medrobust.attacks import bim, fgsm, mi_fgsm, pgd
+from medrobust.threat import Threat
+
+LIBRARIES = ("torchattacks", "foolbox", "art")
+# attack: number of steps, and the step as a share of epsilon.
+STEPS = {"fgsm": (1, 1.0), "bim": (10, 0.25), "mi_fgsm": (10, 0.25), "pgd": (20, 0.125)}
+OURS = {"fgsm": lambda **_: fgsm(), "bim": bim, "mi_fgsm": mi_fgsm, "pgd": pgd}
+
+
+def robust_accuracy(job: Job, library: str, attack: str, epsilon: float, starts: int) -> float:
+    """Percent of all images still right at the last point, the mean over the random starts where there are any."""
+    num_steps, share = STEPS[attack]
+    size = share * epsilon
+    right = []
+    for seed in range(starts if attack == "pgd" else 1):
+        torch.manual_seed(seed)
+
+        def ours(x: Tensor, y: Tensor, seed: int = seed) -> Tensor:
+            made = OURS[attack](num_steps=num_steps, step_size=size)
+            return made(job.model, x, y, Threat(epsilon=epsilon), generator=seed)
+
+        def theirs(x: Tensor, y: Tensor) -> Tensor:
+            return LINF[library][attack](job.model, x.clone(), y, epsilon, num_steps, size)
+
+        x_adv = job.batched(ours if library == "medrobust" else theirs)
+        assert float((x_adv - job.x).abs().amax()) <= epsilon + 1e-6, f"{library} {attack} left the ball"
+        right.append(float((~job.wrong(x_adv)).float().mean()))
+    return 100 * sum(right) / len(right)
+
+
+def main() -> int:
+    options = parser(__doc__ or "", starts=3, tolerance=0.5).parse_args()
+    warnings.simplefilter("ignore")
+    task = job(options)
+    rows, worst = [], 0.0
+    for attack in STEPS:
+        for epsilon in task.epsilons:
+            found = {
+                name: robust_accuracy(task, name, attack, epsilon, options.starts) for name in ("medrobust", *LIBRARIES)
+            }
+            gap = max(abs(found[name] - found["medrobust"]) for name in LIBRARIES)
+            worst = max(worst, gap)
+            rows.append(
+                [attack, f"{epsilon * 255:.4g}/255", *(round(value, 3) for value in found.values()), round(gap, 3)]
+            )
+            print(*rows[-1], file=sys.stderr, flush=True)
+    header = ["attack", "epsilon", "medrobust", *LIBRARIES, "largest gap"]
+    finish(task, "same_answers", header, rows, worst_gap=worst, starts_of_pgd=options.starts)
+    print(f"largest gap: {worst:.3f} points (allowed {options.tolerance})")
+    return int(worst > options.tolerance)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,97 @@
+"""(c) The worst case of AutoAttack, 3 classes or more: medrobust against the original and torchattacks.
+
+    python benchmarks/worst_case.py --model M --data D [--epsilons "[1/255,4/255]"] [key=value ...]
+
+The original is pyautoattack, its authors' code on the package registry, in its standard version with as many target
+classes as there are; torchattacks has a port of it. Every side attacks the same images at each budget; robust accuracy
+counts images still right after all parts, checked in float32 and inside the ball.
+"""
+
+from __future__ import annotations
+
+import sys
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+
+from common import Job, finish, interleaved, job, parser
+from torch import Tensor
+
+from medrobust.attacks.autoattack import autoattack
+from medrobust.norms import NORMS
+from medrobust.threat import Threat
+
+Ensemble = Callable[[Job, Tensor, Tensor, float, str], Tensor]
+ORIGINAL_NORMS = {"linf": "Linf", "l2": "L2", "l1": "L1"}
+
+
+@dataclass(frozen=True)
+class Found:
+    """Robust accuracy in percent at each budget; forwards and backwards of all images and budgets."""
+
+    robust: list[float]
+    forwards: int
+    backwards: int
+
+
+def original(job: Job, x: Tensor, y: Tensor, epsilon: float, norm: str) -> Tensor:
+    """pyautoattack, standard."""
+    from pyautoattack import AutoAttack
+
+    ensemble = AutoAttack(job.model, norm=ORIGINAL_NORMS[norm], eps=epsilon, seed=0, device=x.device)
+    targets = min(9, job.clean.shape[1] - 1)
+    ensemble.apgd_targeted.n_target_classes = ensemble.fab.n_target_classes = targets
+    return ensemble.run_standard_evaluation(x, y, bs=len(x))[0]
+
+
+def torchattacks_(job: Job, x: Tensor, y: Tensor, epsilon: float, norm: str) -> Tensor:
+    """The port in torchattacks, standard."""
+    from torchattacks import AutoAttack
+
+    return AutoAttack(job.model, norm=ORIGINAL_NORMS[norm], eps=epsilon, n_classes=job.clean.shape[1], seed=0)(x, y)
+
+
+def ours(job: Job, x: Tensor, y: Tensor, epsilon: float, norm: str) -> Tensor:
+    """medrobust's autoattack preset."""
+    attack = autoattack(job.clean.shape[1], NORMS[norm])
+    return attack(job.model, x, y, Threat(epsilon=epsilon, norm=NORMS[norm]), generator=0)
+
+
+def run(job: Job, ensemble: Ensemble, norm: str) -> Found:
+    """Every budget on its own."""
+    job.model.counts()
+    robust = []
+    for epsilon in job.epsilons:
+        x_adv = job.batched(lambda x, y, e=epsilon: ensemble(job, x.clone(), y, e, norm).detach())
+        inside = (NORMS[norm].size(x_adv.double() - job.x.double()) <= epsilon * (1 + 1e-5) + 1e-7).cpu()
+        assert bool(inside.all()), "a point left the ball"
+        robust.append(100 * float((~job.wrong(x_adv) & job.right).float().mean()))
+    return Found(robust, *job.model.counts())
+
+
+def main() -> int:
+    options = parser(__doc__ or "", norm="linf", without="").parse_args()
+    warnings.simplefilter("ignore")
+    task = job(options, options.norm)
+    if task.clean.shape[1] < 3:
+        print("two classes: the original has no DLR for them; give a model with 3 or more", file=sys.stderr)
+        return 2
+    ensembles: dict[str, Ensemble] = {"medrobust": ours, "original": original, "torchattacks": torchattacks_}
+    ensembles = {name: side for name, side in ensembles.items() if name not in options.without.split(",")}
+    runs = interleaved({name: partial(run, task, side, options.norm) for name, side in ensembles.items()}, task.repeats)
+    mine, n = runs["medrobust"].median, len(task.x)
+    rows = [
+        [name, one.median, one.median / mine, found.backwards / n, found.forwards / n, *found.robust]
+        for name, one in runs.items()
+        if (found := one.result) is not None
+    ]
+    unit = 255 if options.norm == "linf" else 1
+    budgets = [f"{e * unit:.4g}{'/255' if unit == 255 else ''}" for e in task.epsilons]
+    header = ["library", "seconds", "ratio", "gradients/image", "forwards/image", *budgets]
+    finish(task, f"worst_case_{options.norm}", header, rows, seconds={k: v.seconds for k, v in runs.items()})
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
