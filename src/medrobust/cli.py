@@ -8,6 +8,8 @@ from typing import Annotated
 
 import typer
 
+from .cli_data import data_app
+
 app = typer.Typer(
     name="medrobust",
     help="Measure and harden the adversarial robustness of medical image classifiers.",
@@ -136,6 +138,30 @@ def report(directory: Annotated[Path, typer.Argument(help="Directory of an audit
     from .report import write_report
 
     typer.echo(f"Report: {write_report(directory)}")
+
+
+models_app = typer.Typer(name="models", help="Networks that medrobust can build.", no_args_is_help=True)
+
+
+@models_app.callback()
+def _models() -> None:
+    pass
+
+
+@models_app.command("ls")
+def models_ls() -> None:
+    """List the networks of our own, and how to name those of torchvision and timm."""
+    from .models.zoo import MODELS
+
+    for name, builder in sorted(MODELS.items()):
+        what = getattr(builder, "func", builder).__doc__ or ""
+        typer.echo(f"zoo:{name:<16} {what.strip().splitlines()[0]}")
+    typer.echo("torchvision:NAME     any classification network of torchvision, with --weights FILE")
+    typer.echo("timm:NAME            any network of timm (pip install medrobust[timm]), with --weights FILE")
+
+
+app.add_typer(models_app, name="models")
+app.add_typer(data_app(), name="data")
 
 
 def main() -> None:
