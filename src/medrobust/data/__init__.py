@@ -28,11 +28,12 @@ from .medmnist import open_medmnist
 from .mnist import open_mnist
 from .select import balance_classes, cap_classes, limit_images, select_classes
 from .split_rules import split_images
-from .splits import make_splits
+from .splits import complete_splits, make_splits
 from .store import Progress
 
 __all__ = [
-    "DATASETS", "Batch", "DatasetCard", "ImageSet", "Sample", "View", "batches", "make_splits", "open_images",
+    "DATASETS", "Batch", "DatasetCard", "ImageSet", "Sample", "View", "batches", "list_images", "make_splits",
+    "open_images",
 ]  # fmt: skip
 
 
@@ -94,16 +95,11 @@ def open_images(
 
     Errors: UserError for everything a user can get wrong: name, path, class, split, broken file.
     """
-    specs = split_spec(spec, DATASETS)
-    if len(specs) == 1:
-        images = _open(spec, classes, options)
-    else:
-        images = combine([_open(part, None, options) for part in specs])
-        images = select_classes(images, classes) if classes else images
-    images = split_images(images.replace(view=view or View(), seed=seed), splits)
+    images = list_images(spec, seed=seed, classes=classes, splits=splits, **options).replace(view=view or View())
     if split == "auto":
         split = "test" if any(sample.split == "test" for sample in images.samples) else "all"
-    images = images.with_split(split)
+    # splits are made before images are chosen: a limit must not move an image from test to train
+    images = images.replace(samples=complete_splits(images.samples, seed=seed)).with_split(split)
     if cap is not None:
         images = cap_classes(images, cap, seed)
     if balance:
@@ -111,6 +107,19 @@ def open_images(
     if limit is not None:
         images = limit_images(images, limit, seed)
     return verify(images, skip_broken=skip_broken, progress=progress)
+
+
+def list_images(
+    spec: str, *, seed: int = 0, classes: Sequence[str] | None = None, splits: str = "auto", **options: Any
+) -> ImageSet:
+    """All images of a set, with all splits, before any is decoded; see open_images."""
+    specs = split_spec(spec, DATASETS)
+    if len(specs) == 1:
+        images = _open(spec, classes, options)
+    else:
+        images = combine([_open(part, None, options) for part in specs])
+        images = select_classes(images, classes) if classes else images
+    return split_images(images.replace(seed=seed), splits)
 
 
 def _open(spec: str, classes: Sequence[str] | None, options: dict[str, Any]) -> ImageSet:

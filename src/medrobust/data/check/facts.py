@@ -1,0 +1,140 @@
+"""What the check of a set knows about each image: one pass over the files at their own resolution."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+import torch
+
+from ..hashes import content_hashes
+from ..image_set import ImageSet
+from ..pixels import BrokenImageError, Pixels
+from ..sample import Sample
+from ..store import Progress, attempt, threaded
+from ..views import View, resize, to_unit
+
+SIDE = 32  # of the thumbnail that perceptual hash and correlation are made of
+_LUMA = torch.tensor([0.299, 0.587, 0.114])
+
+
+@dataclass(frozen=True)
+class ImageFacts:
+    """Numbers about one image.
+
+    Args:
+        sample: the image.
+        content: SHA-256 of the file and frame; of the pixels for images without a file.
+        pixels: SHA-256 of the decoded values, equal for one picture in two formats.
+        suffix: file name ending in lower case, "" without a file.
+        num_bytes: size of the file, 0 without one.
+        shape: (height, width), or (depth, height, width).
+        color: "grey", "rgb", or "grey as rgb" when three equal channels are stored.
+        bits: stored per value.
+        mean, std: of the values on [0, 1].
+        padding: share of the picture in constant rows and columns at its edges.
+        hash: 64-bit perceptual hash.
+        thumbnail: SIDE x SIDE, mean 0 and length 1.
+    """
+
+    sample: Sample
+    content: str
+    pixels: str
+    suffix: str
+    num_bytes: int
+    shape: tuple[int, ...]
+    color: str
+    bits: int
+    mean: float
+    std: float
+    padding: float
+    hash: int
+    thumbnail: np.ndarray
+
+
+def collect(images: ImageSet, progress: Progress | None = None) -> tuple[list[ImageFacts], dict[str, str]]:
+    """Facts of every image that can be decoded, and image_id -> reason of the others."""
+    contents = content_hashes(sample.path for sample in images.samples if sample.path is not None)
+    decode = attempt(lambda sample: _facts(sample, images.decode(sample)))
+    facts, broken = [], {}
+    for done, (sample, found) in enumerate(zip(images.samples, threaded(decode, images.samples), strict=True), start=1):
+        if isinstance(found, BrokenImageError):
+            broken[sample.image_id] = str(found)
+        else:
+            content = found.pixels if sample.path is None else f"{contents[sample.path]}#{sample.frame}"
+            facts.append(dataclasses.replace(found, content=content))
+        if progress:
+            progress(done, len(images))
+    return facts, broken
+
+
+def _facts(sample: Sample, pixels: Pixels) -> ImageFacts:
+    values = pixels.values
+    known = pixels.low is not None and pixels.high is not None
+    unit, _ = to_unit(pixels, View() if known else View(scale="image"))
+    gray = (unit * _LUMA.reshape(3, *[1] * (unit.ndim - 1))).sum(0, keepdim=True) if len(unit) == 3 else unit
+    plane = gray if gray.ndim == 3 else gray[:, gray.shape[1] // 2]  # the middle plane stands for a volume
+    small = resize(plane, SIDE)[0].numpy().astype(np.float64)
+    same = len(values) == 3 and bool((values[0] == values[1]).all() and (values[1] == values[2]).all())
+    path = sample.path
+    return ImageFacts(
+        sample=sample,
+        content="",
+        pixels=hashlib.sha256(f"{values.dtype.kind}{values.shape}".encode() + values.tobytes()).hexdigest(),
+        suffix="" if path is None else path.suffix.lower(),
+        num_bytes=0 if path is None else path.stat().st_size,
+        shape=tuple(values.shape[1:]),
+        color="grey" if len(values) == 1 else "grey as rgb" if same else "rgb",
+        bits=pixels.bits,
+        mean=float(unit.mean()),
+        std=float(unit.std(correction=0)),
+        padding=_padding(plane[0].numpy()),
+        hash=perceptual_hash(small),
+        thumbnail=_normed(small).astype(np.float32),
+    )
+
+
+def perceptual_hash(small: np.ndarray) -> int:
+    """64 bits: which of the 8 x 8 lowest DCT coefficients of a square picture exceed their median.
+
+    Small changes of size, brightness and compression flip few of them (Zauner 2010, Implementation and benchmarking of
+    perceptual image hash functions).
+    """
+    low = (_cosines(len(small)) @ small @ _cosines(len(small)).T).ravel()
+    bits = low > np.median(low[1:])  # the first one is the mean brightness
+    return int("".join("1" if bit else "0" for bit in bits), 2)
+
+
+@lru_cache(maxsize=4)
+def _cosines(size: int) -> np.ndarray:
+    """The first 8 rows of the DCT-II matrix."""
+    k, n = np.arange(8)[:, None], np.arange(size)[None]
+    return np.asarray(np.cos(np.pi * k * (2 * n + 1) / (2 * size)))
+
+
+def _normed(small: np.ndarray) -> np.ndarray:
+    centered = (small - small.mean()).ravel()
+    length = float(np.linalg.norm(centered))
+    return centered / length if length > 1e-9 else centered * 0
+
+
+def _padding(plane: np.ndarray) -> float:
+    rows, columns = np.ptp(plane, axis=1) < 1e-6, np.ptp(plane, axis=0) < 1e-6
+    if rows.all() or columns.all():
+        return 1.0
+    height, width = (len(line) - _run(line) - _run(line[::-1]) for line in (rows, columns))
+    return 1 - height * width / plane.size
+
+
+def _run(line: Iterable[bool]) -> int:
+    """How many of the first values are true."""
+    count = 0
+    for value in line:
+        if not value:
+            break
+        count += 1
+    return count

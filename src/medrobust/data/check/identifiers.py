@@ -1,0 +1,62 @@
+"""Patient identifiers that are left in DICOM headers; only tags and counts are reported, never their values."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from ..dicom import is_dicom
+
+# PS3.15 annex E lists what must go; these are the ones that name a person or lead to one
+NAMES = ("PatientName", "OtherPatientNames", "PatientBirthName", "PatientMotherBirthName")
+PERSON = (*NAMES, "PatientBirthDate", "PatientAddress", "PatientTelephoneNumbers", "OtherPatientIDs")
+TRACE = (
+    "PatientID", "AccessionNumber", "InstitutionName", "InstitutionAddress", "ReferringPhysicianName",
+    "PerformingPhysicianName", "OperatorsName", "StudyDate", "PatientComments",
+)  # fmt: skip
+_EMPTY = re.compile(r"^[\W_]*$|anon|remov|de-?ident|unknown|none|^0+$|^x+$", re.IGNORECASE)
+_NO_DATE = ("00010101", "19000101", "19700101", "20000101")
+
+
+def identifiers(paths: Iterable[Path]) -> tuple[int, Counter[str], Counter[str], int]:
+    """DICOM files, files a person tag, files a tracing tag, and files whose header says that text is burned in.
+
+    A name counts when it has the form LAST^FIRST or two words, for a code in its place is what removal leaves. Tracing
+    tags count where the header does not say PatientIdentityRemoved = YES.
+    """
+    person: Counter[str] = Counter()
+    trace: Counter[str] = Counter()
+    count = burned = 0
+    for path in paths:
+        header = _header(path)
+        if header is None:
+            continue
+        count += 1
+        person.update(tag for tag in PERSON if _names_a_person(tag, str(header.get(tag) or "")))
+        if str(header.get("PatientIdentityRemoved") or "").upper() != "YES":
+            trace.update(tag for tag in TRACE if not _EMPTY.search(str(header.get(tag) or "")))
+        burned += str(header.get("BurnedInAnnotation") or "").upper() == "YES"
+    return count, person, trace, burned
+
+
+def _names_a_person(tag: str, value: str) -> bool:
+    if _EMPTY.search(value):
+        return False
+    if tag in NAMES:
+        return bool(re.search(r"[^\W\d_]{2,}[\^ ,]+[^\W\d_]{2,}", value))
+    return not (tag == "PatientBirthDate" and value in _NO_DATE)
+
+
+def _header(path: Path) -> Any:
+    try:
+        if not is_dicom(path):
+            return None
+        from pydicom import dcmread
+
+        tags = [*PERSON, *TRACE, "PatientIdentityRemoved", "BurnedInAnnotation"]
+        return dcmread(path, stop_before_pixels=True, specific_tags=tags)
+    except Exception:  # a damaged file is a finding of its own
+        return None
