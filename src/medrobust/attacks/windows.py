@@ -55,15 +55,21 @@ def stripes(ball: Ball, streams: Streams) -> Tensor:
 
 
 def repaint(best: Tensor, ball: Ball, sides: tuple[int, ...], streams: Streams) -> Tensor:
-    """A box of each image set to center +- epsilon, one sign a channel."""
+    """A box of each image set to center +- epsilon, one sign a channel.
+
+    The opposite signs where nothing would change.
+    """
     num_dims, channels = best.ndim - 2, best.shape[1]
     draws = streams.uniform(best.new_empty(len(best), num_dims + channels))
     at = _boxes(ball, sides, draws[:, :num_dims])
-    center = ball.center.flatten(2).gather(2, at)
-    new = center + (ball.radius[:, None] * _signs(draws[:, num_dims:]))[:, :, None]
+    center, now = ball.center.flatten(2).gather(2, at), best.flatten(2).gather(2, at)
+    d = (ball.radius[:, None] * _signs(draws[:, num_dims:]))[:, :, None]
     if ball.mask is not None:
-        new = torch.where(ball.mask.flatten(2).gather(2, at), new, center)
-    return best.flatten(2).scatter(2, at, new.clamp(*ball.domain)).reshape_as(best)
+        d = torch.where(ball.mask.flatten(2).gather(2, at), d, 0)
+    new = (center + d).clamp(*ball.domain)
+    idle = (new == now).flatten(1).all(1)
+    new = torch.where(per_sample(idle, new), (center - d).clamp(*ball.domain), new)
+    return best.flatten(2).scatter(2, at, new).reshape_as(best)
 
 
 def _pyramid(sides: Sequence[int]) -> Tensor:
