@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from golden.nets import build
 
+from golden.nets import build
 from medrobust.attacks.apgd import LargerBallsFirst, apgd
 from medrobust.engine.keep import highest
 from medrobust.goals import Goal, Towards, untargeted
