@@ -20,9 +20,7 @@ MINIMAL: dict[str, float] = {"ddn": 1.05, "fmn": 1.002}
 LONG: dict[str, Any] = {"relative_step_size": 0.5}
 PARAMETERS: dict[str, dict[str, Any]] = {"pgd": LONG, "cw_linf": LONG}
 # Attacks that draw at random or only know the decision: no step of theirs aims at the optimum.
-NOT_AIMED: frozenset[str] = frozenset(
-    {"square", "hop_skip_jump", "uniform_noise", "gaussian_noise", "rician_noise"}
-)
+NOT_AIMED: frozenset[str] = frozenset({"square", "hop_skip_jump", "uniform_noise", "gaussian_noise", "rician_noise"})
 AIMED = [
     (name, norm) for name in ATTACKS if name not in NOT_AIMED for norm in IN_NORMS.get(name, tuple(NORMS))
 ]  # fmt: skip
