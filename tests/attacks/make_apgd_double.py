@@ -1,5 +1,4 @@
-"""Makes apgd_double.npz: long runs of the original Auto-PGD in double precision. Run once in the environment of the
-peers.
+"""Makes apgd_double.npz: long runs of the original Auto-PGD in double precision. Run in the environment of the peers.
 
     python tests/attacks/make_apgd_double.py
 

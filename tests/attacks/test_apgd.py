@@ -27,10 +27,7 @@ norms = pytest.mark.parametrize("norm", NORMS)
 
 
 def scene(num_images: int = 6, num_classes: int = 4) -> tuple[Callable[[Tensor], Tensor], Tensor, Tensor]:
-    """A smooth classifier in float64, so that the size of a batch changes nothing that can be seen.
-
-    With images and labels.
-    """
+    """A smooth classifier that rounds the same in any batch, in float64; images and labels."""
     generator = torch.Generator().manual_seed(3)
     first = torch.randn(36, 12, generator=generator, dtype=torch.float64) / 3
     second = torch.randn(12, num_classes, generator=generator, dtype=torch.float64)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 
 import pytest
@@ -148,7 +149,7 @@ def test_every_query_can_only_help(norm: str) -> None:
     gaps = [
         gap(square(num_queries=num, rescale_schedule=False)(net, x, y, threat, generator=0)) for num in (1, 10, 40, 120)
     ]
-    assert all(bool((after <= before + 1e-6).all()) for before, after in zip(gaps, gaps[1:], strict=False))
+    assert all(bool((after <= before + 1e-6).all()) for before, after in itertools.pairwise(gaps))
     assert bool((gaps[-1] < gaps[0]).all())
 
 

@@ -55,10 +55,7 @@ def stripes(ball: Ball, streams: Streams) -> Tensor:
 
 
 def repaint(best: Tensor, ball: Ball, sides: tuple[int, ...], streams: Streams) -> Tensor:
-    """A box of each image set to center +- epsilon, one sign a channel.
-
-    The opposite signs where nothing would change.
-    """
+    """A box of each image set to center +- epsilon, one sign a channel; the opposite where nothing would change."""
     num_dims, channels = best.ndim - 2, best.shape[1]
     draws = streams.uniform(best.new_empty(len(best), num_dims + channels))
     at = _boxes(ball, sides, draws[:, :num_dims])
