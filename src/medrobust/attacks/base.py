@@ -14,7 +14,10 @@ from ..threat import Threat
 
 
 class Attack(Protocol):
-    """attack(model, x, y, threat, generator=None) -> x_adv, with x (n, c, *spatial), y (n,), x_adv like x and inside the ball."""
+    """attack(model, x, y, threat, generator=None) -> x_adv, with x (n, c, *spatial) and y (n,).
+
+    x_adv is like x, inside the ball and the domain.
+    """
 
     @property
     def goal(self) -> GoalRule:

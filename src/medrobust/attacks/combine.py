@@ -18,7 +18,7 @@ from .base import Attack
 
 
 def select(threat: Threat, index: Tensor, x: Tensor) -> Threat:
-    """The threat of the samples at index of the batch x. A mask (h, w) is one mask for all, also in a batch of h images."""
+    """The threat of the samples at index of the batch x. A mask (h, w) is one for all, in a batch of h images too."""
     epsilon, mask = threat.epsilon, threat.mask
     if isinstance(epsilon, Tensor) and epsilon.ndim and len(epsilon) == len(x):
         epsilon = epsilon[index.to(epsilon.device)]
@@ -78,7 +78,7 @@ class WorstCase:
 
 
 def worst_case(attacks: Sequence[Attack]) -> WorstCase:
-    """Each attack on the images still unbroken (the ensemble rule of AutoAttack; Croce & Hein 2020, arXiv:2003.01690)."""
+    """Each attack on the images still unbroken: the rule of AutoAttack (Croce & Hein 2020, arXiv:2003.01690)."""
     return WorstCase(tuple(attacks))
 
 

@@ -21,8 +21,8 @@ def pgd(
 ) -> Program:
     """Projected gradient descent (Madry et al. 2018, arXiv:1706.06083).
 
-    x <- project(x + step_size * steepest(grad loss)), from a random point of the ball. One step along the dual norm: the sign
-    for linf, the normalized gradient for l2, the largest coordinate for l1.
+    x <- project(x + step_size * steepest(grad loss)), from a random point of the ball. One step along the dual norm:
+    the sign for linf, the normalized gradient for l2, the largest coordinate for l1.
 
     Args:
         num_steps: gradient steps.
@@ -111,7 +111,10 @@ def mi_fgsm(
     loss: Loss = cross_entropy,
     keep: Keep = last,
 ) -> Program:
-    """Momentum iterative FGSM (Dong et al. 2018, arXiv:1710.06081); the default step is epsilon / num_steps, as published."""
+    """Momentum iterative FGSM (Dong et al. 2018, arXiv:1710.06081).
+
+    The default step is epsilon / num_steps, as published.
+    """
     if step_size is None and relative_step_size is None and num_steps > 0:
         relative_step_size = 1 / num_steps
     step = Momentum(*_sizes(num_steps, step_size, relative_step_size), decay=decay)

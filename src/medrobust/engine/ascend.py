@@ -15,7 +15,7 @@ from ..threat import Ball
 
 
 class Score(NamedTuple):
-    """What the model says of a point: value (n,), larger is better for the adversary; logits (n, k); reached (n,) bool."""
+    """What the model says of a point: value (n,), larger is better for the adversary; logits (n, k); reached (n,)."""
 
     value: Tensor
     logits: Tensor
@@ -36,7 +36,7 @@ def against(model: Callable[[Tensor], Tensor], goal: Goal, loss: Loss) -> Object
 
 
 class Point:
-    """A candidate x. Its score and gradient are computed the first time they are looked at, so a look is exactly what it costs."""
+    """A candidate x. Its score and gradient are computed at the first look, so a look is exactly what it costs."""
 
     def __init__(self, x: Tensor, objective: Objective) -> None:
         self.x = x
@@ -113,7 +113,8 @@ def ascend(
 ) -> Iterator[Point]:
     """Yield the num_steps + 1 points visited; what to keep is the caller's choice (see keep.py).
 
-    The last point is scored only if somebody asks. Works for images and volumes alike: nothing assumes a number of dimensions.
+    The last point is scored only if somebody asks. Works for images and volumes alike: nothing assumes a number of
+    dimensions.
     """
     search = begin(ball, start, step, num_steps, radius)
     for _ in range(num_steps):

@@ -32,10 +32,10 @@ def clean_goal(rule: GoalRule, model: Model, x: Tensor, y: Tensor) -> Goal:
 class Program:
     """An attack made of parts: goal, loss, start, step, radius rule, what to keep, number of steps.
 
-    Call it as every attack: `attack(model, x, y, threat, generator=None)`, where model maps x (n, c, *spatial) float32 to logits
-    (n, k) (or one logit), y is (n,) class indices, and threat holds the budget, one for all or one per sample. It returns x_adv
-    with the shape of x, inside the ball and the domain. `start` gives the first point instead of the center or a random one;
-    `spread` says how a random one is drawn.
+    Call it as every attack: `attack(model, x, y, threat, generator=None)`, where model maps x (n, c, *spatial) float32
+    to logits (n, k) (or one logit), y is (n,) class indices, and threat holds the budget, one for all or one per
+    sample. It returns x_adv with the shape of x, inside the ball and the domain. `start` gives the first point instead
+    of the center or a random one; `spread` says how a random one is drawn.
 
     The model should be in eval mode and its parameters frozen (see `medrobust.models.Classifier.frozen`).
 
@@ -81,7 +81,7 @@ class Program:
         generator: Streams | torch.Generator | int | None = None,
         start: Tensor | None = None,
     ) -> tuple[Ball, Iterator[Point]]:
-        """The ball and the num_steps + 1 points visited, one after the other (the instances of MIRST; arXiv:2205.01674)."""
+        """The ball and the num_steps + 1 points visited, in order (the instances of MIRST; arXiv:2205.01674)."""
         ball = threat.around(x)
         goal = clean_goal(self.goal, model, x, y)
         if start is None:

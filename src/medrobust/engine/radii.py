@@ -66,11 +66,11 @@ class Fmn:
     """The linear estimate of the distance to the boundary until a point succeeds, then around it (arXiv:2102.12827).
 
     Reached: min((1 - gamma) radius, best distance). Not reached, but before: (1 + gamma) radius. Never reached:
-    ||d|| + (1 + gamma) |value| / ||grad||_dual. gamma falls from first to last along half a cosine. The loss must be the
-    margin.
+    ||d|| + (1 + gamma) |value| / ||grad||_dual. gamma falls from first to last along half a cosine. The loss must be
+    the margin.
 
-    The paper has no 1 + gamma in the last case: where the margin is concave along the way, that search comes ever closer
-    to the boundary and never crosses it.
+    The paper has no 1 + gamma in the last case: where the margin is concave along the way, that search comes ever
+    closer to the boundary and never crosses it.
     """
 
     first: float = 0.05

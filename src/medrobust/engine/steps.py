@@ -83,8 +83,9 @@ class Clock(NamedTuple):
 def slope(point: Point, ball: Ball) -> Tensor:
     """The gradient at a point, zero where a pixel cannot follow it: outside the mask, or at its edge of the domain.
 
-    A size of the gradient then counts only what can be used. Medical images have much black: with the whole gradient, half of
-    a Euclidean step can be clipped away, and an estimate of the distance to the boundary be half of the true one.
+    A size of the gradient then counts only what can be used. Medical images have much black: with the whole gradient,
+    half of a Euclidean step can be clipped away, and an estimate of the distance to the boundary be half of the true
+    one.
     """
     low, high = ball.domain
     x, grad = point.x, point.grad

@@ -1,17 +1,20 @@
 """Selecting samples of nested per-sample state: what lets a finished lane be refilled.
 
-A tree is a tensor (n, ...), None, a plain value, or a (named) tuple of trees; the first dimension of every tensor is the sample.
+A tree is a tensor (n, ...), None, a plain value, or a (named) tuple of trees; the first dimension of every tensor is
+the sample.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
 
 from ..streams import Streams
+
+Tree = TypeVar("Tree")
 
 
 def map_tree(function: Callable[..., Tensor], *trees: Any) -> Any:
@@ -27,26 +30,30 @@ def map_tree(function: Callable[..., Tensor], *trees: Any) -> Any:
     return first
 
 
-def take(tree: Any, index: Tensor) -> Any:
+def take(tree: Tree, index: Tensor) -> Tree:
     """The samples at index (m,).
 
     Example:
         >>> take((torch.arange(3), None), torch.tensor([2, 0]))
         (tensor([2, 0]), None)
     """
-    return map_tree(lambda t: t[index], tree)
+    taken: Tree = map_tree(lambda t: t[index], tree)
+    return taken
 
 
-def put(tree: Any, index: Tensor, other: Any) -> Any:
+def put(tree: Tree, index: Tensor, other: Tree) -> Tree:
     """tree with the samples at index (m,) replaced by those of other, which has m samples."""
-    return map_tree(lambda t, o: t.index_copy(0, index, o.to(t.dtype)), tree, other)
+    changed: Tree = map_tree(lambda t, o: t.index_copy(0, index, o.to(t.dtype)), tree, other)
+    return changed
 
 
-def choose(condition: Tensor, yes: Any, no: Any) -> Any:
+def choose(condition: Tensor, yes: Tree, no: Tree) -> Tree:
     """Per sample, yes where condition (n,) holds, else no."""
-    return map_tree(lambda a, b: torch.where(condition.reshape(-1, *[1] * (a.ndim - 1)), a, b), yes, no)
+    chosen: Tree = map_tree(lambda a, b: torch.where(condition.reshape(-1, *[1] * (a.ndim - 1)), a, b), yes, no)
+    return chosen
 
 
-def concatenate(trees: list[Any]) -> Any:
+def concatenate(trees: list[Tree]) -> Tree:
     """One tree with the samples of all."""
-    return map_tree(lambda *tensors: torch.cat(tensors), *trees)
+    whole: Tree = map_tree(lambda *tensors: torch.cat(tensors), *trees)
+    return whole
