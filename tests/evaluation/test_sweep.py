@@ -115,3 +115,19 @@ def test_volumes() -> None:
     x = torch.rand(6, 1, 4, 4, 4)
     outcome = run(model, x, pgd(num_steps=10), Grid("linf", (0.01, 0.1, 0.5)))
     assert outcome.reached[:, -1].float().mean() > 0.5
+
+
+def test_what_survives_saving_survives_at_larger_budgets_and_is_true() -> None:
+    from medrobust.evaluation.verify import stored
+
+    model, x = linear(), batch()
+    grid = Grid("linf", (0.001, 0.003, 0.01, 0.05, 0.2))
+    outcome = run(model, x, pgd(num_steps=10), grid)
+    assert bool((outcome.survives[:, 1:] >= outcome.survives[:, :-1]).all())
+    assert bool((outcome.survives <= outcome.reached).all())
+    # A change of 0.2 is 51 grey levels: rounding cannot save an image whose boundary is well inside.
+    near = exact_distance(model, x) < 0.1
+    assert bool(outcome.survives[near, -1].all())
+    # A change below half a grey level disappears.
+    assert not bool(outcome.survives[:, 0].any())
+    assert torch.equal(stored(x, torch.full((len(x),), 8), (0.0, 1.0)), x)

@@ -13,6 +13,7 @@ from ..engine.program import Program, clean_goal
 from ..streams import Streams
 from ..threat import Threat
 from .outcome import Grid, Outcome
+from .stored import extend_stored
 from .verify import Verdict, verify
 
 
@@ -41,6 +42,7 @@ def bisect(
     outcome = Outcome.nothing(clean_logits.cpu(), len(grid.epsilons))
     epsilons = torch.tensor(grid.epsilons, dtype=torch.float64)
     low, high = torch.full((len(x),), -1), torch.full((len(x),), len(epsilons))
+    best = x.clone()
     once = looks_for_smallest(attack)
     while bool((high - low > 1).any()):
         index = (high - low > 1).nonzero()[:, 0]
@@ -57,9 +59,13 @@ def bisect(
         nearest = torch.searchsorted(epsilons, found.distance.double().cpu())
         high[index[won]] = torch.minimum(nearest, slot)[won]
         low[index[~won]] = slot[~won]
+        best[index[won]] = found.x[won.to(found.x.device)]
         for at in high[index[won]].unique().tolist():
             chosen = won & (high[index] == at)
             outcome.set(index[chosen], slice(at, None), Verdict(*(v[chosen.to(v.device)] for v in found)))
         if once:
             break
+    goal = clean_goal(attack.goal, model, x, y)
+    ball = Threat(epsilon=grid.epsilons[-1], norm=grid.norm, domain=grid.domain).around(x)
+    extend_stored(outcome, model, ball, best, high, goal, bit_depth, grid, max(len(x), 1))
     return outcome

@@ -26,6 +26,7 @@ from ..losses import margin
 from ..norms import per_sample
 from ..threat import Ball, Threat
 from .outcome import Grid, Outcome
+from .stored import extend_stored
 from .verify import Verdict, verify
 
 Model = Callable[[Tensor], Tensor]
@@ -227,6 +228,7 @@ def sweep(
         chosen = kept & (board.high[items] == high)
         outcome.set(items[chosen], slice(high, None), Verdict(*(v[chosen.to(v.device)] for v in verdict)))
     outcome.forwards, outcome.backwards = board.forwards, board.backwards
+    extend_stored(outcome, model, board.ball, board.found, board.high, goal, bit_depth, grid, effort.num_lanes)
     return outcome
 
 
