@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import torch
-from problems import HEADS, SHAPES, Problem, boxed, linear, many_classes
+from exact.problems import HEADS, SHAPES, Problem, boxed, linear, many_classes
 
 from medrobust.attacks import ATTACKS, Attack, bim, pgd, restarts, smallest_epsilon, worst_case
 from medrobust.norms import NORMS
@@ -18,7 +18,11 @@ IN_NORMS: dict[str, tuple[str, ...]] = {}
 MINIMAL: dict[str, float] = {"ddn": 1.05, "fmn": 1.002}
 # A longer step than the default, which from a random start leaves l2 a few percent short of the best direction.
 LONG: dict[str, Any] = {"relative_step_size": 0.5}
-PARAMETERS: dict[str, dict[str, Any]] = {"pgd": LONG, "cw_linf": LONG}
+PARAMETERS: dict[str, dict[str, Any]] = {
+    "pgd": LONG,
+    "cw_linf": LONG,
+    "autoattack": {"num_steps": 10, "num_queries": 1},
+}
 # Attacks that draw at random or only know the decision: no step of theirs aims at the optimum.
 NOT_AIMED: frozenset[str] = frozenset({"square", "hop_skip_jump", "uniform_noise", "gaussian_noise", "rician_noise"})
 AIMED = [
@@ -40,13 +44,16 @@ def flipped(problem: Problem, attack: Attack, norm: str, share: float) -> torch.
     return prediction != problem.y
 
 
-@pytest.mark.parametrize("head", HEADS)
+# Every shape with two logits, every head with images.
+PROBLEMS = [(shape, "two_logit") for shape in SHAPES] + [("2-D", head) for head in HEADS if head != "two_logit"]
+
+
+@pytest.mark.parametrize(("shape", "head"), PROBLEMS)
 @pytest.mark.parametrize(("name", "norm"), AIMED)
-def test_flips_just_above_and_not_just_below(name: str, norm: str, head: str) -> None:
-    for shape in SHAPES.values():
-        problem = linear(norm, shape, head)
-        assert flipped(problem, made(name), norm, 1.01).all(), shape
-        assert not flipped(problem, made(name), norm, 0.99).any(), shape
+def test_flips_just_above_and_not_just_below(name: str, norm: str, shape: str, head: str) -> None:
+    problem = linear(norm, SHAPES[shape], head)
+    assert flipped(problem, made(name), norm, 1.01).all()
+    assert not flipped(problem, made(name), norm, 0.99).any()
 
 
 @pytest.mark.parametrize("norm", NORMS)
