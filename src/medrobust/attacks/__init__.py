@@ -6,9 +6,15 @@ from collections.abc import Callable
 from typing import Any
 
 from .apgd import apgd, apgd_ce, apgd_dlr, apgd_t
+from .autoattack import autoattack
 from .base import Attack
+from .carlini_wagner import cw_l2
+from .carlini_wagner_linf import cw_linf_min
 from .combine import restarts, smallest_epsilon, worst_case
+from .deepfool import deepfool
+from .fab import fab, fab_t
 from .hop_skip_jump import hop_skip_jump
+from .lbfgs import lbfgs, one_step_target
 from .minimal import ddn, fmn, linear_estimate
 from .noise import gaussian_noise, rician_noise, uniform_noise
 from .pgd import bim, cw_linf, fgsm, mi_fgsm, pgd
@@ -24,11 +30,19 @@ ATTACKS: dict[str, Callable[..., Any]] = {
     "mi_fgsm": mi_fgsm,
     "ddn": ddn,
     "fmn": fmn,
+    "cw_l2": cw_l2,
+    "cw_linf_min": cw_linf_min,
+    "deepfool": deepfool,
+    "fab": fab,
+    "fab_t": fab_t,
+    "lbfgs": lbfgs,
+    "one_step_target": one_step_target,
     "apgd": apgd,
     "apgd_ce": apgd_ce,
     "apgd_dlr": apgd_dlr,
     "apgd_t": apgd_t,
     "square": square,
+    "autoattack": autoattack,
     "hop_skip_jump": hop_skip_jump,
     "uniform_noise": uniform_noise,
     "gaussian_noise": gaussian_noise,
@@ -42,15 +56,23 @@ __all__ = [
     "apgd_ce",
     "apgd_dlr",
     "apgd_t",
+    "autoattack",
     "bim",
+    "cw_l2",
     "cw_linf",
+    "cw_linf_min",
     "ddn",
+    "deepfool",
+    "fab",
+    "fab_t",
     "fgsm",
     "fmn",
     "gaussian_noise",
     "hop_skip_jump",
+    "lbfgs",
     "linear_estimate",
     "mi_fgsm",
+    "one_step_target",
     "pgd",
     "restarts",
     "rician_noise",

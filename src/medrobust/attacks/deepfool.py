@@ -1,0 +1,96 @@
+"""DeepFool: straight to the nearest boundary of the linearized classifier, again and again."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from ..engine.keep import Kept
+from ..engine.program import Model
+from ..goals import GoalRule, untargeted
+from ..streams import Streams
+from ..threat import Threat
+from .closest import Task, Turn, closest, task, within
+from .hyperplanes import nearest_boundary, rivals, room, shortest
+
+
+class DeepFoolState(NamedTuple):
+    """x (n, ...), the steps done (n,), and the rival classes (n, m)."""
+
+    x: Tensor
+    k: Tensor
+    candidates: Tensor
+
+
+@dataclass(frozen=True, kw_only=True)
+class DeepFool:
+    """DeepFool for linf and l2 (Moosavi-Dezfooli et al. 2016, arXiv:1511.04599).
+
+    x <- x + (1 + overshoot) d, where d is the shortest way to the linear picture at x of the boundary of the nearest
+    rival class: |gap| grad / ||grad||_2^2 in l2, |gap| sign(grad) / ||grad||_1 in linf, with gap = z_k - z_label.
+    Stops at the first success. It is quick and not the smallest change: use it for a bracket.
+
+    The paper lets pixels leave the domain. Here d is the shortest way inside it, the same where no pixel is at its
+    edge. With a target (the paper has none) the only boundary is that of the margin.
+
+    Args:
+        num_steps: each costs a forward and a backward a rival class: 1 with two classes, one logit, or a target.
+        num_classes: rival classes looked at, the most likely ones of the clean image.
+        overshoot: share by which a step goes beyond the boundary.
+        goal: see `medrobust.goals`.
+
+    Errors: ValueError for l1, or counts below 1.
+
+    Example:
+        >>> x = torch.full((1, 1, 2, 2), 0.25)
+        >>> x_adv = deepfool()(lambda x: 1.8 - x.flatten(1).sum(1), x, torch.tensor([1]), Threat())
+        >>> round(float((x_adv - x).abs().amax()), 3)  # 1.02 * 0.8 / 4
+        0.204
+    """
+
+    num_steps: int = 50
+    num_classes: int = 9
+    overshoot: float = 0.02
+    goal: GoalRule = untargeted
+
+    def __post_init__(self) -> None:
+        if self.num_steps < 1 or self.num_classes < 1:
+            raise ValueError(f"num_steps and num_classes must be 1 or more, got {self.num_steps}, {self.num_classes}")
+
+    def __call__(
+        self,
+        model: Model,
+        x: Tensor,
+        y: Tensor,
+        threat: Threat,
+        *,
+        generator: Streams | torch.Generator | int | None = None,
+    ) -> Tensor:
+        if threat.norm.name not in ("linf", "l2"):
+            raise ValueError(f"deepfool is defined for linf and l2, got {threat.norm.name}")
+        job = task(self.goal, model, x, y, threat)
+        # One more turn looks at the last point.
+        return within(job.ball, closest(model, job, self._begin, self._turn, self.num_steps + 1))
+
+    def _begin(self, job: Task) -> DeepFoolState:
+        candidates = rivals(job.logits, job.goal, self.num_classes)
+        return DeepFoolState(job.ball.center, torch.zeros_like(job.ball.radius), candidates)
+
+    def _turn(self, model: Model, job: Task, state: DeepFoolState, kept: Kept) -> Turn:
+        ball = job.ball
+        point, gap, slope = nearest_boundary(model, state.x, job.goal, ball, state.candidates)
+        # Close to the boundary a step shorter than the rounding of the logits would not cross it.
+        rounding = 8 * torch.finfo(gap.dtype).eps * point.score.logits.reshape(len(gap), -1).abs().amax(1)
+        step = shortest(ball.norm, slope, torch.maximum(-gap, rounding), *room(ball, state.x))
+        x = (state.x + (1 + self.overshoot) * step).clamp(*ball.domain)
+        # Where nothing moves, nothing will.
+        still = (x == state.x).flatten(1).all(1)
+        k = state.k + 1
+        done = point.score.reached | still | (k > self.num_steps)
+        return Turn((point,), state._replace(x=x, k=k), done)
+
+
+deepfool = DeepFool
