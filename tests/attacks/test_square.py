@@ -22,10 +22,7 @@ norms = pytest.mark.parametrize("norm", NORMS)
 
 
 def quarters(shape: tuple[int, ...], gap: float) -> Callable[[Tensor], Tensor]:
-    """One logit, linear in the sum of the first half of the last dimension minus that of the second.
-
-    Gap at 0.5 is -gap.
-    """
+    """One logit: the sum over the first half of the last dimension minus that over the second, minus gap."""
     sign = torch.where(torch.arange(shape[-1]) < shape[-1] // 2, 1.0, -1.0)
 
     def model(x: Tensor) -> Tensor:

@@ -20,6 +20,7 @@ CLAIMS: dict[str, dict[str, Any]] = {
     "apgd_ce": RANDOM,
     "apgd_dlr": RANDOM,
     "apgd_t": RANDOM,
+    "autoattack": RANDOM,
     "square": {"randomized": True, "needs": "scores"},
     "ddn": MINIMAL,
     "fmn": MINIMAL,
@@ -29,10 +30,13 @@ CLAIMS: dict[str, dict[str, Any]] = {
     "rician_noise": {"randomized": True, "needs": "decisions"},
 }
 QUICK: dict[str, dict[str, Any]] = {
+    "ddn": {"num_steps": 80},
+    "fmn": {"num_steps": 30},
     "apgd": {"num_steps": 10},
     "apgd_ce": {"num_steps": 10},
     "apgd_dlr": {"num_steps": 10},
     "apgd_t": {"num_steps": 10},
+    "autoattack": {"num_steps": 5, "num_queries": 10},
     "square": {"num_queries": 30},
     "hop_skip_jump": {"num_queries": 400, "num_directions": 30},
 }

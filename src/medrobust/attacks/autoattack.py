@@ -1,0 +1,225 @@
+"""AutoAttack for any number of classes: a fixed set of strong attacks, each on the images still unbroken."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from ..engine.count import narrow
+from ..engine.early import until_reached
+from ..engine.program import Model, Program
+from ..engine.tree import take
+from ..errors import nearest
+from ..goals import Goal, GoalRule, Towards, as_classes, untargeted
+from ..losses import margin, probability_margin
+from ..norms import L1, Linf, Norm
+from ..streams import Streams, as_streams
+from ..threat import Ball, Threat
+from .apgd import LargerBallsFirst, apgd, apgd_ce, apgd_dlr, apgd_t
+from .base import Attack
+from .combine import select
+from .fab import fab
+from .square import square
+
+
+class Part(NamedTuple):
+    """A named attack of the set: its restarts, or its targets, one after the other."""
+
+    name: str
+    attacks: tuple[Attack, ...]
+
+
+VERSIONS = ("standard", "plus")
+
+
+@dataclass(frozen=True)
+class _Menu:
+    """The attacks to choose from, for a norm and with these lengths."""
+
+    norm: Norm
+    num_steps: int
+    num_queries: int
+    num_restarts: int = 1
+
+    def apgd(self, name: str, *programs: Program, again: bool = True) -> Part:
+        staged = isinstance(self.norm, L1)
+        attacks = [LargerBallsFirst(program) if staged else program for program in programs]
+        return Part(name, tuple(attack for attack in attacks for _ in range(self.num_restarts if again else 1)))
+
+    def apgd_ce(self) -> Part:
+        return self.apgd("apgd_ce", apgd_ce(num_steps=self.num_steps))
+
+    def apgd_dlr(self) -> Part:
+        return self.apgd("apgd_dlr", apgd_dlr(num_steps=self.num_steps))
+
+    def apgd_t(self, name: str, ranks: range) -> Part:
+        return self.apgd(name, *(apgd_t(rank=rank, num_steps=self.num_steps) for rank in ranks), again=False)
+
+    def fab(self) -> Part:
+        return Part("fab", (fab(num_steps=self.num_steps, num_restarts=self.num_restarts),))
+
+    def fab_t(self, ranks: range) -> Part:
+        return Part("fab_t", tuple(fab(num_steps=self.num_steps, goal=Towards(rank)) for rank in ranks))
+
+    def square(self) -> Part:
+        return Part("square", (square(num_queries=self.num_queries, rescale_schedule=False),))
+
+
+def parts_of(
+    version: str, num_classes: int, norm: Norm, num_steps: int = 100, num_queries: int = 5000
+) -> tuple[Part, ...]:
+    """The attacks of a version, in their order.
+
+    Example:
+        >>> [part.name for part in parts_of("standard", 2, Linf())]
+        ['apgd_ce', 'apgd_margin', 'apgd_probability_margin', 'fab', 'square']
+        >>> [(part.name, len(part.attacks)) for part in parts_of("standard", 10, Linf())]
+        [('apgd_ce', 1), ('apgd_t', 9), ('fab_t', 9), ('square', 1)]
+    """
+    plus, sparse = version == "plus", isinstance(norm, L1)
+    menu = _Menu(norm, num_steps, num_queries, num_restarts=5 if plus or sparse else 1)
+    if num_classes == 2:
+        margins = {"apgd_margin": margin, "apgd_probability_margin": probability_margin}
+        named = [menu.apgd(name, apgd(num_steps=num_steps, loss=loss)) for name, loss in margins.items()]
+        return (menu.apgd_ce(), *named, menu.fab(), menu.square())
+    ranks = range(1, min(5 if sparse and not plus else 9, num_classes - 1) + 1)
+    targeted = (menu.apgd_t("apgd_t" if num_classes > 3 else "apgd_margin_t", ranks), menu.fab_t(ranks))
+    if plus:
+        return (menu.apgd_ce(), menu.apgd_dlr(), menu.fab(), menu.square(), *targeted)
+    return (menu.apgd_ce(), *([menu.apgd_dlr()] if num_classes == 3 else []), *targeted, menu.square())
+
+
+@dataclass(frozen=True, kw_only=True)
+class AutoAttack:
+    """See `autoattack`."""
+
+    num_classes: int | None = None
+    norm: Norm | None = None
+    version: str = "standard"
+    num_steps: int = 100
+    num_queries: int = 5000
+
+    def __post_init__(self) -> None:
+        if self.version not in VERSIONS:
+            raise ValueError(f"unknown version {self.version!r}. {nearest(self.version, VERSIONS)}")
+        if self.num_classes is not None and self.num_classes < 2:
+            raise ValueError(f"autoattack needs 2 classes or more, got {self.num_classes}")
+
+    @property
+    def goal(self) -> GoalRule:
+        return untargeted
+
+    @property
+    def parts(self) -> tuple[Part, ...]:
+        """What runs. Known when the number of classes is; without a norm, as for linf.
+
+        Errors: ValueError without a number of classes.
+        """
+        if self.num_classes is None:
+            raise ValueError("what runs depends on the number of classes: autoattack(num_classes=...)")
+        return parts_of(self.version, self.num_classes, self.norm or Linf(), self.num_steps, self.num_queries)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names of what runs, for a report."""
+        return tuple(part.name for part in self.parts)
+
+    def fitted(self, logits: Tensor, y: Tensor, norm: Norm) -> AutoAttack:
+        """This attack with the number of classes of these logits, and the norm.
+
+        A multi-label head gets the attacks of two classes: no other class can be named.
+
+        Errors: ValueError when the logits or the norm are not those that it was made for.
+        """
+        num_classes = 2 if y.ndim == 2 else as_classes(logits).shape[1]
+        for what, given, found in (("classes", self.num_classes, num_classes), ("norm", self.norm, norm)):
+            if given is not None and given != found:
+                raise ValueError(f"autoattack was made for {what} {given}, but got {found}")
+        return replace(self, num_classes=num_classes, norm=norm)
+
+    def __call__(
+        self,
+        model: Model,
+        x: Tensor,
+        y: Tensor,
+        threat: Threat,
+        *,
+        generator: Streams | torch.Generator | int | None = None,
+    ) -> Tensor:
+        with torch.no_grad():
+            logits = model(x)
+        batch = _Batch(x, y, logits, threat.around(x), as_streams(generator, len(x), x.device))
+        # A clean-wrong image is returned as it is; it never enters.
+        open_, x_adv = ~Goal(y, False).reached(logits), x.clone()
+        for part in self.fitted(logits, y, threat.norm).parts:
+            for number, attack in enumerate(part.attacks):
+                (index,) = torch.where(open_)
+                if not len(index):
+                    return x_adv
+                some = take(batch, index)
+                some = some._replace(streams=some.streams.child(part.name, number))
+                found, won = some.attacked(attack, narrow(model, index), select(threat, index, x))
+                x_adv = x_adv.index_copy(0, index, found)
+                open_ = open_.index_copy(0, index, ~won)
+        return x_adv
+
+
+class _Batch(NamedTuple):
+    """Images with what is known of them: their clean logits serve the goals of all parts."""
+
+    x: Tensor
+    y: Tensor
+    logits: Tensor
+    ball: Ball
+    streams: Streams
+
+    def attacked(self, attack: Attack, model: Model, threat: Threat) -> tuple[Tensor, Tensor]:
+        """x_adv, and which of them are a success (n,)."""
+        if not isinstance(attack, Program | LargerBallsFirst):
+            found = attack(model, self.x, self.y, threat, generator=self.streams)
+            with torch.no_grad():
+                return found, Goal(self.y, False).reached(model(found))
+        goal = attack.goal(self.logits, self.y)
+        if isinstance(attack, LargerBallsFirst):
+            program, start = attack.approach(model, goal, self.ball, self.streams)
+        else:
+            program, start = attack, attack.first(self.ball, self.streams)
+        kept = until_reached(program, model, goal, self.ball, start)
+        return kept.x, kept.reached
+
+
+def autoattack(
+    num_classes: int | None = None,
+    norm: Norm | None = None,
+    version: str = "standard",
+    *,
+    num_steps: int = 100,
+    num_queries: int = 5000,
+) -> AutoAttack:
+    """AutoAttack (Croce & Hein 2020, arXiv:2003.01690; l1: 2021, arXiv:2103.01208), for any number of classes from 2.
+
+    standard: with 4 classes or more, APGD on the cross-entropy, APGD on the targeted DLR and FAB-T towards up to 9
+    wrong classes (5 in l1), Square with 5000 queries. The DLR is undefined for fewer classes; what takes its place is,
+    with 3 classes: APGD on the untargeted DLR and on the targeted margin;
+    with 2 classes (one logit, two logits, multi-label): APGD on the margin and on the margin of the probabilities, FAB.
+    plus: 5 restarts of APGD and FAB, and the untargeted DLR and FAB, as published. `.names` tells what runs.
+
+    Each attack sees only the images that none before it has broken, and an image leaves the batch at its first success.
+    Clean-wrong images are returned as they are.
+
+    Args:
+        num_classes: read from the model when it is called, if None.
+        norm: read from the threat when it is called, if None.
+        version: standard or plus.
+        num_steps, num_queries: of APGD and FAB, and of Square; as published.
+
+    Errors: ValueError for an unknown version, fewer than 2 classes, or a model or threat other than announced.
+
+    Example:
+        >>> autoattack(num_classes=3).names
+        ('apgd_ce', 'apgd_dlr', 'apgd_margin_t', 'fab_t', 'square')
+    """
+    return AutoAttack(num_classes=num_classes, norm=norm, version=version, num_steps=num_steps, num_queries=num_queries)
