@@ -4,7 +4,7 @@ from torch import nn
 
 from medrobust.errors import UserError
 from medrobust.models import MODELS, build_network
-from medrobust.models.zoo import cbr_large_t, cifar_resnet
+from medrobust.models.networks import cbr_large_t, cifar_resnet
 
 
 def count(network: nn.Module) -> int:
@@ -89,3 +89,65 @@ def test_same_seed_same_network() -> None:
 def test_bad_names_say_what_is_wrong(spec: str, says: str) -> None:
     with pytest.raises(UserError, match=f"(?i){says}"):
         build_network(spec, num_classes=2)
+
+
+def test_vgg16_joel_has_its_published_size() -> None:
+    pytest.importorskip("torchvision")
+    with torch.device("meta"):
+        network = build_network("zoo:vgg16_joel", num_classes=2, image_size=224)
+    assert count(network) == 121_676_610
+
+
+def test_vgg16_joel_takes_other_sizes_and_published_convolutions(monkeypatch: pytest.MonkeyPatch) -> None:
+    vgg = pytest.importorskip("torchvision.models.vgg")
+    from medrobust.models import new_classifier, pretrained
+
+    features = {f"features.{k}": v for k, v in vgg.make_layers(vgg.cfgs["D"]).state_dict().items()}
+    monkeypatch.setattr(pretrained, "_torchvision", lambda name: {**features, "classifier.0.weight": torch.zeros(1)})
+    model = new_classifier("zoo:vgg16_joel", classes=("a", "b"), image_size=32, pretrained=True)
+    assert model.network.head[2].in_features == 512
+    assert torch.equal(model.network.features[0].weight, features["features.0.weight"])
+    with torch.no_grad():
+        assert model(torch.rand(1, 3, 32, 32)).shape == (1, 2)
+    with pytest.raises(UserError, match="built for 32"):
+        model(torch.rand(1, 3, 96, 96))
+
+
+@pytest.mark.parametrize(
+    ("spec", "shape"),
+    [
+        ("monai:resnet10(spatial_dims=3)", (1, 1, 16, 16, 16)),
+        ("monai:DenseNet121(spatial_dims=2)", (2, 1, 32, 32)),
+    ],
+)
+def test_monai_networks_for_volumes_and_images(spec: str, shape: tuple[int, ...]) -> None:
+    pytest.importorskip("monai")
+    network = build_network(spec, num_classes=3, in_channels=1).eval()
+    with torch.no_grad():
+        assert network(torch.rand(shape)).shape == (shape[0], 3)
+
+
+def test_unknown_monai_network() -> None:
+    pytest.importorskip("monai")
+    with pytest.raises(UserError, match="no classification network 'UNet'"):
+        build_network("monai:UNet", num_classes=2)
+
+
+TORCHVISION = [
+    "resnet50",
+    "inception_v3",
+    "densenet121",
+    "mobilenet_v2",
+    "shufflenet_v2_x1_0",
+    "squeezenet1_1",
+    "vgg16",
+]
+
+
+@pytest.mark.parametrize("name", TORCHVISION)
+def test_networks_of_the_papers_are_there(name: str) -> None:
+    """On the meta device: shapes without arithmetic."""
+    pytest.importorskip("torchvision")
+    with torch.device("meta"):
+        network = build_network(f"torchvision:{name}", num_classes=3).eval()
+        assert network(torch.rand(2, 3, 299, 299)).shape == (2, 3)

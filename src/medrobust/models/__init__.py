@@ -4,7 +4,8 @@ from .checkpoint import load_checkpoint, save_checkpoint
 from .classifier import Classifier
 from .create import new_classifier
 from .load import load_model
-from .zoo import MODELS, build_network
+from .networks import MODELS
+from .zoo import build_network
 
 __all__ = [
     "MODELS",

@@ -55,7 +55,7 @@ def new_classifier(
         raise UserError("model.classes", f"training needs 2 classes or more, not {len(classes)}")
     custom = is_callable_spec(spec)
     if channels is None:
-        channels = data_channels if custom or parse_spec(spec)[0] == "zoo" else 3
+        channels = 3 if not custom and parse_spec(spec)[0] in ("torchvision", "timm") else data_channels
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         network = (
@@ -87,6 +87,9 @@ def start_from(network: nn.Module, state: Mapping[str, Tensor], place: str) -> N
     head = last_layer(network)[0]
     for name in (f"{head}.weight", f"{head}.bias"):
         if name in own and (name not in state or state[name].shape != own[name].shape):
+            state[name] = own[name]
+    for name in own:
+        if name not in state and name.startswith(getattr(network, "fresh", ("\0",))):
             state[name] = own[name]
     try:
         stem = f"{first_convolution(network)[0]}.weight"

@@ -17,14 +17,12 @@ from torch import Tensor, nn
 from ..errors import UserError, nearest
 from .weights import first_line
 
+NAMED = ("zoo", "torchvision", "timm", "monai")  # sources of networks by name, see zoo.SOURCES
+
 
 def is_callable_spec(spec: str) -> bool:
     """Whether spec reads `package.module:callable`."""
-    return re.fullmatch(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*", spec) is not None and spec.split(":")[0] not in (
-        "zoo",
-        "torchvision",
-        "timm",
-    )
+    return re.fullmatch(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*", spec) is not None and spec.split(":")[0] not in NAMED
 
 
 def from_callable(spec: str) -> nn.Module:

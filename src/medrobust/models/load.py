@@ -114,8 +114,8 @@ def _network(
 
 
 def usual_normalization(spec: str, channels: int) -> Normalization:
-    """ImageNet's mean and std for networks of torchvision and timm, none for ours; grey stems take the average."""
-    if parse_spec(spec)[0] == "zoo":
+    """ImageNet's mean and std for networks of torchvision and timm, else none; grey stems take the average."""
+    if parse_spec(spec)[0] not in ("torchvision", "timm"):
         return None, None
     if channels == len(IMAGENET_MEAN):
         return IMAGENET_MEAN, IMAGENET_STD

@@ -15,7 +15,9 @@ def published_weights(spec: str) -> dict[str, Tensor]:
     Errors: UserError when there are none, or there is no network to get them.
     """
     source, name, _ = parse_spec(spec)
-    if source == "zoo":
+    if spec.partition("(")[0] == "zoo:vgg16_joel":
+        return {n: v for n, v in published_weights("torchvision:vgg16").items() if n.startswith("features.")}
+    if source not in ("torchvision", "timm"):
         raise UserError(
             "model.pretrained", f"{spec} has no published weights", "use model.init=FOLDER, or a torchvision network"
         )
