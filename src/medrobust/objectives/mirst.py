@@ -22,8 +22,7 @@ from .epsilon import EpsilonRule
 class Rst(AgainstAttack):
     """CE(f(x), y) + weight * CE(f(x_adv), y): supervised robust self-training (arXiv:2205.01674, eq. 1).
 
-    The semi-supervised form (Carmon et al. 2019, arXiv:1905.13736) is the same loss on images that a teacher has
-    labeled as well; see data.unlabeled in a recipe.
+    The semi-supervised form (Carmon et al. 2019, arXiv:1905.13736) is this loss on images a teacher has labeled.
 
     Args:
         weight: of the adversarial loss.
