@@ -131,3 +131,13 @@ def test_what_survives_saving_survives_at_larger_budgets_and_is_true() -> None:
     # A change below half a grey level disappears.
     assert not bool(outcome.survives[:, 0].any())
     assert torch.equal(stored(x, torch.full((len(x),), 8), (0.0, 1.0)), x)
+
+
+def test_a_success_within_rounding_is_looked_for_at_the_next_budget() -> None:
+    """The boundary lies exactly on a budget: what float32 finds there may not hold inside the exact ball."""
+    model, x = linear(), batch(6)
+    exact = exact_distance(model, x)
+    for i in range(len(x)):
+        grid = Grid("linf", (float(exact[i]) * (1 - 1e-9), 0.5))
+        outcome = run(model, x[i : i + 1], pgd(num_steps=10), grid)
+        assert bool(outcome.reached[0, -1]), i

@@ -20,7 +20,7 @@ from ..attacks.minimal import slope
 from ..engine.ascend import Point, against
 from ..engine.lanes import Done, Lanes, open_lanes, run_lanes
 from ..engine.program import Program
-from ..engine.tree import take
+from ..engine.tree import concatenate, take
 from ..goals import Goal
 from ..losses import margin
 from ..norms import per_sample
@@ -166,19 +166,15 @@ def _search(board: Board, model: Model, effort: Effort) -> None:
     )
 
 
-def _confirm(board: Board, model: Model, depth: Tensor, effort: Effort) -> tuple[Verdict, Tensor]:
-    """Verdicts of the points found, by the classifier itself, and which images they belong to."""
-    items = (board.high < len(board.epsilons)).nonzero()[:, 0]
+def _confirm(board: Board, model: Model, depth: Tensor, batch_size: int, items: Tensor) -> Verdict:
+    """Verdicts of the points found for these images (k,), by the classifier itself."""
     verdicts = []
-    for part in items.split(effort.num_lanes):
+    for part in items.split(batch_size):
         where = part.to(board.ball.center.device)
-        ball = take(board.ball, where)._replace(radius=board.epsilons[board.high[part]].to(board.ball.radius))
+        ball = take(board.ball, where)
+        ball = ball._replace(radius=board.epsilons[board.high[part]].to(board.ball.radius))
         verdicts.append(verify(model, board.found[where], ball, take(board.goal, where), depth[where]))
-    if not verdicts:
-        nothing = board.found[:0]
-        empty = torch.zeros(0, dtype=torch.bool)
-        return Verdict(nothing, nothing.flatten(1), empty, torch.zeros(0, dtype=torch.float64), empty), items
-    return Verdict(*(torch.cat(parts) for parts in zip(*verdicts, strict=True))), items
+    return concatenate(verdicts)
 
 
 def sweep(
@@ -216,36 +212,46 @@ def sweep(
     board.estimate(search_model, effort.num_lanes)
     board.remember_clean()
     _search(board, search_model, effort)
-    verdict, items = _confirm(board, model, bit_depth, effort)
     if search_model is not model:
-        doubtful = items[~verdict.reached.cpu()]
-        close = ((board.low >= 0) & (board.low_margin > -effort.shortfall)).nonzero()[:, 0]
-        if _reopen(board, doubtful, close):
-            _search(board, model, effort)
-            verdict, items = _confirm(board, model, bit_depth, effort)
-    kept = verdict.reached.cpu()
-    for high in board.high[items[kept]].unique().tolist():
-        chosen = kept & (board.high[items] == high)
-        outcome.set(items[chosen], slice(high, None), Verdict(*(v[chosen.to(v.device)] for v in verdict)))
+        _check_close(board, model, bit_depth, effort)
+    items = (board.high < len(board.epsilons)).nonzero()[:, 0]
+    while len(items):
+        verdict = _confirm(board, model, bit_depth, effort.num_lanes, items)
+        kept = verdict.reached.cpu()
+        for high in board.high[items[kept]].unique().tolist():
+            chosen = kept & (board.high[items] == high)
+            outcome.set(items[chosen], slice(high, None), take(verdict, chosen.to(verdict.reached.device)))
+        # What is not confirmed is searched again from there with the classifier itself, and if that was the one
+        # that claimed it, a success by less than rounding, at the next larger budget.
+        items = _reopen(board, items[~kept], int(search_model is model))
+        search_model = model
+        _search(board, model, effort)
+        items = items[board.high[items] < len(board.epsilons)]
     outcome.forwards, outcome.backwards = board.forwards, board.backwards
     extend_stored(outcome, model, board.ball, board.found, board.high, goal, bit_depth, grid, effort.num_lanes)
     return outcome
 
 
-def _reopen(board: Board, doubtful: Tensor, close: Tensor) -> bool:
-    """Queue again what the fast search left open: successes not confirmed, and failures within rounding of success.
+def _check_close(board: Board, model: Model, depth: Tensor, effort: Effort) -> None:
+    """Failures of the fast copy within rounding of a success: asked of the classifier itself."""
+    close = ((board.low >= 0) & (board.low_margin > -effort.shortfall)).nonzero()[:, 0]
+    for part in close.split(effort.num_lanes):
+        where = part.to(board.ball.center.device)
+        ball = take(board.ball, where)._replace(radius=board.epsilons[board.low[part]].to(board.ball.radius))
+        won = part[verify(model, board.edge[where], ball, take(board.goal, where), depth[where]).reached.cpu()]
+        board.high[won], board.found[won] = board.low[won], board.edge[won]
+        board.low[won] -= 1
 
-    Both go on from the point in question, searched with the classifier itself.
-    """
-    board.guess[doubtful] = board.high[doubtful]
+
+def _reopen(board: Board, doubtful: Tensor, up: int) -> Tensor:
+    """Queue images again, `up` budgets above the one that was claimed, from the point in question; returns them."""
+    at = board.high[doubtful] + up
+    doubtful, at = doubtful[at < len(board.epsilons)], at[at < len(board.epsilons)]
+    board.guess[doubtful] = at
     board.start[doubtful] = board.found[doubtful]
+    if up:
+        board.low[doubtful], board.low_at[doubtful] = at - up, board.epsilons[at - up]
     board.high[doubtful] = len(board.epsilons)
     board.high_at[doubtful] = torch.inf
-    close = close[~torch.isin(close, doubtful)]
-    board.guess[close] = board.low[close]
-    board.start[close] = board.edge[close]
-    board.low[close] -= 1
-    board.low_at[close] = 0.0
-    board.low_margin[close] = board.clean_margin[close]
-    board.queue.extend(torch.cat([doubtful, close]).tolist())
-    return bool(board.queue)
+    board.queue.extend(doubtful.tolist())
+    return doubtful
