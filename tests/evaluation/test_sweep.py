@@ -138,6 +138,6 @@ def test_a_success_within_rounding_is_looked_for_at_the_next_budget() -> None:
     model, x = linear(), batch(6)
     exact = exact_distance(model, x)
     for i in range(len(x)):
-        grid = Grid("linf", (float(exact[i]) * (1 - 1e-9), 0.5))
+        grid = Grid("linf", (float(exact[i].detach()) * (1 - 1e-9), 0.5))
         outcome = run(model, x[i : i + 1], pgd(num_steps=10), grid)
         assert bool(outcome.reached[0, -1]), i
