@@ -104,14 +104,16 @@ def weights_digest(model: Classifier) -> str:
     return digest.hexdigest()
 
 
-def _open(spec: AuditSpec, view: View, classes: Sequence[str] | None, report: Report | None) -> ImageSet:
+def _open(
+    spec: AuditSpec, view: View, classes: Sequence[str] | None, split_seed: int, report: Report | None
+) -> ImageSet:
     data = spec.data
     return open_images(
         data["name"],
         view=view,
         split=data.get("split") or "auto",
         limit=data.get("limit"),
-        seed=data.get("seed") or 0,
+        seed=split_seed,
         skip_broken=bool(data.get("skip_broken")),
         classes=classes,
         splits=data.get("splits") or "auto",
@@ -138,7 +140,9 @@ def resolve(spec: AuditSpec, report: Report | None = None) -> Setup:
         color = "grey" if card.get("channels") == 1 else "rgb"
     fit, window, scale = (spec.data.get(key) or view_card.get(key) for key in ("fit", "window", "scale"))
     view = View(size, color or "rgb", fit or "resize", tuple(window) if window else None, scale or "source")
-    images = _open(spec, view, wanted, report)
+    # The test split of a model of ours is the one that its training left out.
+    split_seed = int(((card.get("recipe") or {}).get("data") or {}).get("seed") or 0)
+    images = _open(spec, view, wanted, split_seed, report)
     model = load_model(
         str(folder) if name == "default" else name,
         weights=spec.model.get("weights"),

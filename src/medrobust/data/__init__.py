@@ -37,10 +37,10 @@ __all__ = [
 ]  # fmt: skip
 
 
-def _open_phantom(path: str, **options: Any) -> ImageSet:
+def _open_phantom(path: str) -> ImageSet:
     from .phantom import open_phantom
 
-    return open_phantom(path, **options)
+    return open_phantom(path)
 
 
 DATASETS: dict[str, Callable[..., ImageSet]] = {
