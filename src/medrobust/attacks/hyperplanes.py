@@ -130,9 +130,10 @@ def nearest_boundary(model: Model, x: Tensor, goal: Goal, ball: Ball, candidates
         asked = x.detach().requires_grad_()
         logits = model(asked)
         columns = gaps(logits, goal, candidates).unbind(1)
+        sums = [column.sum() for column in columns]
     gap, slope, distance = torch.zeros_like(ball.radius), torch.zeros_like(x), torch.full_like(ball.radius, torch.inf)
     for number, column in enumerate(columns, 1):
-        (grad,) = torch.autograd.grad(column.sum(), asked, retain_graph=number < len(columns))
+        (grad,) = torch.autograd.grad(sums[number - 1], asked, retain_graph=number < len(columns))
         grad = grad if ball.mask is None else torch.where(ball.mask, grad, 0)
         ratio = (column.detach().abs() / ball.norm.dual_size(grad)).to(distance).nan_to_num(torch.inf)
         nearer = ratio < distance

@@ -182,11 +182,11 @@ class Lbfgs:
         direction = descent(grad * free, moves * free[:, None], turns * free[:, None]) * free
         downhill = _dot(direction, grad) < 0
         direction = torch.where(downhill[:, None], direction, -grad * free)
-        # Without a history the length of the gradient means nothing: begin with a thousandth of the domain in each
-        # pixel.
-        first = (moves == 0).flatten(1).all(1) | ~downhill
-        scale = (high - low).flatten(1).amax(1) * 1e-3 / direction.abs().amax(1).clamp_min(torch.finfo(grad.dtype).tiny)
-        size = torch.where(first, scale, torch.ones_like(scale))
+        # A size of 1 means something only after a pair of positive curvature. Else begin with a thousandth of the
+        # domain in the pixel that moves most, and go twice as far each time the loss bends down.
+        longest = (2 * move.abs().amax(1)).clamp_min(1e-3 * (high - low).flatten(1).amax(1))
+        size = longest / direction.abs().amax(1).clamp_min(torch.finfo(grad.dtype).tiny)
+        size = torch.where(good & downhill, torch.ones_like(size), size)
         return LbfgsState(
             x, grad, value, reached, direction, size, moves, turns, state.k + 1, state.constant, state.searches
         )

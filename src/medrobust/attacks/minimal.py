@@ -5,14 +5,14 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from ..engine.ascend import Point, against
+from ..engine.ascend import Point, Step, against
 from ..engine.keep import smallest
 from ..engine.program import Model, Program
 from ..engine.radii import Ddn, Fmn
-from ..engine.steps import CosineL2, slope
+from ..engine.steps import CosineL2, CosineThenSteepest, slope
 from ..goals import Goal, GoalRule, untargeted
 from ..losses import Loss, cross_entropy, margin
-from ..norms import Linf, Norm
+from ..norms import NORMS, Norm
 from ..threat import Ball, Threat
 
 
@@ -59,6 +59,7 @@ def fmn(
     last_step_size: float | None = None,
     gamma: float = 0.05,
     last_gamma: float = 0.001,
+    steepest_after: float = 1.0,
     goal: GoalRule = untargeted,
 ) -> Program:
     """Fast minimum-norm attack for linf, l2 and l1 (Pintor et al. 2021, arXiv:2102.12827).
@@ -73,6 +74,8 @@ def fmn(
         step_size, last_step_size: Euclidean, in units of the width of the domain; by default the last is a hundredth
             of the first.
         gamma, last_gamma: relative change of the radius, first and last.
+        steepest_after: share of the steps after which they go along the steepest direction of the norm, with a length
+            relative to the radius (not in the paper, nor in l1). 0.3 finds in 50 steps about what 100 find without.
         goal: see `medrobust.goals`.
 
     Errors: ValueError when num_steps < 1.
@@ -81,7 +84,10 @@ def fmn(
         >>> fmn(num_steps=30).num_steps
         30
     """
-    step = CosineL2(step_size, step_size / 100 if last_step_size is None else last_step_size)
+    last = step_size / 100 if last_step_size is None else last_step_size
+    step: Step = CosineL2(step_size, last)
+    if steepest_after < 1:
+        step = CosineThenSteepest(step_size, last, steepest_after)
     return Program(step=step, num_steps=num_steps, goal=goal, loss=margin, keep=smallest, radius=Fmn(gamma, last_gamma))
 
 
@@ -89,7 +95,7 @@ def linear_estimate(
     model: Model,
     x: Tensor,
     goal: Goal,
-    norm: Norm = Linf(),  # noqa: B008 - frozen
+    norm: Norm = NORMS["linf"],
     *,
     mask: Tensor | None = None,
 ) -> Tensor:

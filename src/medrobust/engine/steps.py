@@ -119,3 +119,34 @@ class CosineL2:
             reach = ball.norm.size(d)
             d = d * per_sample((ball.radius / reach.clamp_min(torch.finfo(d.dtype).tiny)).clamp_min(1), d)
         return ball.project(ball.center + d), state.tick()
+
+
+@dataclass(frozen=True)
+class CosineThenSteepest:
+    """`CosineL2` at first, steps along the steepest direction of the norm later, in linf and l2.
+
+    x <- project(x + size * radius * steepest(grad)), size from `share` at k = 0 to `last` along half a cosine. Where the
+    boundary has been found, the radius says how long a step should be, and in linf the sign moves the pixels that a
+    Euclidean step leaves behind.
+
+    Args:
+        first, last: as in `CosineL2`.
+        after: share of the steps that are those of `CosineL2`.
+        share: of the radius, annealed.
+    """
+
+    first: float = 1.0
+    last: float = 0.01
+    after: float = 0.3
+    share: float = 0.5
+
+    def init(self, ball: Ball, num_steps: int) -> Clock:
+        return Clock.start(ball, num_steps)
+
+    def __call__(self, point: Point, state: Clock, ball: Ball) -> tuple[Tensor, Clock]:
+        early, clock = CosineL2(self.first, self.last)(point, state, ball)
+        if ball.norm.name == "l1":  # its steepest direction is one pixel
+            return early, clock
+        size = ball.radius * state.cosine(self.share, self.last)
+        late = ball.project(point.x + per_sample(size, point.x) * ball.norm.steepest(slope(point, ball)))
+        return torch.where(per_sample(state.k < self.after * state.num_steps, late), early, late), clock
