@@ -139,7 +139,17 @@ BREAKS: dict[str, Break] = {
 def run(copy: Path, *arguments: str) -> list[str]:
     """The red tests, none when all are green."""
     environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(copy / "src"), "PYTHONDONTWRITEBYTECODE": "1"}
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--tb=no", *arguments]
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-q",
+        "-p",
+        "no:cacheprovider",
+        "--tb=no",
+        "--hypothesis-profile=fails",
+        *arguments,
+    ]
     done = subprocess.run(command, cwd=copy, env=environment, capture_output=True, text=True, check=False)
     lines = [line for line in done.stdout.splitlines() if line.startswith(("FAILED ", "ERROR "))]
     red = [line.split(" - ")[0].split(" ", 1)[1] for line in lines]

@@ -7,10 +7,14 @@ from collections.abc import Callable
 
 import pytest
 import torch
-from hypothesis import settings
+from hypothesis import Phase, settings
 from torch import Tensor
 
 settings.register_profile("fast", deadline=None, max_examples=60, derandomize=True, database=None)
+# For scripts/mutate.py, which wants to know that a test fails and not the simplest reason.
+settings.register_profile(
+    "fails", settings.get_profile("fast"), max_examples=30, phases=(Phase.explicit, Phase.generate)
+)
 settings.load_profile("fast")
 
 
