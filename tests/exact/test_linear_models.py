@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 import torch
-from exact.problems import HEADS, SHAPES, Problem, boxed, linear, many_classes
 
+from exact.problems import HEADS, SHAPES, Problem, boxed, linear, many_classes
 from medrobust.attacks import ATTACKS, Attack, bim, pgd, restarts, smallest_epsilon, worst_case
 from medrobust.norms import NORMS
 from medrobust.threat import Threat
