@@ -99,9 +99,7 @@ def parser(description: str, **defaults: Any) -> argparse.ArgumentParser:
     out.add_argument(
         "--epsilons", default=defaults.pop("epsilons", None), help="a list, or geometric(first, last, count)"
     )
-    out.add_argument(
-        "--limit", type=int, default=defaults.pop("limit", 108), help="images, stratified (108); 0 for all"
-    )
+    out.add_argument("--limit", type=int, default=defaults.pop("limit", 108), help="images, stratified; 0 for all")
     out.add_argument("--batch-size", type=int, default=defaults.pop("batch_size", 32))
     out.add_argument("--repeats", type=int, default=defaults.pop("repeats", 3), help="timed runs of each side (3)")
     out.add_argument("--threads", type=int, default=os.cpu_count(), help="of PyTorch")

@@ -179,7 +179,10 @@ class L1:
         last = ((left > bound).sum(1, keepdim=True) - 1).clamp_min(0)
         step = (left.gather(1, last) - bound).clamp_min(0) / moving.gather(1, last).clamp_min(1)
         shrink = torch.where(left[:, :1] > bound, at.gather(1, last) + step, 0)
-        shrunk = flat.sign() * torch.minimum((size - shrink).clamp_min(0), room)
+        # Equal magnitudes leave together: what roundings of the input keep of them is not a change.
+        noise = torch.finfo(d.dtype).eps * (high - low).flatten(1)
+        rest = torch.where((size - shrink <= noise) & (shrink > 0), 0, size - shrink)
+        shrunk = flat.sign() * torch.minimum(rest, room)
         return shrunk.to(d.dtype).reshape_as(d)
 
     def sample(self, like: Tensor, radius: Tensor | float, streams: Streams) -> Tensor:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from medrobust.attacks import ATTACKS, bim, pgd, restarts, smallest_epsilon, worst_case
-from medrobust.testing import ATTACK_CHECKS, AttackCase
+from medrobust.testing import ATTACK_CHECKS, HEADS, AttackCase
 
 RANDOM: dict[str, Any] = {"randomized": True}
 MINIMAL: dict[str, Any] = {"minimal": True}
@@ -24,6 +24,12 @@ CLAIMS: dict[str, dict[str, Any]] = {
     "square": {"randomized": True, "needs": "scores"},
     "ddn": MINIMAL,
     "fmn": MINIMAL,
+    "cw_l2": {**MINIMAL, "norms": ("l2",)},
+    "cw_linf_min": {**MINIMAL, "norms": ("linf",)},
+    "deepfool": {**MINIMAL, "norms": ("linf", "l2")},
+    "lbfgs": {**MINIMAL, "norms": ("l2",)},
+    # It aims at one class, and a multi-label head has none.
+    "one_step_target": {"heads": tuple(head for head in HEADS if head != "multi_label")},
     "hop_skip_jump": {"randomized": True, "needs": "decisions", "minimal": True, "norms": ("linf", "l2")},
     "uniform_noise": {"randomized": True, "needs": "decisions"},
     "gaussian_noise": {"randomized": True, "needs": "decisions"},

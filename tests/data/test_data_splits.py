@@ -160,3 +160,14 @@ def test_options_of_open_images(put, tmp_path):
     assert sorted(s.image_id for part in parts for s in part.samples) == sorted(
         s.image_id for s in open_images(spec).samples
     )
+
+
+def test_a_limit_never_moves_an_image_to_another_split(put, tmp_path):
+    for k in range(60):
+        put(f"set/{'ab'[k % 2]}/{k}.png", value=k)
+    spec = f"folder:{tmp_path / 'set'}"
+    full = {name: {s.image_id for s in open_images(spec, split=name).samples} for name in ("train", "val", "test")}
+    few = open_images(spec, split="all", limit=30)
+    for name in ("train", "val", "test"):
+        assert {s.image_id for s in few.with_split(name).samples} <= full[name]
+    assert {s.split for s in open_images(spec, split="all").samples} == {""}

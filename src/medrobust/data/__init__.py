@@ -96,10 +96,12 @@ def open_images(
     Errors: UserError for everything a user can get wrong: name, path, class, split, broken file.
     """
     images = list_images(spec, seed=seed, classes=classes, splits=splits, **options).replace(view=view or View())
+    if split == "all" and (limit is not None or cap is not None or balance):
+        # splits are made before images are chosen: a limit must not move an image from test to train
+        images = images.replace(samples=complete_splits(images.samples, seed=seed))
     if split == "auto":
         split = "test" if any(sample.split == "test" for sample in images.samples) else "all"
-    # splits are made before images are chosen: a limit must not move an image from test to train
-    images = images.replace(samples=complete_splits(images.samples, seed=seed)).with_split(split)
+    images = images.with_split(split)
     if cap is not None:
         images = cap_classes(images, cap, seed)
     if balance:

@@ -125,9 +125,9 @@ class CosineL2:
 class CosineThenSteepest:
     """`CosineL2` at first, steps along the steepest direction of the norm later, in linf and l2.
 
-    x <- project(x + size * radius * steepest(grad)), size from `share` at k = 0 to `last` along half a cosine. Where the
-    boundary has been found, the radius says how long a step should be, and in linf the sign moves the pixels that a
-    Euclidean step leaves behind.
+    x <- project(x + size * radius * steepest(grad)), size from `share` at k = 0 to `last` along half a cosine.
+    Where the boundary has been found, the radius says how long a step should be, and in linf the sign moves the pixels
+    that a Euclidean step leaves behind.
 
     Args:
         first, last: as in `CosineL2`.
