@@ -69,7 +69,7 @@ def _marked(path: Path) -> Any:
     return pytest.param(path, id=path.stem, marks=[pytest.mark.xfail(reason=reason)] if reason else [])
 
 
-@pytest.mark.parametrize("path", map(_marked, FILES))
+@pytest.mark.parametrize("path", [_marked(path) for path in FILES])
 def test_equals_the_peer(path: Path) -> None:
     file, meta = _load(path)
     if meta["attack"] not in ATTACKS:

@@ -54,17 +54,17 @@ def _members(classes: Sequence[str], wanted: Sequence[str]) -> dict[str, tuple[s
 
 
 def limit_images(images: ImageSet, limit: int, seed: int) -> ImageSet:
-    """A stratified subset of `limit` images, chosen by SHA-256(seed, image_id), in the order of the set."""
+    """A subset of `limit` images, stratified by split and class, chosen by seed, in the order of the set."""
     if limit < 1:
         raise UserError("data.limit", f"{limit} is not a positive number of images")
     if limit >= len(images):
         return images
-    quota = _quotas(Counter(sample.label for sample in images.samples), limit)
+    quota = _quotas(Counter((sample.split, sample.label) for sample in images.samples), limit)
     chosen: list[int] = []
     for i in _order(images, seed):
-        label = images.samples[i].label
-        if quota[label] > 0:
-            quota[label] -= 1
+        key = (images.samples[i].split, images.samples[i].label)
+        if quota[key] > 0:
+            quota[key] -= 1
             chosen.append(i)
     return images.subset(sorted(chosen))
 
@@ -72,7 +72,7 @@ def limit_images(images: ImageSet, limit: int, seed: int) -> ImageSet:
 def cap_classes(images: ImageSet, cap: int | Mapping[str, int], seed: int) -> ImageSet:
     """At most `cap` images of every class in every split, or in the splits that a mapping names ({"train": 800}).
 
-    The images are chosen by SHA-256(seed, image_id) and stay in their order.
+    The images are chosen by seed and stay in their order.
     """
     for number in [cap] if isinstance(cap, int) else cap.values():
         if number < 1:
@@ -98,20 +98,23 @@ def balance_classes(images: ImageSet, seed: int) -> ImageSet:
 
 
 def _order(images: ImageSet, seed: int) -> list[int]:
-    """Positions in the order of SHA-256(seed, image_id): the same choice whatever else is in the set."""
-    keys = [hashlib.sha256(f"{seed}|{sample.image_id}".encode()).digest() for sample in images.samples]
+    """Positions in the order of SHA-256("choose", seed, image_id): the same choice whatever else is in the set.
+
+    The word keeps the choice apart from the splits, which hash seed and group: else a limit would take all of train first.
+    """
+    keys = [hashlib.sha256(f"choose|{seed}|{sample.image_id}".encode()).digest() for sample in images.samples]
     return sorted(range(len(images)), key=keys.__getitem__)
 
 
-def _quotas(counts: Counter[int], limit: int) -> dict[int, int]:
-    """Largest remainders, and at least one image of every class when the limit allows it."""
+def _quotas(counts: Counter[tuple[str, int]], limit: int) -> dict[tuple[str, int], int]:
+    """Largest remainders, and at least one image of every class and split when the limit allows it."""
     total = sum(counts.values())
-    shares = {label: limit * count / total for label, count in counts.items()}
-    quota = {label: int(share) for label, share in shares.items()}
-    for label in sorted(shares, key=lambda label: (quota[label] - shares[label], label))[: limit - sum(quota.values())]:
-        quota[label] += 1
-    for label in sorted(quota):
-        richest = max(quota, key=lambda other: (quota[other], -other))
-        if quota[label] == 0 and quota[richest] > 1:
-            quota[label], quota[richest] = 1, quota[richest] - 1
+    shares = {key: limit * count / total for key, count in counts.items()}
+    quota = {key: int(share) for key, share in shares.items()}
+    for key in sorted(shares, key=lambda key: (quota[key] - shares[key], key))[: limit - sum(quota.values())]:
+        quota[key] += 1
+    for key in sorted(quota):
+        richest = max(sorted(quota), key=lambda other: quota[other])
+        if quota[key] == 0 and quota[richest] > 1:
+            quota[key], quota[richest] = 1, quota[richest] - 1
     return quota
