@@ -100,7 +100,9 @@ def balance_classes(images: ImageSet, seed: int) -> ImageSet:
 def _order(images: ImageSet, seed: int) -> list[int]:
     """Positions in the order of SHA-256("choose", seed, image_id): the same choice whatever else is in the set.
 
-    The word keeps the choice apart from the splits, which hash seed and group: else a limit would take all of train first.
+    The word keeps the choice apart from the splits, which hash seed and group: else a limit would take all of
+    train
+    first.
     """
     keys = [hashlib.sha256(f"choose|{seed}|{sample.image_id}".encode()).digest() for sample in images.samples]
     return sorted(range(len(images)), key=keys.__getitem__)
