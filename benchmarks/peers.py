@@ -6,7 +6,9 @@ parameters of the model need no gradient, which spares CleverHans and ART the gr
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from unittest.mock import patch
 
 import torch
 from torch import Tensor, nn
@@ -95,3 +97,18 @@ LINF: dict[str, dict[str, Bounded]] = {
     "cleverhans": {"bim": _cleverhans(False), "pgd": _cleverhans(True)},
     "adv-lib": {"bim": _advlib(False), "pgd": _advlib(True)},
 }
+
+
+@contextmanager
+def same_noise(noise: Tensor) -> Iterator[None]:
+    """torchattacks, Foolbox and ART start their PGD at x + noise, instead of at numbers of their own."""
+    import eagerpy
+    from foolbox.attacks.gradient_descent_base import LinfBaseGradientDescent
+
+    art = "art.attacks.evasion.projected_gradient_descent.projected_gradient_descent_pytorch.random_sphere"
+    with ExitStack() as stack:
+        stack.enter_context(patch.object(torch.Tensor, "uniform_", lambda self, *_: self.copy_(noise)))
+        start = lambda _, x0, epsilon: x0 + eagerpy.astensor(noise)  # noqa: E731
+        stack.enter_context(patch.object(LinfBaseGradientDescent, "get_random_start", start))
+        stack.enter_context(patch(art, lambda n, m, epsilon, norm: noise.cpu().numpy().reshape(n, m)))
+        yield

@@ -3,8 +3,8 @@
     python benchmarks/same_answers.py [--model M --weights W --data D --epsilons E] [key=value ...]
 
 Same model, images, budgets, number of steps and step size; every library's last point counts. FGSM, BIM and MI-FGSM are
-deterministic. PGD starts at random and each library draws its own numbers, so it is run --starts times and averaged.
-Foolbox's MI-FGSM is shown and not judged: it adds up raw gradients, where the paper and the others divide each by its
+deterministic. PGD starts at random: every library is handed the same random numbers, --starts times, and the mean counts.
+With --own-starts each draws its own, and the gap shrinks as the starts and the images grow. Foolbox's MI-FGSM is shown and not judged: it adds up raw gradients, where the paper and the others divide each by its
 l1 norm. Exit code 1 where another library and medrobust differ by more than --tolerance points.
 """
 
@@ -12,10 +12,11 @@ from __future__ import annotations
 
 import sys
 import warnings
+from contextlib import nullcontext
 
 import torch
 from common import Job, finish, job, parser
-from peers import LINF
+from peers import LINF, same_noise
 from torch import Tensor
 
 from medrobust.attacks import bim, fgsm, mi_fgsm, pgd
@@ -32,16 +33,27 @@ def robust_accuracy(job: Job, library: str, attack: str, epsilon: float, starts:
     """Percent of all images still right at the last point, the mean over the random starts where there are any."""
     num_steps, share = STEPS[attack]
     size = share * epsilon
+    random = attack == "pgd"
     right = []
-    for seed in range(starts if attack == "pgd" else 1):
+    for seed in range(starts if random else 1):
         torch.manual_seed(seed)
+        numbers = torch.Generator().manual_seed(seed)
+
+        def noise(x: Tensor, numbers: torch.Generator = numbers) -> Tensor | None:
+            if not random or job.arguments.own_starts:
+                return None
+            return (torch.rand(x.shape, generator=numbers).to(x) * 2 - 1) * epsilon
 
         def ours(x: Tensor, y: Tensor, seed: int = seed) -> Tensor:
             made = OURS[attack](num_steps=num_steps, step_size=size)
-            return made(job.model, x, y, Threat(epsilon=epsilon), generator=seed)
+            drawn = noise(x)
+            start = None if drawn is None else (x + drawn).clamp(0, 1)
+            return made(job.model, x, y, Threat(epsilon=epsilon), generator=seed, start=start)
 
         def theirs(x: Tensor, y: Tensor) -> Tensor:
-            return LINF[library][attack](job.model, x.clone(), y, epsilon, num_steps, size)
+            drawn = noise(x)
+            with nullcontext() if drawn is None else same_noise(drawn):
+                return LINF[library][attack](job.model, x.clone(), y, epsilon, num_steps, size)
 
         x_adv = job.batched(ours if library == "medrobust" else theirs)
         assert float((x_adv - job.x).abs().amax()) <= epsilon + 1e-6, f"{library} {attack} left the ball"
@@ -50,7 +62,9 @@ def robust_accuracy(job: Job, library: str, attack: str, epsilon: float, starts:
 
 
 def main() -> int:
-    options = parser(__doc__ or "", limit=0, starts=3, tolerance=0.5, attacks=",".join(STEPS)).parse_args()
+    takes = parser(__doc__ or "", limit=0, starts=3, tolerance=0.5, attacks=",".join(STEPS))
+    takes.add_argument("--own-starts", action="store_true", help="each library draws its own random starts")
+    options = takes.parse_args()
     warnings.simplefilter("ignore")
     task = job(options)
     rows, worst = [], 0.0
