@@ -8,8 +8,9 @@ import os
 import platform
 import statistics
 import sys
+import tempfile
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib import metadata
 from pathlib import Path
 from time import perf_counter
@@ -18,8 +19,11 @@ from typing import Any, Generic, TypeVar
 import torch
 from torch import Tensor, nn
 
+from medrobust.attacks import Attack
 from medrobust.audit.setup import AuditSpec, Setup, resolve
 from medrobust.config import audit_recipe, epsilons, read_recipe
+from medrobust.evaluation.measure import measure
+from medrobust.evaluation.outcome import Grid
 from medrobust.goals import as_classes
 from medrobust.runs import commit
 
@@ -131,6 +135,24 @@ def job(arguments: argparse.Namespace, norm: str = "linf") -> Job:
     return Job(setup, Counting(model), x, y, clean, grid, arguments.batch_size, arguments.repeats, arguments)
 
 
+def measured(job: Job, attack: Attack, norm: str, precision: str) -> tuple[list[float], int, int]:
+    """medrobust.evaluation.measure with the honest protocol, as a user gets it: reading, search, checks, writing.
+
+    Returns robust accuracy in percent at each budget of the job, and the forwards and backwards of all images.
+    """
+    grid = Grid(norm, tuple(e for e in job.epsilons if e))
+    plan = replace(
+        job.setup.plan, attacks={"it": attack}, grids=(grid,), goals={"it": "untargeted"}, precision=precision
+    )
+    with tempfile.TemporaryDirectory() as folder:
+        records, cost = measure(job.setup.model, job.setup.images, plan, Path(folder) / "parts")
+    rows = records.where(attack="it")
+    right = rows["clean_prediction"] == rows["label"]
+    robust = [100 * float((right & ~rows["reached"])[rows["epsilon"] == e].mean()) for e in grid.epsilons]
+    clean = 100 * float(job.right.float().mean())
+    return [clean] * (len(job.epsilons) - len(robust)) + robust, int(cost["forwards"]), int(cost["backwards"])
+
+
 @dataclass
 class Runs(Generic[T]):
     """The repeated runs of one side: seconds of each, and what the last returned."""
@@ -193,8 +215,6 @@ def show(header: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
 
 def finish(job: Job, script: str, header: Sequence[str], rows: Sequence[Sequence[Any]], **more: Any) -> None:
     """Print the table and write it, with the machine and whatever else is given, to results/NAME.json and NAME.md."""
-    table = show(header, rows)
-    name = job.arguments.name or script
     setting = {
         "model": job.setup.model.spec or job.setup.spec.model["name"],
         "data": job.setup.images.name,
@@ -205,9 +225,22 @@ def finish(job: Job, script: str, header: Sequence[str], rows: Sequence[Sequence
         "repeats": job.repeats,
         "epsilons": job.epsilons,
     }
+    write(job.arguments, script, setting, header, rows, **more)
+
+
+def write(
+    arguments: argparse.Namespace,
+    script: str,
+    setting: Mapping[str, Any],
+    header: Sequence[str],
+    rows: Sequence[Sequence[Any]],
+    **more: Any,
+) -> None:
+    """finish, for a comparison without a Job; arguments need name, threads and device."""
+    table, name = show(header, rows), arguments.name or script
     content = {
-        "setting": setting,
-        "machine": machine(job.arguments),
+        "setting": dict(setting),
+        "machine": machine(arguments),
         "header": list(header),
         "rows": list(map(list, rows)),
     }

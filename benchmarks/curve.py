@@ -11,21 +11,17 @@ rodriguez2022: --epsilons grid29.
 from __future__ import annotations
 
 import sys
-import tempfile
 import warnings
 from collections.abc import Callable
-from dataclasses import dataclass, replace
-from pathlib import Path
+from dataclasses import dataclass
 
 import torch
-from common import Job, finish, interleaved, job, parser
+from common import Job, finish, interleaved, job, measured, parser
 from peers import LINF
 from torch import Tensor
 
 from medrobust.attacks import pgd
 from medrobust.engine.keep import first_reached
-from medrobust.evaluation.measure import measure
-from medrobust.evaluation.outcome import Grid
 
 TENTHS = [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9]
 GRIDS = {
@@ -77,18 +73,7 @@ def careful(job: Job, library: str) -> Curve:
 def ours(job: Job, precision: str) -> Curve:
     """medrobust.evaluation.measure with the honest protocol."""
     attack = pgd(num_steps=NUM_STEPS, relative_step_size=SHARE, keep=first_reached)
-    grid = Grid("linf", tuple(e for e in job.epsilons if e))
-    plan = replace(
-        job.setup.plan, attacks={"pgd": attack}, grids=(grid,), goals={"pgd": "untargeted"}, precision=precision
-    )
-    with tempfile.TemporaryDirectory() as folder:
-        records, cost = measure(job.setup.model, job.setup.images, plan, Path(folder) / "parts")
-    rows = records.where(attack="pgd")
-    right = rows["clean_prediction"] == rows["label"]
-    robust = [100 * float((right & ~rows["reached"])[rows["epsilon"] == e].mean()) for e in grid.epsilons]
-    return Curve(
-        [_percent(job.right)] * (len(job.epsilons) - len(robust)) + robust, cost["forwards"], cost["backwards"]
-    )
+    return Curve(*measured(job, attack, "linf", precision))
 
 
 def main() -> int:

@@ -2,10 +2,11 @@
 
     python benchmarks/same_answers.py [--model M --weights W --data D --epsilons E] [key=value ...]
 
-Same model, images, budgets, number of steps and step size; every library's last point counts. FGSM, BIM and MI-FGSM are
-deterministic. PGD starts at random: every library is handed the same random numbers, --starts times, and the mean counts.
-With --own-starts each draws its own, and the gap shrinks as the starts and the images grow. Foolbox's MI-FGSM is shown and not judged: it adds up raw gradients, where the paper and the others divide each by its
-l1 norm. Exit code 1 where another library and medrobust differ by more than --tolerance points.
+Same model, images, budgets, number of steps and step size; every library's last point counts. FGSM, BIM and MI-FGSM
+are deterministic. PGD starts at random: every library is handed the same random numbers, --starts times, and the mean
+counts. With --own-starts each draws its own, and the gap shrinks as starts and images grow. Foolbox's MI-FGSM is
+shown and not judged: it adds up raw gradients, where the paper and the others divide each by its l1 norm. Exit code 1
+where another library and medrobust differ by more than --tolerance points.
 """
 
 from __future__ import annotations

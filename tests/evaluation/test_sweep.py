@@ -5,7 +5,7 @@ import torch
 from torch import Tensor
 
 from evaluation.toys import EPSILONS, exact_distance, image_set, linear, small_net
-from medrobust.attacks import apgd_ce, pgd, restarts
+from medrobust.attacks import apgd_ce, autoattack, pgd, restarts
 from medrobust.engine.keep import first_reached
 from medrobust.evaluation.bisect import bisect
 from medrobust.evaluation.each_budget import each_budget
@@ -141,3 +141,33 @@ def test_a_success_within_rounding_is_looked_for_at_the_next_budget() -> None:
         grid = Grid("linf", (float(exact[i].detach()) * (1 - 1e-9), 0.5))
         outcome = run(model, x[i : i + 1], pgd(num_steps=10), grid)
         assert bool(outcome.reached[0, -1]), i
+
+
+def test_a_set_of_attacks_is_nowhere_weaker_than_at_every_budget_on_its_own() -> None:
+    model, x = small_net(), batch()
+    grid = Grid("linf", EPSILONS)
+    attack = autoattack(num_steps=20, num_queries=50)
+    depth, streams = torch.full((len(x),), 8), Streams.of(0, range(len(x)))
+    with model.frozen():
+        with torch.no_grad():
+            logits = model(x)
+        shown = (model, x, logits.argmax(1), attack, grid, logits, depth, streams)
+        full, fast = each_budget(*shown, honest=True), bisect(*shown)
+    assert bool((fast.reached >= full.reached).all())
+    assert 0.1 < float(full.reached.float().mean()) < 0.9
+    assert fast.backwards.sum() < full.backwards.sum()
+    assert bool((fast.distance <= torch.tensor(grid.epsilons).double()).all())
+
+
+def test_what_a_lying_search_model_claims_for_a_set_of_attacks_is_attacked_again() -> None:
+    model, wrong, x = linear(), linear(seed=5), batch()
+    grid = Grid("linf", EPSILONS)
+    with model.frozen(), wrong.frozen():
+        with torch.no_grad():
+            logits = model(x)
+        shown = (model, x, logits.argmax(1), restarts(pgd(num_steps=10), 2), grid, logits, torch.full((len(x),), 8))
+        outcome = bisect(*shown, Streams.of(0, range(len(x))), search_model=wrong)
+    possible = torch.tensor(EPSILONS).double()[None] >= exact_distance(model, x)[:, None]
+    assert bool((outcome.reached <= possible).all())
+    assert float(outcome.reached.float().mean()) > 0.9 * float(possible.float().mean())
+    assert bool(((outcome.prediction != logits.argmax(1)[:, None]) == outcome.reached).all())

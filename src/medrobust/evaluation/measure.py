@@ -241,16 +241,19 @@ def _outcome(
         y = logits.argmax(1)
     y = y.to(x.device)
     model = searcher.model
+    effort = Effort(plan.batch_size, shortfall=searcher.shortfall)
     if honest and isinstance(attack, Program) and attack.radius is None and attack.num_steps > 1:
         goal = clean_goal(attack.goal, model, x, y)
-        effort = Effort(plan.batch_size, shortfall=searcher.shortfall)
         return sweep(attack, model, x, goal, grid, logits, depth, search_model=searcher.fast, effort=effort)
     outcome = Outcome.nothing(logits, len(grid.epsilons))
     single = isinstance(attack, Program) and attack.radius is None
     for begin in range(0, len(x), plan.batch_size):
         part = slice(begin, begin + plan.batch_size)
         shown = (model, x[part], y[part], attack, grid, logits[part], depth[part], streams[part])
-        found = bisect(*shown) if honest and not single else each_budget(*shown, honest=honest)
+        if honest and not single:
+            found = bisect(*shown, search_model=searcher.fast, effort=effort)
+        else:
+            found = each_budget(*shown, honest=honest)
         for name, value in vars(found).items():
             getattr(outcome, name)[part] = value
     return outcome

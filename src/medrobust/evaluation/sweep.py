@@ -205,6 +205,30 @@ def sweep(
     Returns an Outcome: from the smallest budget found on, every budget holds the verdict of the same point.
     """
     effort = effort or Effort()
+    outcome, found, high = bracket(
+        program, model, x, goal, grid, clean_logits, bit_depth, search_model=search_model, effort=effort
+    )
+    ball = Threat(epsilon=grid.epsilons[-1], norm=grid.norm, domain=grid.domain).around(x)
+    extend_stored(outcome, model, ball, found, high, goal, bit_depth, grid, effort.num_lanes)
+    return outcome
+
+
+def bracket(
+    program: Program,
+    model: Model,
+    x: Tensor,
+    goal: Goal,
+    grid: Grid,
+    clean_logits: Tensor,
+    bit_depth: Tensor,
+    *,
+    search_model: Model | None,
+    effort: Effort,
+) -> tuple[Outcome, Tensor, Tensor]:
+    """As sweep; the outcome, the points found (m, ...), and the position of the smallest budget that broke each (m,).
+
+    The position is the number of budgets where none did.
+    """
     outcome = Outcome.nothing(clean_logits.cpu(), len(grid.epsilons))
     threat = Threat(epsilon=grid.epsilons[-1], norm=grid.norm, domain=grid.domain)
     board = Board(program, goal, threat.around(x), grid)
@@ -228,8 +252,7 @@ def sweep(
         _search(board, model, effort)
         items = items[board.high[items] < len(board.epsilons)]
     outcome.forwards, outcome.backwards = board.forwards, board.backwards
-    extend_stored(outcome, model, board.ball, board.found, board.high, goal, bit_depth, grid, effort.num_lanes)
-    return outcome
+    return outcome, board.found, board.high
 
 
 def _check_close(board: Board, model: Model, depth: Tensor, effort: Effort) -> None:
