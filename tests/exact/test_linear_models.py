@@ -28,10 +28,10 @@ PARAMETERS: dict[str, dict[str, Any]] = {
     "cw_linf": LONG,
     "autoattack": {"num_steps": 10, "num_queries": 1},
 }
-# Attacks that draw at random, only know the decision, or want a class that need not be the nearest: no step of theirs
-# aims at the optimum.
+# Attacks that draw at random, only know the decision, smooth what they know, or want a class that need not be the
+# nearest: no step of theirs aims at the optimum.
 NOT_AIMED: frozenset[str] = frozenset(
-    {"one_step_target", "square", "hop_skip_jump", "uniform_noise", "gaussian_noise", "rician_noise"}
+    {"ti_fgsm", "one_step_target", "square", "hop_skip_jump", "uniform_noise", "gaussian_noise", "rician_noise"}
 )
 AIMED = [
     (name, norm) for name in ATTACKS if name not in NOT_AIMED for norm in IN_NORMS.get(name, tuple(NORMS))

@@ -111,6 +111,17 @@ CASES: dict[str, Case] = {
     ),
     "mi_fgsm": _signed("MIFGSM", "mi_fgsm", 10),
     "mi_fgsm_two_classes": _signed("MIFGSM", "mi_fgsm", 10, net="two"),
+    "ti_fgsm": Case(
+        "torchattacks",
+        "TIFGSM(eps, alpha, steps, decay=1.0, diversity_prob=0.0)",
+        peers.torchattacks_run(
+            "TIFGSM", {"eps": LINF, "alpha": STEP, "steps": 10, "decay": 1.0, "diversity_prob": 0.0}, False
+        ),
+        "ti_fgsm",
+        {"num_steps": 10, "step_size": STEP},
+        checks={"x_adv": 1e-6},
+        why="the peer convolves with one square kernel, we along one axis after the other",
+    ),
     "cw_linf": _ten_steps(
         "adv-lib", "pgd_linf(loss_function='dl'), its last question", peers.advlib_pgd([LINF], STEP, "dl"), "cw_linf"
     ),

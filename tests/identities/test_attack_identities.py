@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from medrobust.attacks import bim, cw_linf, fgsm, mi_fgsm, pgd, restarts, smallest_epsilon, worst_case
+from medrobust.attacks import bim, cw_linf, fgsm, mi_fgsm, pgd, restarts, smallest_epsilon, ti_fgsm, worst_case
 from medrobust.engine.ascend import Objective, Point, Score
 from medrobust.engine.keep import KEEPS, Kept, nothing, update
 from medrobust.engine.program import Program
@@ -63,6 +63,11 @@ def test_bim_is_pgd_without_random_start(norm: str) -> None:
 def test_cw_linf_is_pgd_on_the_margin() -> None:
     assert torch.equal(run(cw_linf(num_steps=5)), run(pgd(num_steps=5, loss=margin)))
     assert not torch.equal(run(cw_linf(num_steps=5)), run(pgd(num_steps=5, loss=probability_margin)))
+
+
+def test_ti_fgsm_that_smooths_nothing_is_mi_fgsm() -> None:
+    assert torch.equal(run(ti_fgsm(kernel_size=1)), run(mi_fgsm()))
+    assert not torch.equal(run(ti_fgsm(kernel_size=3)), run(mi_fgsm()))
 
 
 def test_mi_fgsm_without_memory_is_bim() -> None:

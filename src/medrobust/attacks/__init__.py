@@ -20,6 +20,7 @@ from .noise import gaussian_noise, rician_noise, uniform_noise
 from .pgd import bim, cw_linf, fgsm, mi_fgsm, pgd
 from .square import square
 from .transfer import transfer
+from .translation_invariant import ti_fgsm
 
 ATTACKS: dict[str, Callable[..., Any]] = {
     "fgsm": fgsm,
@@ -28,6 +29,7 @@ ATTACKS: dict[str, Callable[..., Any]] = {
     "pgd": pgd,
     "cw_linf": cw_linf,
     "mi_fgsm": mi_fgsm,
+    "ti_fgsm": ti_fgsm,
     "ddn": ddn,
     "fmn": fmn,
     "cw_l2": cw_l2,
@@ -78,6 +80,7 @@ __all__ = [
     "rician_noise",
     "smallest_epsilon",
     "square",
+    "ti_fgsm",
     "transfer",
     "uniform_noise",
     "worst_case",

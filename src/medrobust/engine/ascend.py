@@ -58,6 +58,12 @@ class Point:
         self.__dict__["score"] = Score(*(tensor.detach() for tensor in score))
         return grad
 
+    def with_grad(self, grad: Tensor) -> Point:
+        """The same scored point, with another direction in place of its gradient."""
+        other = Point(self.x, self._objective)
+        other.__dict__.update(score=self.score, grad=grad)
+        return other
+
 
 def subset(point: Point, index: Tensor, objective: Objective) -> Point:
     """The samples at index of a point whose gradient is known, nothing computed again."""
