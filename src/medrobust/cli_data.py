@@ -11,6 +11,7 @@ import typer
 
 Classes = Annotated[str | None, typer.Option(help="Classes to use, a,b or new=a+b or rest.")]
 Seed = Annotated[int, typer.Option(help="Seed of splits and choices.")]
+Options = Annotated[list[str] | None, typer.Argument(help="Options of the set: group='(p\\d+)', kind=mass ...")]
 
 
 @contextmanager
@@ -25,6 +26,18 @@ def _listed(text: str | None) -> list[str] | None:
     return text.split(",") if text else None
 
 
+def _pairs(words: list[str] | None) -> dict[str, str]:
+    from .errors import UserError
+
+    pairs = {}
+    for word in words or []:
+        key, sign, value = word.removeprefix("data.options.").partition("=")
+        if not sign or not key:
+            raise UserError(word, "is not key=value", "write for example kind=mass")
+        pairs[key] = value
+    return pairs
+
+
 def ls(name: Annotated[str, typer.Argument(help="A data set, for all that is known about it.")] = "") -> None:
     """List the data sets."""
     from .data.commands import describe
@@ -34,6 +47,7 @@ def ls(name: Annotated[str, typer.Argument(help="A data set, for all that is kno
 
 def check(
     data: Annotated[str, typer.Argument(help="NAME:PATH, for example busi:Dataset_BUSI_with_GT.")],
+    options: Options = None,
     json: Annotated[Path | None, typer.Option(help="Write the findings to this file.")] = None,
     classes: Classes = None,
     splits: Annotated[str, typer.Option(help="Splits to check: auto, group, paper, fold:1/5, FILE.csv.")] = "auto",
@@ -48,7 +62,13 @@ def check(
         raise UserError("--fail-on", f"{fail_on!r} is not a severity", "valid: warn, fail")
     with _shown("images") as progress:
         report, text = commands.check(
-            data, classes=_listed(classes), splits=splits, seed=seed, json=json, progress=progress
+            data,
+            classes=_listed(classes),
+            splits=splits,
+            seed=seed,
+            json=json,
+            progress=progress,
+            **_pairs(options),
         )
     typer.echo(text)
     bad = ("fail",) if fail_on == "fail" else ("fail", "warn") if fail_on else ()
@@ -58,17 +78,20 @@ def check(
 
 def split(
     data: Annotated[str, typer.Argument(help="NAME:PATH.")],
-    out: Annotated[Path, typer.Argument(help="CSV to write, for data.splits=FILE.csv.")],
+    out: Annotated[Path, typer.Argument(help="CSV to write, for data.splits=FILE.csv; a folder for several.")],
+    options: Options = None,
     rule: Annotated[
         str, typer.Option(help="group, paper, fold:1/5, counts:800/0/299, paper-counts:800/0/299.")
     ] = "group",
+    folds: Annotated[int, typer.Option(help="One file for each of so many folds by group.")] = 0,
+    repeats: Annotated[int, typer.Option(help="One file for each of so many seeds, from --seed on.")] = 0,
     classes: Classes = None,
     seed: Seed = 0,
     link_duplicates: Annotated[
         bool, typer.Option("--link-duplicates", help="Keep near duplicates on one side.")
     ] = False,
 ) -> None:
-    """Write a split as a table that can be committed and used again."""
+    """Write a split, folds or repeats as tables that can be committed and used again."""
     from .data import commands
 
     with _shown("images") as progress:
@@ -76,12 +99,15 @@ def split(
             data,
             out,
             rule=rule,
+            folds=folds,
+            repeats=repeats,
             classes=_listed(classes),
             seed=seed,
             link_duplicates=link_duplicates,
             progress=progress,
+            **_pairs(options),
         )
-    typer.echo(f"{out}: {said}")
+    typer.echo("\n".join(said))
 
 
 Source = Annotated[Path, typer.Argument(help="The download from TCIA.")]

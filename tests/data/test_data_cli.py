@@ -77,6 +77,50 @@ def test_split_can_be_used_again(two_classes, tmp_path):
     assert Counter(s.split for s in images.samples) == Counter(row["split"] for row in rows.values())
 
 
+def test_folds_and_repeats_are_files_that_fit_together(two_classes, tmp_path):
+    said = run("split", f"folder:{two_classes}", tmp_path / "folds", "--folds", 4, "--repeats", 2, "--seed", 5)
+    files = sorted((tmp_path / "folds").iterdir())
+    assert [file.name for file in files] == [f"fold-{k}-of-4-seed-{s}.csv" for k in (1, 2, 3, 4) for s in (5, 6)]
+    assert len(said.splitlines()) == 8
+    tested = Counter(
+        s.image_id
+        for file in files
+        for s in open_images(f"folder:{two_classes}", splits=str(file), split="test").samples
+    )
+    assert set(tested.values()) == {2}  # once a seed
+    assert len(tested) == 8
+    assert "groups on both sides" in run("check", f"folder:{two_classes}", "--splits", files[0]).lower()
+    run("split", f"folder:{two_classes}", tmp_path / "repeats", "--repeats", 3)
+    assert sorted(file.name for file in (tmp_path / "repeats").iterdir()) == [f"group-seed-{k}.csv" for k in range(3)]
+    for words, text in (
+        (["x.csv", "--folds", 4], "is not a folder"),
+        (["x"], "does not end in .csv"),
+        (["y", "--folds", 1], "is not a number of folds"),
+    ):
+        with pytest.raises(UserError, match=text):
+            run("split", f"folder:{two_classes}", tmp_path / words[0], *words[1:])
+    assert not (tmp_path / "x").exists()
+    assert not (tmp_path / "y").exists()
+
+
+def test_options_of_a_set(put, tmp_path):
+    for k in range(8):
+        put(f"set/{'ab'[k % 2]}/p{k // 4}_{k}.png", value=k)
+    spec = f"folder:{tmp_path / 'set'}"
+    run("check", spec, "group=(p\\d)_", "--json", tmp_path / "check.json")
+    report = json.loads((tmp_path / "check.json").read_text())
+    assert report["data"]["options"] == {"group": "(p\\d)_"}
+    counts = next(f for f in report["findings"] if f["id"] == "data-counts")
+    assert counts["numbers"]["num_groups"] == 2
+    run("split", spec, tmp_path / "s.csv", "group=(p\\d)_")
+    rows = csv.DictReader((tmp_path / "s.csv").read_text().splitlines())
+    assert {row["group_id"] for row in rows} == {"p0", "p1"}
+    with pytest.raises(UserError, match=r"data\.options\.gruop: folder has no such option\. Did you mean 'group'"):
+        run("check", spec, "gruop=(p)")
+    with pytest.raises(UserError, match="is not key=value"):
+        run("check", spec, "group")
+
+
 def test_prepare_refuses_in_one_line(tmp_path):
     with pytest.raises(UserError, match="no such folder"):
         run("prepare", "lidc", tmp_path / "nowhere", tmp_path / "out", "--window", -600, 1500)

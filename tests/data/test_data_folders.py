@@ -72,7 +72,9 @@ def test_wrong_names(two_classes, fails):
     assert "named twice" in fails(f"folder:{two_classes}", classes=["a", "a"])
     assert "unknown split 'tset'" in fails(f"folder:{two_classes}", split="tset")
     assert "data.limit" in fails(f"folder:{two_classes}", limit=0)
-    assert "data.goup: folder has no such option. Did you mean 'group'?" in fails(f"folder:{two_classes}", goup="x")
+    assert "folder has no such option. Did you mean 'group'?" in fails(f"folder:{two_classes}", goup="x")
+    assert "data.options.group: ['x'] is not a text" in fails(f"folder:{two_classes}", group=["x"])
+    assert "data.options.group: phantom has no such option. It has none" in fails("phantom", group="x")
     assert "not a regular expression" in fails(f"folder:{two_classes}", group="(")
 
 

@@ -8,7 +8,7 @@ from collections import Counter
 
 import pytest
 
-from medrobust.data import Sample, open_images
+from medrobust.data import Sample, open_images, repeat_rules, repeat_splits
 from medrobust.data.leakage import straddling
 from medrobust.data.select import balance_classes, cap_classes
 from medrobust.data.split_rules import fixed_counts, k_folds, split_images, write_split
@@ -83,12 +83,65 @@ def test_rules():
     assert len(split_images(images, "counts:80/0/20")) == 200
 
 
+def test_repeated_splits_and_folds():
+    images = tiny_set().replace(samples=lesions())
+    parts = repeat_splits(images, "group:0.6/0.2/0.2", repeats=3, seed=4)
+    assert list(parts) == [f"group:0.6/0.2/0.2@{seed}" for seed in (4, 5, 6)]
+    tests = {rule: frozenset(s.image_id for s in part.with_split("test").samples) for rule, part in parts.items()}
+    assert len(set(tests.values())) == 3
+    again = split_images(images.replace(seed=5), "group:0.6/0.2/0.2")
+    assert {s.image_id for s in again.samples if s.split == "test"} == tests["group:0.6/0.2/0.2@5"]
+    folds = repeat_splits(images, folds=4, repeats=2, seed=1)
+    assert list(folds)[:2] == ["fold:1/4@1", "fold:2/4@1"]
+    for seed in (1, 2):
+        tested = Counter(
+            s.image_id
+            for rule, part in folds.items()
+            if rule.endswith(f"@{seed}")
+            for s in part.with_split("test").samples
+        )
+        assert set(tested.values()) == {1}
+        assert len(tested) == len(images)
+    first, second = (folds[f"fold:1/4@{seed}"].with_split("test").groups for seed in (1, 2))
+    assert set(first) != set(second)
+    for part in [*parts.values(), *folds.values()]:
+        assert not straddling(part.samples).groups
+
+
+@pytest.mark.parametrize(
+    ("options", "text"),
+    [
+        ({"folds": 1}, "1 is not a number of folds"),
+        ({"repeats": 0}, "not a number of repeats"),
+        ({"rule": "official", "repeats": 2}, "has no seed to change"),
+        ({"rule": "split.csv", "repeats": 2}, "has no seed to change"),
+        ({"rule": "group@3", "repeats": 2}, "has no seed to change"),
+        ({"rule": "paper", "folds": 5}, "cannot be made of the rule 'paper'"),
+    ],
+)
+def test_repeats_that_cannot_be(options, text):
+    with pytest.raises(UserError, match=text):
+        repeat_rules(**options)
+
+
+def test_a_table_gives_groups_to_a_set_without_any_and_to_no_other(two_classes, tmp_path):
+    spec, table = f"folder:{two_classes}", tmp_path / "split.csv"
+    write_split(table, split_images(open_images(spec), "group"))
+    text = table.read_text().replace("a/0.png,a/0.png,", "a/0.png,p1,").replace("a/1.png,a/1.png,", "a/1.png,p1,")
+    table.write_text(text)
+    groups = {s.image_id: s.group_id for s in open_images(spec, splits=str(table), split="all").samples}
+    assert (groups["a/0.png"], groups["a/1.png"], groups["a/2.png"]) == ("p1", "p1", "a/2.png")
+    own = open_images(spec, splits=str(table), split="all", group=r"(\d)\.png")
+    assert own.samples[0].group_id == "0"
+
+
 @pytest.mark.parametrize(
     ("rule", "text"),
     [
         ("grup", "unknown rule 'grup'. Did you mean 'group'?"),
         ("official", "tiny has no official splits"),
         ("fold:6/5", "'6/5' is not a fold"),
+        ("group@x", "'x' is not a seed"),
         ("fold", "is not a fold"),
         ("fold:1.5/5", "is not a fold"),
         ("counts:8", "is not TRAIN/VAL/TEST"),

@@ -27,13 +27,13 @@ from .loading import batches, verify
 from .medmnist import open_medmnist
 from .mnist import open_mnist
 from .select import balance_classes, cap_classes, limit_images, select_classes
-from .split_rules import split_images
+from .split_rules import repeat_rules, repeat_splits, split_images
 from .splits import complete_splits, make_splits
 from .store import Progress
 
 __all__ = [
     "DATASETS", "Batch", "DatasetCard", "ImageSet", "Sample", "View", "batches", "list_images", "make_splits",
-    "open_images",
+    "open_images", "repeat_rules", "repeat_splits", "set_options",
 ]  # fmt: skip
 
 
@@ -87,15 +87,17 @@ def open_images(
         seed: seed of the split and of the choices.
         skip_broken: leave broken files out and list them in .broken.
         classes: the classes to use, in the order of the labels; see select_classes for merging.
-        splits: how the set is split, see split_images: auto, official, group, paper, fold:1/5, counts:800/0/299, a CSV.
+        splits: how the set is split, see split_images: auto, official, group, paper, fold:1/5, counts:800/0/299, a
+            CSV; with a seed of their own as in fold:1/5@7.
         cap: at most this many images of each class, in each split where a mapping names the splits.
         balance: as many images of every class as the rarest has, in each split.
         progress: called with (images done, images in all) while decoding.
-        options: options of the data set.
+        options: options of the data set, see set_options; a combined set passes each to the parts that have it.
 
     Errors: UserError for everything a user can get wrong: name, path, class, split, broken file.
     """
-    images = list_images(spec, seed=seed, classes=classes, splits=splits, **options).replace(view=view or View())
+    images = list_images(spec, seed=seed, classes=classes, splits=splits, progress=progress, **options)
+    images = images.replace(view=view or View())
     if split == "all" and (limit is not None or cap is not None or balance):
         # splits are made before images are chosen: a limit must not move an image from test to train
         images = images.replace(samples=complete_splits(images.samples, seed=seed))
@@ -112,29 +114,62 @@ def open_images(
 
 
 def list_images(
-    spec: str, *, seed: int = 0, classes: Sequence[str] | None = None, splits: str = "auto", **options: Any
+    spec: str,
+    *,
+    seed: int = 0,
+    classes: Sequence[str] | None = None,
+    splits: str = "auto",
+    progress: Progress | None = None,
+    **options: Any,
 ) -> ImageSet:
-    """All images of a set, with all splits, before any is decoded; see open_images."""
+    """All images of a set, with all splits, before any is decoded; see open_images.
+
+    progress is called while a set is fetched.
+    """
     specs = split_spec(spec, DATASETS)
+    given = _checked(specs, options)
     if len(specs) == 1:
-        images = _open(spec, classes, options)
+        images = _open(spec, classes, given, progress)
     else:
-        images = combine([_open(part, None, options) for part in specs])
+        images = combine([_open(part, None, given, progress) for part in specs])
         images = select_classes(images, classes) if classes else images
     return split_images(images.replace(seed=seed), splits)
 
 
-def _open(spec: str, classes: Sequence[str] | None, options: dict[str, Any]) -> ImageSet:
-    name, _, path = spec.partition(":")
+def set_options(name: str) -> tuple[str, ...]:
+    """The options of a data set, for data.options.NAME=VALUE. Errors: UserError for an unknown set.
+
+    Example:
+        >>> set_options("folder")
+        ('group',)
+    """
     if name not in DATASETS:
         raise UserError("data.name", f"unknown data set {name!r}", nearest(name, DATASETS))
+    known = inspect.signature(DATASETS[name]).parameters
+    return tuple(key for key in known if key not in ("path", "classes", "progress"))
+
+
+def _checked(specs: Sequence[str], options: Mapping[str, Any]) -> dict[str, str]:
+    """The options as text. Errors: UserError for one that no part of the set has."""
+    names = [spec.partition(":")[0] for spec in specs]
+    valid = list(dict.fromkeys(key for name in names for key in set_options(name)))
+    for key, value in options.items():
+        if key not in valid:
+            fix = nearest(key, valid) if valid else "it has none"
+            raise UserError(f"data.options.{key}", f"{'+'.join(names)} has no such option", fix)
+        if not isinstance(value, str | int | float):
+            raise UserError(f"data.options.{key}", f"{value!r} is not a text or a number")
+    return {key: str(value) for key, value in options.items()}
+
+
+def _open(spec: str, classes: Sequence[str] | None, options: Mapping[str, str], progress: Progress | None) -> ImageSet:
+    name, _, path = spec.partition(":")
     opener = DATASETS[name]
     known = inspect.signature(opener).parameters
-    if not any(parameter.kind is parameter.VAR_KEYWORD for parameter in known.values()):
-        for key in options:
-            if key not in known:
-                raise UserError(f"data.{key}", f"{name} has no such option", nearest(key, set(known) - {"path"}))
+    own: dict[str, Any] = {key: value for key, value in options.items() if key in known}
+    if "progress" in known:
+        own["progress"] = progress
     if "classes" in known:
-        return opener(path, classes=classes, **options)
-    images = opener(path, **options)
+        return opener(path, classes=classes, **own)
+    images = opener(path, **own)
     return select_classes(images, classes) if classes else images

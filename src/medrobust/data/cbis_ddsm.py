@@ -37,7 +37,7 @@ def open_cbis_ddsm(path: str, *, kind: str = "all") -> ImageSet:
     """
     root = require_folder(path, CARD.name)
     if kind not in ("all", "mass", "calc"):
-        raise UserError("data.kind", f"unknown kind {kind!r}", "valid: all, mass, calc")
+        raise UserError("data.options.kind", f"unknown kind {kind!r}", "valid: all, mass, calc")
     if (root / "lesions.csv").exists():
         images = open_crops(root, root / "lesions.csv", CARD)
         if kind == "all":

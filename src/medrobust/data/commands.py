@@ -11,7 +11,7 @@ from typing import Any
 
 from ..errors import UserError, nearest
 from ..files import write_json
-from . import DATASETS, ImageSet, list_images
+from . import DATASETS, ImageSet, list_images, set_options
 from .cache import cache_size, clear_cache
 from .cards import DatasetCard
 from .check import as_json, as_text, check_images
@@ -20,7 +20,7 @@ from .check.near import clusters, near_pairs, same
 from .leakage import straddling
 from .prepare_cbis_ddsm import prepare_cbis_ddsm
 from .prepare_lidc import prepare_lidc
-from .split_rules import split_images, write_split
+from .split_rules import repeat_rules, split_images, split_name, write_split
 from .splits import complete_splits
 from .store import Progress
 
@@ -53,6 +53,7 @@ def describe(name: str = "") -> str:
         "positive": card.positive_class or "",
         "groups": card.group or "none named by the source",
         "layout": card.layout,
+        "options": ", ".join(set_options(name)),
     }
     return "\n".join([f"{card.name}: {card.title}", *(f"  {key:9} {text}" for key, text in rows.items() if text)])
 
@@ -65,9 +66,10 @@ def check(
     seed: int = 0,
     json: Path | None = None,
     progress: Progress | None = None,
+    **options: Any,
 ) -> tuple[dict[str, Any], str]:
     """Check a data set with all its splits; returns the JSON report, which is also written, and the readable table."""
-    images = list_images(spec, seed=seed, classes=classes, splits=splits)
+    images = list_images(spec, seed=seed, classes=classes, splits=splits, progress=progress, **options)
     findings = check_images(images, seed=seed, progress=progress)
     data = {
         "name": images.name,
@@ -76,6 +78,7 @@ def check(
         "num_images": len(images),
         "classes": list(images.classes),
         "splits": splits,
+        "options": options,
         "seed": seed,
     }
     report = as_json(findings, data)
@@ -89,24 +92,41 @@ def split(
     out: Path,
     *,
     rule: str = "group",
+    folds: int = 0,
+    repeats: int = 0,
     classes: Sequence[str] | None = None,
     seed: int = 0,
     link_duplicates: bool = False,
     progress: Progress | None = None,
-) -> str:
-    """Write the split of a set as a CSV for data.splits=FILE.csv; returns what it holds in one line.
+    **options: Any,
+) -> list[str]:
+    """Write the split of a set as a CSV for data.splits=FILE.csv; returns what it holds, a line a file.
 
+    With folds or repeats, `out` is a folder that gets one CSV a fold and seed, see repeat_rules.
     link_duplicates joins the groups of identical and nearly identical pictures first, so that none of them is on two
     sides: for sets like BUSI, which names no patients.
+
+    Errors: UserError before anything is written.
     """
-    images = list_images(spec, seed=seed, classes=classes)
+    files = {out: rule}
+    if folds or repeats:
+        if out.suffix or (out.exists() and not out.is_dir()):
+            raise UserError(str(out), "is not a folder", "several splits need one: name it without an ending")
+        rules = repeat_rules(rule, folds=folds, repeats=repeats or 1, seed=seed)
+        files = {out / f"{split_name(one)}.csv": one for one in rules}
+    elif out.suffix != ".csv":
+        raise UserError(str(out), "does not end in .csv", "data.splits knows a table by its ending")
+    images = list_images(spec, seed=seed, classes=classes, progress=progress, **options)
     everything = link(images, progress) if link_duplicates else images
-    chosen = split_images(everything, rule)
-    chosen = chosen.replace(samples=complete_splits(chosen.samples, seed=seed))
-    write_split(out, chosen, everything.samples)
-    sizes = {name: sum(s.split == name for s in chosen.samples) for name in ("train", "val", "test")}
-    text = ", ".join(f"{name} {count}" for name, count in sizes.items())
-    return f"{text}, unused {len(everything) - len(chosen)}; {straddling(chosen.samples)}"
+    chosen = {file: split_images(everything, one) for file, one in files.items()}
+    lines = []
+    for file, part in chosen.items():
+        samples = complete_splits(part.samples, seed=part.seed)
+        write_split(file, part.replace(samples=samples), everything.samples)
+        sizes = {name: sum(s.split == name for s in samples) for name in ("train", "val", "test")}
+        text = ", ".join(f"{name} {count}" for name, count in sizes.items())
+        lines.append(f"{file}: {text}, unused {len(everything) - len(samples)}; {straddling(samples)}")
+    return lines
 
 
 def link(images: ImageSet, progress: Progress | None = None) -> ImageSet:

@@ -124,9 +124,9 @@ def open_folder(path: str, *, group: str | None = None) -> ImageSet:
     try:
         pattern = re.compile(group) if group else None
     except re.error as error:
-        raise UserError("data.group", f"{group!r} is not a regular expression: {error}") from error
+        raise UserError("data.options.group", f"{group!r} is not a regular expression: {error}") from error
     if pattern and pattern.groups < 1:
-        raise UserError("data.group", f"{group!r} has no parenthesis", "for example 'patient(\\d+)'")
+        raise UserError("data.options.group", f"{group!r} has no parenthesis", "for example 'patient(\\d+)'")
 
     def group_of(relative: Path) -> str | None:
         match = pattern.search(relative.as_posix()) if pattern else None

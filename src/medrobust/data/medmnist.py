@@ -112,13 +112,15 @@ def _classes(labels: np.ndarray, names: dict[str, str], finding: str | None, fil
     if labels.shape[1] == 1 and finding is None:
         return labels[:, 0]
     if labels.shape[1] == 1:
-        raise UserError("data.finding", f"{file.name} has one label an image", "choose classes with data.classes")
+        raise UserError(
+            "data.options.finding", f"{file.name} has one label an image", "choose classes with data.classes"
+        )
     known = list(names.values()) or [str(k) for k in range(labels.shape[1])]
     if finding is None:
-        fix = f"choose one with data.finding: {', '.join(known)}"
+        fix = f"choose one with data.options.finding=NAME: {', '.join(known)}"
         raise UserError(str(file), f"has {labels.shape[1]} labels an image", fix)
     if finding not in known:
-        raise UserError("data.finding", f"unknown finding {finding!r}", nearest(finding, known))
+        raise UserError("data.options.finding", f"unknown finding {finding!r}", nearest(finding, known))
     return labels[:, known.index(finding)]
 
 

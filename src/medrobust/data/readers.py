@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import UserError
+from .deep_color import deep_orders, read_deep_color
 from .dicom import is_dicom, num_dicom_frames, read_dicom
 from .pixels import BrokenImageError, Pixels
 from .volumes import ARRAY_SUFFIXES, NIFTI_SUFFIXES, WHOLE, read_array, read_nifti, real_valued
@@ -16,8 +17,8 @@ from .volumes import ARRAY_SUFFIXES, NIFTI_SUFFIXES, WHOLE, read_array, read_nif
 def read_pixels(path: Path, frame: int = WHOLE) -> Pixels:
     """Decode one image, one frame of it, or a whole volume; the content decides the format, not the name.
 
-    Gray (1, h, w), RGB (3, h, w) or a volume (1, d, h, w). 8-bit values keep 0..255, 16-bit gray 0..65535. Alpha is
-    dropped, palettes are looked up. 16-bit RGB PNG is read as 8 bits, which is what Pillow decodes.
+    Gray (1, h, w), RGB (3, h, w) or a volume (1, d, h, w). 8-bit values keep 0..255, 16-bit ones 0..65535. Alpha is
+    dropped, palettes are looked up.
 
     Errors: BrokenImageError when the file is empty, truncated, missing or no image; UserError without a package.
     """
@@ -67,6 +68,8 @@ def _read_pillow(path: Path, frame: int) -> Pixels:
     with Image.open(path) as image:
         if frame > 0:
             image.seek(frame)
+        if orders := deep_orders(image):
+            return Pixels(read_deep_color(path, frame, orders), 16, 0.0, 65535.0)
         depth = _netpbm_depth(path) if image.format == "PPM" else None
         image.load()
         if image.mode.startswith("I;16") or (image.mode == "I" and depth is not None):

@@ -20,6 +20,7 @@ from .tables import read_table
 
 UNUSED = "none"  # images that a rule leaves out
 RULES = ("auto", "official", "group", "paper", "fold", "counts", "paper-counts")
+RANDOM = ("group", "paper", "counts", "paper-counts")  # rules that a seed changes as a whole
 _HELP = "group:0.7/0.15/0.15, paper:0.7/0.15/0.15, fold:1/5, counts:800/0/299, paper-counts:800/0/299"
 
 
@@ -36,14 +37,78 @@ def split_images(images: ImageSet, rule: str) -> ImageSet:
         paper-counts:TRAIN/VAL/TEST: the same by image; warns.
         FILE.csv: a table written by write_split.
 
+    `@SEED` after a rule, group@7 or fold:1/5@7, is the seed of the split instead of that of the set.
+
     Errors: UserError for an unknown rule, impossible numbers, too few images or a table that does not fit.
     """
     samples: Sequence[Sample]
     if rule.endswith(".csv"):
         samples = _from_table(images, Path(rule).expanduser())
     else:
+        rule, sign, seed = rule.partition("@")
+        if sign and not seed.isdecimal():
+            raise UserError("data.splits", f"{seed!r} is not a seed", "write for example group@7")
+        images = images.replace(seed=int(seed)) if sign else images
         samples = _by_rule(images, *rule.partition(":")[::2])
     return images.replace(samples=[sample for sample in samples if sample.split != UNUSED])
+
+
+def repeat_rules(rule: str = "group", *, folds: int = 0, repeats: int = 1, seed: int = 0) -> list[str]:
+    """Rules for data.splits: every fold, or the rule, once a seed, from `seed` on.
+
+    Args:
+        rule: what is repeated when folds is 0: group, group:0.8/0/0.2, counts:800/0/299, paper ...
+        folds: number of folds by group; 0 for none.
+        repeats: number of seeds.
+        seed: the first of them.
+
+    Errors: UserError for numbers that are too small, or a rule that has no seed (a table, a single fold, official).
+
+    Example:
+        >>> repeat_rules(folds=2, repeats=2)
+        ['fold:1/2@0', 'fold:2/2@0', 'fold:1/2@1', 'fold:2/2@1']
+        >>> repeat_rules("counts:800/0/299", repeats=2, seed=7)
+        ['counts:800/0/299@7', 'counts:800/0/299@8']
+    """
+    if folds == 1 or folds < 0:
+        raise UserError("folds", f"{folds} is not a number of folds", "use 2 or more")
+    if repeats < 1 or seed < 0:
+        raise UserError("repeats", f"{repeats} from seed {seed} is not a number of repeats", "use 1 or more")
+    seeds = range(seed, seed + repeats)
+    if folds:
+        if rule != "group":
+            raise UserError("folds", f"cannot be made of the rule {rule!r}", "leave the rule out")
+        return [f"fold:{k}/{folds}@{s}" for s in seeds for k in range(1, folds + 1)]
+    if rule.partition(":")[0] not in RANDOM or "@" in rule:
+        raise UserError("repeats", f"the rule {rule!r} has no seed to change", f"valid: {', '.join(RANDOM)}")
+    return [f"{rule}@{s}" for s in seeds]
+
+
+def repeat_splits(
+    images: ImageSet, rule: str = "group", *, folds: int = 0, repeats: int = 1, seed: int = 0
+) -> dict[str, ImageSet]:
+    """Rule -> the set split by it, for every rule of repeat_rules; no fold has the images that another one tests.
+
+    Give the set with all its images (list_images, or open_images with split="all").
+
+    Example:
+        >>> from medrobust.data.testing import tiny_set
+        >>> parts = repeat_splits(tiny_set(20), folds=5)
+        >>> sum(len(images.with_split("test")) for images in parts.values())
+        20
+    """
+    return {one: split_images(images, one) for one in repeat_rules(rule, folds=folds, repeats=repeats, seed=seed)}
+
+
+def split_name(rule: str) -> str:
+    """A rule as the name of a file.
+
+    Example:
+        >>> split_name("fold:1/5@0"), split_name("counts:800/0/299@7")
+        ('fold-1-of-5-seed-0', 'counts-800-0-299-seed-7')
+    """
+    slash = "-of-" if rule.startswith("fold") else "-"
+    return rule.replace(":", "-").replace("/", slash).replace("@", "-seed-")
 
 
 def _by_rule(images: ImageSet, name: str, numbers: str) -> Sequence[Sample]:
@@ -159,5 +224,7 @@ def _from_table(images: ImageSet, path: Path) -> list[Sample]:
         if label and label != images.classes[sample.label]:
             problem = f"{sample.image_id} is {images.classes[sample.label]!r} now and was {label!r} in the split"
             raise UserError(str(path), problem, "check the labels, then write the split again")
-        samples.append(dataclasses.replace(sample, split=row["split"]))
+        alone = sample.group_id == sample.image_id  # a set that names no groups gets those that the table has linked
+        group = (row.get("group_id") or sample.group_id) if alone else sample.group_id
+        samples.append(dataclasses.replace(sample, split=row["split"], group_id=group))
     return samples
