@@ -76,7 +76,7 @@ class Linf:
 
     def project(self, d: Tensor, radius: Tensor | float) -> Tensor:
         bound = per_sample(radius, d)
-        return torch.minimum(torch.maximum(d, -bound), bound)
+        return torch.maximum(d, -bound).clamp_max_(bound)
 
     def sample(self, like: Tensor, radius: Tensor | float, streams: Streams) -> Tensor:
         return per_sample(radius, like) * (2 * streams.uniform(like) - 1)

@@ -34,7 +34,8 @@ class Ball(NamedTuple):
             low, high = self.domain
             d = self.norm.project_box(d, self.radius, low - self.center, high - self.center)
             return (self.center + d).clamp(low, high)
-        return (self.center + self.norm.project(d, self.radius)).clamp(*self.domain)
+        # In place: fresh memory costs more than the arithmetic.
+        return self.norm.project(d, self.radius).add_(self.center).clamp_(*self.domain)
 
     def distance(self, x: Tensor) -> Tensor:
         """(n,) the norm of x - center, in float64, so that it can be compared with an exact radius."""

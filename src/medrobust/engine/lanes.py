@@ -85,7 +85,8 @@ def tick(
     value = margin(point.score.logits, lanes.goal).to(lanes.best)
     higher = value > lanes.best
     best = torch.where(higher, value, lanes.best)
-    best_x = torch.where(per_sample(higher, point.x), point.x, lanes.best_x)
+    # Most searches climb at every step: then nothing is copied.
+    best_x = point.x if bool(higher.all()) else torch.where(per_sample(higher, point.x), point.x, lanes.best_x)
     past = torch.cat([lanes.past[:, 1:], best[:, None]], 1)
     lanes = lanes._replace(best=best, past=torch.where((lanes.age == 0)[:, None], best[:, None], past))
     lanes = lanes._replace(best_x=best_x, age=lanes.age + 1)
@@ -96,8 +97,10 @@ def tick(
     done = None
     if bool(over.any()):
         ended = over.nonzero()[:, 0]
-        x = torch.where(per_sample(reached, point.x), point.x, best_x)
-        done = Done(*take((lanes.item, lanes.slot, reached, x, torch.where(reached, value, best)), ended))
+        won = reached[ended]
+        x = torch.where(per_sample(won, point.x), point.x[ended], best_x[ended])
+        best = torch.where(reached, value, best)
+        done = Done(lanes.item[ended], lanes.slot[ended], won, x, best[ended])
         going = (~over).nonzero()[:, 0]
         lanes = take(lanes, going)
         point = subset(point, going, program.objective(model, lanes.goal))

@@ -39,7 +39,8 @@ class Steepest:
         return length(self.step_size, self.relative_step_size, ball)
 
     def __call__(self, point: Point, state: Tensor, ball: Ball) -> tuple[Tensor, Tensor]:
-        return ball.project(point.x + per_sample(state, point.x) * ball.norm.steepest(point.grad)), state
+        move = per_sample(state, point.x) * ball.norm.steepest(point.grad)
+        return ball.project(move.add_(point.x)), state
 
 
 @dataclass(frozen=True)
@@ -56,9 +57,9 @@ class Momentum:
     def __call__(self, point: Point, state: tuple[Tensor, Tensor], ball: Ball) -> tuple[Tensor, tuple[Tensor, Tensor]]:
         size, velocity = state
         mean = point.grad.flatten(1).abs().mean(1).clamp_min(torch.finfo(velocity.dtype).tiny)
-        velocity = self.decay * velocity + point.grad / per_sample(mean, velocity)
-        x = ball.project(point.x + per_sample(size, velocity) * ball.norm.steepest(velocity))
-        return x, (size, velocity)
+        velocity = (self.decay * velocity).add_(point.grad / per_sample(mean, velocity))
+        move = per_sample(size, velocity) * ball.norm.steepest(velocity)
+        return ball.project(move.add_(point.x)), (size, velocity)
 
 
 class Clock(NamedTuple):
