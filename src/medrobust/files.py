@@ -41,6 +41,11 @@ def write_with(path: Path | str, write: Callable[[Path], Any]) -> None:
             temporary.unlink(missing_ok=True)
 
 
+def unfinished(folder: Path) -> list[Path]:
+    """The temporary files that killed processes left in a folder."""
+    return [path for path in folder.glob(".*.tmp") if path.is_file()]
+
+
 def write_atomic(path: Path | str, content: bytes | str) -> None:
     """Write bytes or text so that path is never half-written."""
     data = content.encode() if isinstance(content, str) else content

@@ -16,7 +16,7 @@ from typing import Any
 
 from . import __version__
 from .errors import UserError
-from .files import read_json, write_json
+from .files import read_json, unfinished, write_json
 
 RUN_FILE = "run.json"
 
@@ -101,7 +101,8 @@ def claim(folder: Path, kind: str, identity: Mapping[str, str], details: Mapping
             what = f"of another {', '.join(different)}" if run.get("kind") == kind else f"of kind {run.get('kind')!r}"
             raise UserError(str(folder), f"holds a run {what}", "choose another --out, or remove the folder")
         return dict(run)
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+    # A run killed while it wrote its first file leaves half of it.
+    if folder.exists() and (not folder.is_dir() or set(folder.iterdir()) - set(unfinished(folder))):
         raise UserError(str(folder), "is not empty and not a run of medrobust", "choose another --out")
     run = {
         "schema": "medrobust.run/1",

@@ -75,35 +75,97 @@ def test_stopped_at_any_step(make_recipe: Make, tmp_path: Path, variant: str) ->
         assert bits(folder) == expected, f"stopped at step {step}"
 
 
-def _train_quietly(recipe: TrainRecipe, folder: Path) -> None:
+class DeadError(BaseException):
+    """What a killed process would have done next."""
+
+
+class Death:
+    """From the given change of a file in the folder on, every change fails, those of clean-up code too: as if killed."""
+
+    changes = ("os.mkdir", "os.rename", "os.remove", "os.chmod", "tempfile.mkstemp", "open")
+
+    def __init__(self) -> None:
+        self.folder, self.at, self.seen = "", 0, 0
+        sys.addaudithook(self.look)  # cannot be taken away again, so there is one for all tests
+
+    def look(self, event: str, args: tuple[object, ...]) -> None:
+        if not self.at or event not in self.changes or not str(args[0]).startswith(self.folder):
+            return
+        if event == "open" and not set(str(args[1])) & set("wax+"):
+            return
+        self.seen += 1
+        if self.seen >= self.at:
+            raise DeadError
+
+    def strikes(self, recipe: TrainRecipe, folder: Path, at: int) -> bool:
+        """Whether training came to the change number `at`."""
+        self.folder, self.at, self.seen = str(folder), at, 0
+        try:
+            train(recipe, folder)
+        except DeadError:
+            return True
+        finally:
+            self.at = 0
+        return False
+
+
+@pytest.fixture(scope="module")
+def death() -> Death:
+    return Death()
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*"))
+
+
+def test_killed_before_every_change_of_a_file(make_recipe: Make, tmp_path: Path, death: Death) -> None:
+    recipe = make_recipe("clean", epochs=1, batch_size=20, save_every=1)
+    train(recipe, tmp_path / "whole")
+    expected, moment = bits(tmp_path / "whole"), 1
+    while death.strikes(recipe, folder := tmp_path / f"killed-{moment}", moment):
+        train(recipe, folder)
+        assert bits(folder) == expected, f"killed before change {moment}"
+        assert json.loads((folder / "run.json").read_text())["status"] == "done"
+        assert names(folder) == names(tmp_path / "whole")
+        moment += 1
+    assert moment > 20
+
+
+def _train(recipe: TrainRecipe, folder: Path, log: Path) -> None:
     os.environ["OMP_NUM_THREADS"] = "1"
-    sys.stderr = open(os.devnull, "w")  # noqa: SIM115 - the process is about to be killed
     torch.set_num_threads(1)
+    os.dup2(os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND), 2)
     train(recipe, folder)
+
+
+def start(recipe: TrainRecipe, folder: Path) -> multiprocessing.process.BaseProcess:
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["medrobust.training.run", "lightning_fabric"])
+    process = context.Process(target=_train, args=(recipe, folder, folder.with_suffix(".log")))
+    process.start()
+    return process
+
+
+def ended_well(process: multiprocessing.process.BaseProcess, folder: Path) -> bool:
+    """Whether the process ended by itself and well; what it said is shown when it did not."""
+    process.join(120)
+    if process.exitcode != 0:
+        print(folder.with_suffix(".log").read_text())
+    return process.exitcode == 0
 
 
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="no SIGKILL here")
 def test_killed_ten_times(make_recipe: Make, tmp_path: Path) -> None:
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["medrobust.training.run", "lightning_fabric"])
     recipe = make_recipe(epochs=4, save_every=2, options={"clean_weight": 0.5})
-
-    def start(folder: Path) -> multiprocessing.process.BaseProcess:
-        process = context.Process(target=_train_quietly, args=(recipe, folder))
-        process.start()
-        return process
-
     for name in ("first", "whole"):  # the first also waits for the server to start
         began = time.monotonic()
-        whole = start(tmp_path / name)
-        whole.join(120)
+        assert ended_well(start(recipe, tmp_path / name), tmp_path / name)
         duration = time.monotonic() - began
-        assert whole.exitcode == 0
     expected = bits(tmp_path / "whole")
     moments, kills, ended = random.Random(0), 0, 0
     for _ in range(40):
         folder = tmp_path / f"killed-{ended}"
-        process = start(folder)
+        process = start(recipe, folder)
         if kills < 10:
             process.join(moments.uniform(0.1, 0.7) * duration)
         if kills < 10 and process.is_alive():
@@ -111,8 +173,7 @@ def test_killed_ten_times(make_recipe: Make, tmp_path: Path) -> None:
             kills += 1
             process.join()
             continue
-        process.join(120)
-        assert process.exitcode == 0
+        assert ended_well(process, folder)
         assert bits(folder) == expected
         ended += 1
         if kills == 10:

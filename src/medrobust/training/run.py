@@ -16,7 +16,7 @@ import torch
 from .. import __version__
 from ..data import ImageSet
 from ..errors import UserError
-from ..files import write_atomic
+from ..files import unfinished, write_atomic
 from ..progress import Report
 from ..runs import claim, digest, finish, hardware
 from .build import (
@@ -30,7 +30,7 @@ from .build import (
     metric_of,
     open_sets,
 )
-from .fit import fit
+from .fit import LAST, fit
 from .optimize import make_optimizer
 from .recipe import TrainRecipe, as_dict, deciding
 from .resume import STATE
@@ -68,10 +68,11 @@ def train(
     identity = {"recipe": digest(deciding(recipe)), "data": images.fingerprint(), "version": __version__}
     folder = out or Path("runs") / f"train-{digest(identity)[:10]}"
     run = claim(folder, "train", identity, _details(recipe, images, train_set, val_set, fabric.device))
+    for left in (*unfinished(folder), *unfinished(folder / LAST)):
+        left.unlink()
     if run["status"] != "running":
+        (folder / STATE).unlink(missing_ok=True)
         return folder
-    for left in folder.glob(".*.tmp"):
-        left.unlink()  # half a file of a killed run
     write_atomic(folder / SPLITS, splits_csv(images, train_set, val_set))
     card = {
         name: run[name] for name in ("data", "view", "objective", "threat", "recipe", "versions", "command", "commit")
