@@ -17,6 +17,8 @@ from .epsilon import Adaptive, Constant, EpsilonRule, Outcome, WarmUp
 from .fast import Fast, Free
 from .mirst import Mirst, Rst
 from .regularized import GradientRegularized, LocallyLinear
+from .semi import SemiRst
+from .simclr import SimClr
 from .trades import Mart, Trades
 
 OBJECTIVES: dict[str, type[TrainingObjective]] = {
@@ -31,6 +33,8 @@ OBJECTIVES: dict[str, type[TrainingObjective]] = {
     "mart": Mart,
     "mirst": Mirst,
     "rst": Rst,
+    "semi_rst": SemiRst,
+    "simclr": SimClr,
     "trades": Trades,
 }
 
@@ -38,7 +42,8 @@ OBJECTIVES: dict[str, type[TrainingObjective]] = {
 def make_objective(name: str, options: Mapping[str, Any], **setting: Any) -> TrainingObjective:
     """An objective by name, with the user's options and what the run knows (threat, attack, num_images, seed ...).
 
-    Of the setting, an objective takes what it has a parameter for. Errors: UserError for an unknown name or option, or
+    Of the setting, an objective takes what it has a parameter for. The option awp ({gamma: 0.005, warm_up: 0}, true, or
+    gamma alone) puts Awp around any of them. Errors: UserError for an unknown name or option, or
     a value that the objective refuses.
 
     Example:
@@ -48,16 +53,37 @@ def make_objective(name: str, options: Mapping[str, Any], **setting: Any) -> Tra
     """
     if name not in OBJECTIVES:
         raise UserError("objective.name", f"unknown objective {name!r}", nearest(name, OBJECTIVES))
+    options = dict(options)
+    around = _awp_options(options.pop("awp", None))
     accepted = inspect.signature(OBJECTIVES[name]).parameters
     for key in options:
         if key not in accepted or key in setting:
-            raise UserError(
-                f"objective.{key}", f"{name} has no such option", nearest(key, set(accepted) - set(setting))
-            )
+            valid = {*accepted, "awp"} - set(setting)
+            raise UserError(f"objective.{key}", f"{name} has no such option", nearest(key, valid))
     try:
-        return OBJECTIVES[name](**{k: v for k, v in setting.items() if k in accepted}, **options)
+        made = OBJECTIVES[name](**{k: v for k, v in setting.items() if k in accepted}, **options)
     except (TypeError, ValueError) as error:
         raise UserError("objective", f"{name}: {error}") from error
+    if around is None:
+        return made
+    try:
+        return Awp(made, **around)
+    except (TypeError, ValueError) as error:
+        raise UserError("objective.awp", f"{name}: {error}") from error
+
+
+def _awp_options(given: Any) -> dict[str, Any] | None:
+    """What objective.awp says: true, gamma alone, or a mapping. Errors: UserError."""
+    if given is None or given is False:
+        return None
+    if given is True:
+        return {}
+    if not isinstance(given, Mapping):
+        given = {"gamma": given}
+    for key in given:
+        if key not in ("gamma", "warm_up"):
+            raise UserError(f"objective.awp.{key}", "awp has no such option", nearest(str(key), ("gamma", "warm_up")))
+    return dict(given)
 
 
 __all__ = [
@@ -80,6 +106,8 @@ __all__ = [
     "Mirst",
     "Outcome",
     "Rst",
+    "SemiRst",
+    "SimClr",
     "TrainingObjective",
     "Trades",
     "WarmUp",

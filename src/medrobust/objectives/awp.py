@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -39,6 +39,7 @@ class Awp(TrainingObjective):
             raise ValueError("weights cannot be perturbed while a batch is replayed")
         super().__init__(seed=objective.seed)
         self.objective, self.gamma, self.warm_up = objective, gamma, warm_up
+        self.robust, self.unlabeled, self.metric = objective.robust, objective.unlabeled, objective.metric
         self._unmoved: list[tuple[nn.Parameter, Tensor]] = []
 
     def search(self, model: Classifier, batch: Batch) -> Any:
@@ -61,6 +62,9 @@ class Awp(TrainingObjective):
                     slope = joint_mean(slope)
                     self._unmoved.append((weight, weight.detach().clone()))
                     weight.add_(slope * (self.gamma * weight.norm() / slope.norm().clamp_min(TINY)))
+
+    def judge(self, model: Classifier, batches: Iterable[Batch]) -> dict[str, Any]:
+        return self.objective.judge(model, batches)
 
     def after_backward(self) -> None:
         with torch.no_grad():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any, NamedTuple, Protocol
 
@@ -43,6 +43,8 @@ class TrainingObjective(nn.Module):
     epoch: Tensor
     num_replays: int = 1  # optimizer steps taken on each batch
     robust: bool = True  # whether it should be judged under attack
+    unlabeled: bool = False  # whether it takes images without a label, whose y is below 0
+    metric: str | None = None  # of its own judge, lower is better; None where answers are judged
 
     def __init__(self, *, seed: int = 0) -> None:
         super().__init__()
@@ -70,6 +72,10 @@ class TrainingObjective(nn.Module):
             else:
                 with model.frozen() as still:
                     yield still
+
+    def judge(self, model: Classifier, batches: Iterable[Batch]) -> dict[str, Any]:
+        """Its metric on validation images, for an objective whose model gives no answers worth judging."""
+        raise NotImplementedError
 
     def after_backward(self) -> None:
         """Called between the backward pass and the optimizer's step."""

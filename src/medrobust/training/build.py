@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -11,10 +11,11 @@ import torch
 from ..attacks import Attack
 from ..attacks.build import build_attack
 from ..data import ImageSet, View, batches, open_images
+from ..data.unlabeled import hide_labels, join, open_unlabeled
 from ..errors import UserError, nearest
 from ..models import Classifier, new_classifier
 from ..norms import NORMS
-from ..objectives import Constant, EpsilonRule, TrainingObjective, WarmUp, make_objective
+from ..objectives import OBJECTIVES, Constant, EpsilonRule, TrainingObjective, WarmUp, make_objective
 from ..progress import Report
 from ..threat import Threat
 from .fit import Plan, Row
@@ -32,6 +33,7 @@ def check(recipe: TrainRecipe) -> None:
     if recipe.validation.metric not in ("auto", *METRICS):
         valid = nearest(recipe.validation.metric, ("auto", *METRICS))
         raise UserError("validation.metric", f"unknown metric {recipe.validation.metric!r}", valid)
+    check_labels(recipe)
     make_threat(recipe)
 
 
@@ -42,6 +44,16 @@ def check_batch(recipe: TrainRecipe, num_images: int) -> None:
         each = f" on each of {recipe.devices} devices" if recipe.devices > 1 else ""
         reason = f"{recipe.batch_size}{each} is more than the {num_images} training images"
         raise UserError("batch_size", reason, "use a smaller one")
+
+
+def check_labels(recipe: TrainRecipe) -> None:
+    """Refuse images without labels where the objective needs them."""
+    known = OBJECTIVES.get(recipe.objective.name)
+    for key in ("unlabeled", "hide_labels"):
+        if known is not None and not known.unlabeled and getattr(recipe.data, key):
+            able = ", ".join(name for name, kind in OBJECTIVES.items() if kind.unlabeled)
+            reason = f"{recipe.objective.name} cannot train on images without labels"
+            raise UserError(f"data.{key}", reason, f"leave it out, or use objective.name={able}")
 
 
 def make_threat(recipe: TrainRecipe) -> Threat:
@@ -69,11 +81,12 @@ def make_view(spec: DataSpec) -> View:
 
 
 def open_sets(recipe: TrainRecipe, report: Report | None = None) -> tuple[ImageSet, ImageSet, ImageSet]:
-    """All images, those of train, and those of val.
+    """All images, those of train (with those without labels, if any), and those of val.
 
     Errors: UserError when the images cannot be read, a class is missing from a part, or a group is on both sides.
     """
     spec = recipe.data
+    progress = (lambda done, of: report("decoding", done, of)) if report else None
     images = open_images(
         spec.name,
         view=make_view(spec),
@@ -82,24 +95,37 @@ def open_sets(recipe: TrainRecipe, report: Report | None = None) -> tuple[ImageS
         seed=spec.seed,
         skip_broken=spec.skip_broken,
         classes=spec.classes,
-        progress=(lambda done, of: report("decoding", done, of)) if report else None,
+        splits=spec.splits,
+        cap=spec.cap,
+        balance=spec.balance,
+        progress=progress,
         **spec.options,
     )
+    require_classes(images, ("train", "val"))
     train, val = images.with_split("train"), images.with_split("val")
-    for name, part in (("train", train), ("val", val)):
-        present = Counter(sample.label for sample in part.samples)
-        for label, title in enumerate(images.classes):
-            if not present[label]:
-                raise UserError(
-                    "data", f"no image of class {title!r} is in {name}", "use another data.seed, or more images"
-                )
     shared = sorted(set(train.groups) & set(val.groups))
     if shared:
         reason = f"group {shared[0]!r} is in train and in val" + (
             f", so are {len(shared) - 1} others" if shared[1:] else ""
         )
         raise UserError("data", reason, "give every group one split")
+    if spec.hide_labels:
+        train = hide_labels(train, spec.hide_labels, spec.seed)
+    if spec.unlabeled:
+        more = open_unlabeled(spec.unlabeled, images, seed=spec.seed, skip_broken=spec.skip_broken, progress=progress)
+        train = join(train, more)
     return images, train, val
+
+
+def require_classes(images: ImageSet, splits: Sequence[str]) -> None:
+    """Errors: UserError naming a class of which one of these splits has no image."""
+    for name in splits:
+        present = Counter(sample.label for sample in images.with_split(name).samples)
+        for label, title in enumerate(images.classes):
+            if not present[label]:
+                raise UserError(
+                    "data", f"no image of class {title!r} is in {name}", "use another data.seed, or more images"
+                )
 
 
 def make_model(recipe: TrainRecipe, train: ImageSet) -> Classifier:
@@ -120,8 +146,8 @@ def make_model(recipe: TrainRecipe, train: ImageSet) -> Classifier:
     )
 
 
-def build_objective(recipe: TrainRecipe, num_images: int) -> TrainingObjective:
-    """The objective, with the run's threat, attack, budgets, seed and number of images."""
+def build_objective(recipe: TrainRecipe, num_images: int, model: Classifier) -> TrainingObjective:
+    """The objective, with the run's threat, attack, budgets, seed, number of images and model."""
     threat = make_threat(recipe)
     rule: EpsilonRule = Constant(recipe.threat.epsilon)
     if recipe.threat.epsilon_warm_up:
@@ -134,18 +160,26 @@ def build_objective(recipe: TrainRecipe, num_images: int) -> TrainingObjective:
         epsilon=rule,
         seed=recipe.seed,
         num_images=num_images,
+        model=model,
     )
 
 
 def metric_of(recipe: TrainRecipe, objective: TrainingObjective) -> str:
     """The metric that picks the best epoch, with auto resolved."""
+    if objective.metric is not None:
+        return objective.metric
     if recipe.validation.metric != "auto":
         return recipe.validation.metric
     return "mean_balanced_accuracy" if objective.robust else "balanced_accuracy"
 
 
-def make_judge(fabric: Any, recipe: TrainRecipe, val: ImageSet, *, robust: bool) -> Callable[[Classifier], Row]:
-    """model -> metrics on val, each process of a group judging its share."""
+def make_judge(
+    fabric: Any, recipe: TrainRecipe, val: ImageSet, objective: TrainingObjective, *, robust: bool
+) -> Callable[[Classifier], Row]:
+    """model -> metrics on val, each process of a group judging its share; the objective's own metric if it has one."""
+    if objective.metric is not None:
+        size, workers = min(recipe.batch_size, len(val)), recipe.num_workers
+        return lambda model: objective.judge(model, batches(val, size, num_workers=workers))
     attack = make_attack(recipe.validation.attack, "validation.attack") if robust else None
     threat = make_threat(recipe)
     mine = torch.arange(fabric.global_rank, len(val), fabric.world_size)

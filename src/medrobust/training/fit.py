@@ -111,6 +111,7 @@ def fit(
     card: Row | None = None,
     report: Report | None = None,
     say: Callable[[str], None] = lambda line: None,
+    log: Callable[[Row], None] = lambda row: None,
 ) -> list[Row]:
     """Train, keep the best checkpoint in out and the last in out/last; go on from a saved state if there is one.
 
@@ -125,7 +126,8 @@ def fit(
         optimizer: over the model's parameters; its lr is the base of the schedule.
         judge: model -> metrics of the epoch, on validation images; plan.metric picks the best of them.
         card: what the checkpoint's card says besides the model.
-        report, say: called with (what, done, of) each step, and with a line each epoch, in the first process only.
+        report, say, log: called with (what, done, of) each step, with a line and with its row each epoch, in the first
+            process only.
 
     Returns: one row an epoch. Errors: UserError when the loss is not finite; ValueError when a batch is more than the
     set.
@@ -148,6 +150,7 @@ def fit(
             row = _end_epoch(run, judge, time.monotonic() - began)
             if fabric.is_global_zero:
                 say(epoch_line(row, plan.epochs))
+                log(row)
     if fabric.is_global_zero:
         write_json(out / HISTORY, place.history)
         save_checkpoint(out / LAST, model, {**run.card, "metrics": place.history[-1]})

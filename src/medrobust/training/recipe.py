@@ -35,7 +35,13 @@ class ModelSpec:
 
 @dataclass(frozen=True, kw_only=True)
 class DataSpec:
-    """The images; train and val are used, test never. See medrobust.data.open_images."""
+    """The images; train and val are used, test never. See medrobust.data.open_images.
+
+    Args:
+        splits, cap, balance: see open_images; splits: fold:1/5 trains the first of five folds.
+        hide_labels: share of the training images whose labels are hidden, class by class and group by group.
+        unlabeled: NAME:PATH of images to train on without labels; folder:PATH is any folder of images.
+    """
 
     name: str = "phantom"
     image_size: int | None = None
@@ -45,6 +51,11 @@ class DataSpec:
     limit: int | None = None
     seed: int = 0
     skip_broken: bool = False
+    splits: str = "auto"
+    cap: int | None = None
+    balance: bool = False
+    hide_labels: float = 0.0
+    unlabeled: str | None = None
     options: Options = field(default_factory=dict)
 
 
@@ -158,10 +169,11 @@ class TrainRecipe:
     devices: int = 1
     num_workers: int = 0
     save_every: int = 0
+    logger: Literal["none", "tensorboard", "mlflow"] = "none"
 
 
 # These change where and how often, not what: a run may be gone on with under others.
-FREE = ("device", "num_workers", "save_every")
+FREE = ("device", "num_workers", "save_every", "logger")
 
 
 def as_dict(recipe: TrainRecipe) -> dict[str, Any]:

@@ -15,6 +15,7 @@ import torch
 
 from .. import __version__
 from ..data import ImageSet
+from ..data.unlabeled import UNLABELED
 from ..errors import UserError
 from ..files import unfinished, write_atomic
 from ..progress import Report
@@ -31,6 +32,7 @@ from .build import (
     open_sets,
 )
 from .fit import LAST, fit
+from .loggers import make_log, require_logger
 from .optimize import make_optimizer
 from .recipe import TrainRecipe, as_dict, deciding
 from .resume import STATE
@@ -56,16 +58,20 @@ def train(
     Errors: UserError for everything a recipe can get wrong, before anything is written, and when out holds another run.
     """
     check(recipe)
+    require_logger(recipe.logger)
     say = say or ((lambda line: print(line, file=sys.stderr, flush=True)) if report else lambda line: None)
     fabric = _fabric(recipe)
     images, train_set, val_set = open_sets(recipe, report)
     check_batch(recipe, len(train_set))
     model = make_model(recipe, train_set)
-    objective = build_objective(recipe, len(train_set))
-    optimizer = make_optimizer(recipe.optimizer, model.parameters())
+    objective = build_objective(recipe, len(train_set), model)
+    optimizer = make_optimizer(recipe.optimizer, [*model.parameters(), *objective.parameters()])
     metric = metric_of(recipe, objective)
-    judge = make_judge(fabric, recipe, val_set, robust=objective.robust or metric not in CLEAN_METRICS)
-    identity = {"recipe": digest(deciding(recipe)), "data": images.fingerprint(), "version": __version__}
+    judge = make_judge(fabric, recipe, val_set, objective, robust=objective.robust or metric not in CLEAN_METRICS)
+    seen = (
+        images.fingerprint() if not recipe.data.unlabeled else digest([images.fingerprint(), train_set.fingerprint()])
+    )
+    identity = {"recipe": digest(deciding(recipe)), "data": seen, "version": __version__}
     folder = out or Path("runs") / f"train-{digest(identity)[:10]}"
     run = claim(folder, "train", identity, _details(recipe, images, train_set, val_set, fabric.device))
     for left in (*unfinished(folder), *unfinished(folder / LAST)):
@@ -73,6 +79,7 @@ def train(
     if run["status"] != "running":
         (folder / STATE).unlink(missing_ok=True)
         return folder
+    log = make_log(recipe.logger, folder)
     write_atomic(folder / SPLITS, splits_csv(images, train_set, val_set))
     card = {
         name: run[name] for name in ("data", "view", "objective", "threat", "recipe", "versions", "command", "commit")
@@ -89,6 +96,7 @@ def train(
         card={**card, "split": SPLITS, "metric": metric},
         report=report,
         say=say,
+        log=log,
     )
     best = [row for row in history if row["best"]]
     finish(
@@ -129,6 +137,7 @@ def _details(
         "num_images": len(images),
         "num_train": len(train_set),
         "num_val": len(val_set),
+        "num_unlabeled": sum(sample.label == UNLABELED for sample in train_set.samples),
         "num_groups": len(set(images.groups)),
         "broken": [list(pair) for pair in images.broken],
     }

@@ -1,0 +1,116 @@
+"""Images without labels, for objectives that can learn from them. Their label is UNLABELED."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+
+from ..errors import UserError
+from .folder import frame_samples, require_folder, visible_files
+from .hashes import content_hashes
+from .image_set import ImageSet
+from .loading import verify
+from .sample import Sample
+from .store import Progress, Store, Stored
+
+UNLABELED = -1
+
+
+def hide_labels(images: ImageSet, share: float, seed: int = 0) -> ImageSet:
+    """The set with this share of every class without labels, whole groups at a time, chosen by seed.
+
+    Errors: UserError when the share is not from 0 to below 1, or a class would have no label left.
+
+    Example:
+        >>> from medrobust.data.testing import tiny_set
+        >>> labels = hide_labels(tiny_set(num_images=20), 0.5).labels
+        >>> int((labels == UNLABELED).sum())
+        10
+    """
+    if not 0 <= share < 1:
+        raise UserError("data.hide_labels", f"{share:g} is not a share from 0 to below 1", "for example 0.8")
+    members: defaultdict[str, list[int]] = defaultdict(list)
+    for position, sample in enumerate(images.samples):
+        members[sample.group_id].append(position)
+    room = {label: share * count for label, count in Counter(s.label for s in images.samples).items()}
+    hidden: set[int] = set()
+    for group in sorted(members, key=lambda name: hashlib.sha256(f"hide|{seed}|{name}".encode()).digest()):
+        counts = Counter(images.samples[i].label for i in members[group])
+        if all(room[label] >= count - 1e-9 for label, count in counts.items()):
+            hidden.update(members[group])
+            for label, count in counts.items():
+                room[label] -= count
+    return images.replace(
+        samples=[
+            dataclasses.replace(sample, label=UNLABELED) if i in hidden else sample
+            for i, sample in enumerate(images.samples)
+        ]
+    )
+
+
+def open_unlabeled(
+    spec: str, like: ImageSet, *, seed: int = 0, skip_broken: bool = False, progress: Progress | None = None
+) -> ImageSet:
+    """Images without labels, shown as those of `like` are, and without those whose files `like` holds as well.
+
+    folder:PATH takes every image below PATH, in whatever folders; other names are opened as open_images does, and
+    their labels are dropped.
+
+    Errors: UserError as open_images, and when nothing is left.
+    """
+    name, _, path = spec.partition(":")
+    if name == "folder":
+        root = require_folder(path, name)
+        samples: list[Sample] = []
+        for file in visible_files(root):
+            relative = file.relative_to(root).as_posix()
+            samples += frame_samples(Sample(relative, file, UNLABELED, relative))
+        images = ImageSet(root.name or name, like.classes, samples, view=like.view, seed=seed)
+    else:
+        from . import list_images
+
+        images = list_images(spec, seed=seed).replace(view=like.view, classes=like.classes)
+    known = set(_contents(like.samples).values())
+    contents = _contents(images.samples)
+    kept = [
+        dataclasses.replace(sample, label=UNLABELED, split="train")
+        for sample in images.samples
+        if contents.get(sample.image_id) not in known
+    ]
+    if not kept:
+        raise UserError("data.unlabeled", f"{spec} has no image that the labeled set has not", "leave it out")
+    return verify(images.replace(samples=kept), skip_broken=skip_broken, progress=progress)
+
+
+def _contents(samples: Sequence[Sample]) -> dict[str, str]:
+    """image_id -> SHA-256 of the file and the number of the frame, for images that are files."""
+    hashes = content_hashes(sample.path for sample in samples if sample.path is not None)
+    return {s.image_id: f"{hashes[s.path]}#{s.frame}" for s in samples if s.path is not None}
+
+
+class _JointStore:
+    """The store of each part, told apart by the start of the id."""
+
+    def __init__(self, first: Store, second: Store) -> None:
+        self._first, self._second = first, second
+
+    def get(self, sample: Sample) -> Stored:
+        prefix, _, image_id = sample.image_id.partition("/")
+        if prefix != _PREFIX:
+            return self._first.get(sample)
+        return self._second.get(dataclasses.replace(sample, image_id=image_id))
+
+
+_PREFIX = "(unlabeled)"
+
+
+def join(images: ImageSet, unlabeled: ImageSet) -> ImageSet:
+    """One set of both; the ids and groups of the second start with "(unlabeled)/"."""
+    marked = [
+        dataclasses.replace(s, image_id=f"{_PREFIX}/{s.image_id}", group_id=f"{_PREFIX}/{s.group_id}")
+        for s in unlabeled.samples
+    ]
+    store = _JointStore(images.store, unlabeled.store)
+    return images.replace(samples=(*images.samples, *marked), store=store)
