@@ -13,6 +13,7 @@ from functools import cached_property
 import numpy as np
 
 LEVEL = 0.95
+BLOCK = 2**20  # counts turned into floating point at a time
 
 
 @dataclass(frozen=True)
@@ -78,12 +79,25 @@ class Resampler:
             return f"95 % percentile bootstrap over {self.num_groups} groups, {self.num_draws} draws"
         return "95 % Wilson interval"
 
-    def weights(self) -> np.ndarray:
-        """(num_draws, n) how often each image is in each draw."""
+    @cached_property
+    def _counts(self) -> np.ndarray:
+        """(num_draws, num_groups) how often each group is in each draw: one byte each, not one number an image."""
         rng = np.random.default_rng(self.seed)
         p = np.full(self.num_groups, 1 / self.num_groups)
-        counts = rng.multinomial(self.num_groups, p, size=self.num_draws).astype(np.float32)
-        return counts[:, self._group_of]
+        counts = np.empty((self.num_draws, self.num_groups), np.uint8)
+        for draw in counts:
+            draw[:] = rng.multinomial(self.num_groups, p).clip(max=255)
+        return counts
+
+    def weights(self, num_draws: int | None = None) -> np.ndarray:
+        """(num_draws, n) how often each image is in each of the first draws."""
+        return self._counts[:num_draws].astype(np.float32)[:, self._group_of]
+
+    def sums(self, values: np.ndarray) -> np.ndarray:
+        """(num_draws, k) the sum over each draw of values (n, k)."""
+        groups = np.stack([np.bincount(self._group_of, column, self.num_groups) for column in values.T], 1)
+        blocks = np.array_split(self._counts, max(1, self._counts.size // BLOCK))
+        return np.concatenate([block.astype(np.float64) @ groups for block in blocks])
 
     def interval(self, value: float, draws: np.ndarray) -> Estimate:
         """The estimate whose interval is the middle 95 % of the draws that are defined."""
@@ -103,10 +117,9 @@ class Resampler:
             # Every draw is the same: the interval of as many independent images as there are groups.
             num = len(np.unique(self._group_of[among]))
             return wilson(num if hits else 0, num)
-        weights = self.weights()
+        drawn = self.sums(np.stack([values & among, among], 1))
         with np.errstate(invalid="ignore", divide="ignore"):
-            draws = weights @ (values & among).astype(np.float32) / (weights @ among.astype(np.float32))
-        return self.interval(hits / n, draws)
+            return self.interval(hits / n, drawn[:, 0] / drawn[:, 1])
 
 
 def _ratio(a: np.ndarray, b: np.ndarray) -> np.ndarray:
@@ -170,12 +183,11 @@ def clean_metrics(
 
     k = scores.shape[1]
     cells = np.eye(k * k, dtype=np.float32)[labels * k + predictions]
-    weights = resampler.weights()
     with warnings.catch_warnings():
         # A draw without any image of a class has no recall for it: NaN, left out of the interval.
         warnings.simplefilter("ignore", RuntimeWarning)
         point = _counted(cells.sum(0).reshape(k, k), positive)
-        draws = _counted((weights @ cells).reshape(-1, k, k), positive)
+        draws = _counted(resampler.sums(cells).reshape(-1, k, k), positive)
     out = {name: resampler.interval(float(point[name]), draws[name]) for name in point}
     if not resampler.clustered:
         hit = labels == predictions
@@ -184,7 +196,7 @@ def clean_metrics(
             out["sensitivity"] = resampler.mean(hit, labels == positive)
             out["specificity"] = resampler.mean(hit, labels != positive)
             out["precision"] = resampler.mean(hit, predictions == positive)
-    few = weights[: 200 if len(labels) > 2000 else None]
+    few = resampler.weights(200 if len(labels) > 2000 else None)
     area: Callable[..., float] = auroc
     out["auroc"] = resampler.interval(
         area(labels, scores, positive), np.array([area(labels, scores, positive, w) for w in few])
