@@ -97,6 +97,9 @@ def _say(folder: Path, page: Path) -> None:
     content = read_audit(folder)
     clean = content["clean"]["accuracy"]
     typer.echo(f"{content['data']['num_images']} images, clean accuracy {clean['value']:.3f}")
+    source = content["data"]["source"]
+    if source["unit"] != "grey level" or source["bits"] != [8]:
+        typer.echo(f"  {source['words']}")
     for point in content["worst_case"]:
         label = f"{point['epsilon'] * 255:.4g}/255" if point["norm"] == "linf" else f"{point['epsilon']:.4g}"
         found = point["robust_accuracy"]

@@ -68,7 +68,7 @@ def check(
             seed=seed,
             json=json,
             progress=progress,
-            **_pairs(options),
+            options=_pairs(options),
         )
     typer.echo(text)
     bad = ("fail",) if fail_on == "fail" else ("fail", "warn") if fail_on else ()
@@ -105,7 +105,7 @@ def split(
             seed=seed,
             link_duplicates=link_duplicates,
             progress=progress,
-            **_pairs(options),
+            options=_pairs(options),
         )
     typer.echo("\n".join(said))
 

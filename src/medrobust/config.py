@@ -55,6 +55,7 @@ class DataSection(Section):
     splits: str = "auto"
     cap: int | dict[str, int] | None = None
     balance: bool = False
+    options: dict[str, Any] = {}
 
 
 class ThreatSection(Section):

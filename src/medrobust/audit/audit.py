@@ -18,7 +18,7 @@ from .checks import CHECKS
 from .findings import Context, run_checks
 from .gallery import make_gallery
 from .setup import AuditSpec, Setup, resolve, weights_digest
-from .summary import SCHEMA, summarize
+from .summary import SCHEMA, source_units, summarize
 
 NOT_TESTED = (
     "Changes of geometry, contrast, noise, scanner or site; only the norms listed were tested.",
@@ -61,7 +61,7 @@ def run_audit(spec: AuditSpec, out: Path | None, recipe_text: str, report: Repor
     began = perf_counter()
     if not (folder / "images" / "gallery.json").exists():
         make_gallery(records, setup, folder / "images", report)
-    context = Context(setup.model, setup.images, setup.plan, {k: dict(v) for k, v in spec.attacks.items()})
+    context = Context(setup.model, setup.images, setup.plan, {k: dict(v) for k, v in spec.attacks.items()}, report)
     findings = run_checks(CHECKS, records, context)
     if not finished:
         cost = {**cost, "checks_and_pictures_seconds": round(perf_counter() - began, 3)}
@@ -105,6 +105,7 @@ def summary(setup: Setup, records: Records, run: dict[str, Any]) -> dict[str, An
             "classes": list(images.classes),
             "positive_class": None if images.positive_index is None else images.classes[images.positive_index],
             "bit_depth": bits,
+            "source": source_units(images, [e for g in plan.grids if g.norm_name == "linf" for e in g.epsilons]),
             "image_size": list(images[0][0].shape[1:]),
             "broken": [list(pair) for pair in images.broken],
         },

@@ -10,6 +10,7 @@ from ..data import ImageSet
 from ..evaluation.measure import Plan
 from ..evaluation.records import Records
 from ..models.classifier import Classifier
+from ..progress import Report
 
 Severity = Literal["pass", "warn", "fail", "not_run"]
 
@@ -41,13 +42,15 @@ class Context:
     images: ImageSet
     plan: Plan
     attacks: dict[str, dict[str, Any]] = field(default_factory=dict)
+    report: Report | None = None
 
 
-Check = Callable[[Records, Context], Finding]
+Check = Callable[[Records, Context], Finding | list[Finding]]
 SEVERITIES: tuple[Severity, ...] = ("fail", "warn", "not_run", "pass")
 
 
 def run_checks(checks: list[Check], records: Records, context: Context) -> list[Finding]:
     """The findings of all checks, the worst first."""
-    found = [check(records, context) for check in checks]
+    results = [check(records, context) for check in checks]
+    found = [one for result in results for one in (result if isinstance(result, list) else [result])]
     return sorted(found, key=lambda finding: SEVERITIES.index(finding.severity))

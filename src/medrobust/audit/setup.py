@@ -22,6 +22,7 @@ from ..evaluation.measure import Plan
 from ..evaluation.outcome import Grid
 from ..models.classifier import Classifier
 from ..models.load import load_model
+from ..models.memory import fitting_batch
 from ..progress import Report
 
 BUNDLED = Path(__file__).resolve().parent.parent / "default"
@@ -33,10 +34,11 @@ class AuditSpec:
 
     Args:
         model: name, weights, mean, std, classes, head.
-        data: name, image_size, color, fit, split, limit, classes, skip_broken.
+        data: name, image_size, color, fit, window, scale, split, splits, limit, classes, cap, balance, skip_broken, and
+            options of the set.
         attacks: title -> parameters.
         epsilons: norm -> budgets.
-        protocol, precision, batch_size, seed, device, num_workers: as in a recipe.
+        protocol, precision, batch_size, memory_limit (GiB), seed, device, num_workers: as in a recipe.
     """
 
     model: Mapping[str, Any]
@@ -45,14 +47,15 @@ class AuditSpec:
     epsilons: Mapping[str, Sequence[float]]
     protocol: str = "honest"
     precision: str = "fast"
-    batch_size: int = 32
+    batch_size: int | str = "auto"
+    memory_limit: float | None = None
     seed: int = 0
     device: str = "auto"
     num_workers: int = 0
 
     def numbers(self) -> dict[str, Any]:
         """The part that decides the numbers: two runs with equal parts are the same run."""
-        skip = ("batch_size", "device", "num_workers")
+        skip = ("batch_size", "memory_limit", "device", "num_workers")
         return {name: value for name, value in dataclasses.asdict(self).items() if name not in skip}
 
 
@@ -105,21 +108,31 @@ def weights_digest(model: Classifier) -> str:
 
 
 def _open(
-    spec: AuditSpec, view: View, classes: Sequence[str] | None, split_seed: int, report: Report | None
+    spec: AuditSpec,
+    view: View,
+    classes: Sequence[str] | None,
+    trained: Mapping[str, Any],
+    report: Report | None,
 ) -> ImageSet:
+    """The images; those of a model of ours are split as its training split them, unless the recipe says otherwise."""
     data = spec.data
+    alike = str(trained.get("name", "")).partition(":")[0] == data["name"].partition(":")[0]
+    splits = data.get("splits") or "auto"
+    if splits == "auto" and alike:
+        splits = trained.get("splits") or "auto"
     return open_images(
         data["name"],
         view=view,
         split=data.get("split") or "auto",
         limit=data.get("limit"),
-        seed=split_seed,
+        seed=int(trained.get("seed") or 0),
         skip_broken=bool(data.get("skip_broken")),
         classes=classes,
-        splits=data.get("splits") or "auto",
+        splits=splits,
         cap=data.get("cap"),
         balance=bool(data.get("balance")),
         progress=(lambda done, of: report("decoding", done, of)) if report else None,
+        options=data.get("options") or (trained.get("options") if alike else None),
     )
 
 
@@ -141,8 +154,7 @@ def resolve(spec: AuditSpec, report: Report | None = None) -> Setup:
     fit, window, scale = (spec.data.get(key) or view_card.get(key) for key in ("fit", "window", "scale"))
     view = View(size, color or "rgb", fit or "resize", tuple(window) if window else None, scale or "source")
     # The test split of a model of ours is the one that its training left out.
-    split_seed = int(((card.get("recipe") or {}).get("data") or {}).get("seed") or 0)
-    images = _open(spec, view, wanted, split_seed, report)
+    images = _open(spec, view, wanted, (card.get("recipe") or {}).get("data") or {}, report)
     model = load_model(
         str(folder) if name == "default" else name,
         weights=spec.model.get("weights"),
@@ -157,14 +169,20 @@ def resolve(spec: AuditSpec, report: Report | None = None) -> Setup:
     if spec.data.get("color") is None and not card and model.channels == 1 and images[0][0].shape[0] == 3:
         images = images.replace(view=dataclasses.replace(view, color="grey"))
     grids = tuple(Grid(norm, tuple(values)) for norm, values in spec.epsilons.items())
+    device = pick_device(spec.device)
+    if spec.batch_size == "auto":
+        limit = None if spec.memory_limit is None else int(spec.memory_limit * 2**30)
+        batch_size = fitting_batch(model.to(device), images[0][0][None].to(device), limit)
+    else:
+        batch_size = int(spec.batch_size)
     plan = Plan(
         attacks=attacks,
         grids=grids,
         goals={title: str(parameters.get("goal", "untargeted")) for title, parameters in spec.attacks.items()},
         protocol=spec.protocol,
         seed=spec.seed,
-        batch_size=spec.batch_size,
-        device=pick_device(spec.device),
+        batch_size=batch_size,
+        device=device,
         precision=spec.precision,
         num_workers=spec.num_workers,
     )

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
+from ..data import ImageSet
 from ..evaluation.curves import Curve, curves, norms, worst_case
 from ..evaluation.groups import groups
 from ..evaluation.metrics import Resampler, clean_metrics
@@ -18,6 +19,7 @@ from ..evaluation.sensitivity import quantiles, sensitivity
 
 SCHEMA = "medrobust.audit/1"
 NUM_FRAGILE = 12
+NUM_SOURCES = 16  # images whose source range is looked at
 
 
 def budget(norm: str, epsilon: float, bits: int) -> dict[str, Any]:
@@ -32,6 +34,35 @@ def budget(norm: str, epsilon: float, bits: int) -> dict[str, Any]:
     if norm == "linf":
         out |= {"grey_levels": round(epsilon * (2**bits - 1), 4), "percent": round(100 * epsilon, 4)}
     return out
+
+
+def source_units(images: ImageSet, epsilons: Sequence[float]) -> dict[str, Any]:
+    """What the first images were stored as, and linf budgets in that unit (HU, grey levels of the file).
+
+    Images whose ranges differ, as DICOM windows may, give the smallest and the largest size of a budget.
+
+    Example:
+        >>> from medrobust.data.phantom import open_phantom
+        >>> found = source_units(open_phantom("ct@16,count=40"), [1 / 255])
+        >>> found["unit"], found["budgets"]
+        ('HU', [{'epsilon': 0.00392156862745098, 'low': 5.4902, 'high': 5.4902}])
+    """
+    ranges = [images.source(i) for i in range(min(len(images), NUM_SOURCES))]
+    units = sorted({source.unit for source in ranges})
+    sizes = {e: [source.epsilon_in_units(e) for source in ranges] for e in epsilons}
+    one = sorted(source.epsilon_in_units(1 / 255) for source in ranges)
+    span = f"{one[0]:.4g}" if one[0] == one[-1] else f"{one[0]:.4g} to {one[-1]:.4g}"
+    return {
+        "words": f"1/255 is {span} {units[0]} of the file" if len(units) == 1 else f"files in {' and '.join(units)}",
+        "unit": units[0] if len(units) == 1 else "mixed",
+        "bits": sorted({source.bits for source in ranges}),
+        "low": min(min(source.low, source.high) for source in ranges),
+        "high": max(max(source.low, source.high) for source in ranges),
+        "budgets": [
+            {"epsilon": e, "low": round(min(found), 4), "high": round(max(found), 4)}
+            for e, found in (sizes.items() if len(units) == 1 else ())
+        ],
+    }
 
 
 def _points(curve: Curve, resampler: Resampler, raw: bool) -> list[dict[str, Any]]:

@@ -75,7 +75,8 @@ def open_images(
     cap: int | Mapping[str, int] | None = None,
     balance: bool = False,
     progress: Progress | None = None,
-    **options: Any,
+    options: Mapping[str, Any] | None = None,
+    **more: Any,
 ) -> ImageSet:
     """Open `NAME:PATH`, choose classes, split and number of images, and decode them once.
 
@@ -93,17 +94,20 @@ def open_images(
         balance: as many images of every class as the rarest has, in each split.
         progress: called with (images done, images in all) while decoding.
         options: options of the data set, see set_options; a combined set passes each to the parts that have it.
+        more: the same as keywords.
 
     Errors: UserError for everything a user can get wrong: name, path, class, split, broken file.
     """
-    images = list_images(spec, seed=seed, classes=classes, splits=splits, progress=progress, **options)
+    given = dict(options or {}) | more
+    images = list_images(spec, seed=seed, classes=classes, splits=splits, progress=progress, options=given)
     images = images.replace(view=view or View())
     if split == "all" and (limit is not None or cap is not None or balance):
         # splits are made before images are chosen: a limit must not move an image from test to train
         images = images.replace(samples=complete_splits(images.samples, seed=seed))
     if split == "auto":
         split = "test" if any(sample.split == "test" for sample in images.samples) else "all"
-    images = images.with_split(split)
+    known = complete_splits(images.samples, seed=images.seed) if split != "all" else images.samples
+    images = images.with_split(split).replace(whole=known)
     if cap is not None:
         images = cap_classes(images, cap, seed)
     if balance:
@@ -120,14 +124,15 @@ def list_images(
     classes: Sequence[str] | None = None,
     splits: str = "auto",
     progress: Progress | None = None,
-    **options: Any,
+    options: Mapping[str, Any] | None = None,
+    **more: Any,
 ) -> ImageSet:
     """All images of a set, with all splits, before any is decoded; see open_images.
 
     progress is called while a set is fetched.
     """
     specs = split_spec(spec, DATASETS)
-    given = _checked(specs, options)
+    given = _checked(specs, dict(options or {}) | more)
     if len(specs) == 1:
         images = _open(spec, classes, given, progress)
     else:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
 from itertools import pairwise
 from pathlib import Path
@@ -66,10 +66,10 @@ def check(
     seed: int = 0,
     json: Path | None = None,
     progress: Progress | None = None,
-    **options: Any,
+    options: Mapping[str, Any] | None = None,
 ) -> tuple[dict[str, Any], str]:
     """Check a data set with all its splits; returns the JSON report, which is also written, and the readable table."""
-    images = list_images(spec, seed=seed, classes=classes, splits=splits, progress=progress, **options)
+    images = list_images(spec, seed=seed, classes=classes, splits=splits, progress=progress, options=options)
     findings = check_images(images, seed=seed, progress=progress)
     data = {
         "name": images.name,
@@ -78,7 +78,7 @@ def check(
         "num_images": len(images),
         "classes": list(images.classes),
         "splits": splits,
-        "options": options,
+        "options": dict(options or {}),
         "seed": seed,
     }
     report = as_json(findings, data)
@@ -98,7 +98,7 @@ def split(
     seed: int = 0,
     link_duplicates: bool = False,
     progress: Progress | None = None,
-    **options: Any,
+    options: Mapping[str, Any] | None = None,
 ) -> list[str]:
     """Write the split of a set as a CSV for data.splits=FILE.csv; returns what it holds, a line a file.
 
@@ -116,7 +116,7 @@ def split(
         files = {out / f"{split_name(one)}.csv": one for one in rules}
     elif out.suffix != ".csv":
         raise UserError(str(out), "does not end in .csv", "data.splits knows a table by its ending")
-    images = list_images(spec, seed=seed, classes=classes, progress=progress, **options)
+    images = list_images(spec, seed=seed, classes=classes, progress=progress, options=options)
     everything = link(images, progress) if link_duplicates else images
     chosen = {file: split_images(everything, one) for file, one in files.items()}
     lines = []

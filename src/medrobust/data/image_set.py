@@ -24,7 +24,7 @@ from .splits import SPLITS, complete_splits
 from .store import Decode, MemoryStore, Store
 from .views import View
 
-_KEPT = ("view", "card", "decode", "broken", "seed")
+_KEPT = ("view", "card", "decode", "broken", "seed", "whole")
 __all__ = ["ImageSet", "Sample", "View", "read_sample"]
 
 
@@ -51,6 +51,7 @@ class ImageSet(Dataset[tuple[Tensor, int, int]]):
         seed: seed of splits that the source does not give.
         store: where decoded images are kept.
         extremes: least and largest pixel of the set, which View(scale="set") stretches to 0 and 1.
+        whole: all images of the source with their splits, of which the samples may be a part.
     """
 
     domain = (0.0, 1.0)
@@ -68,12 +69,13 @@ class ImageSet(Dataset[tuple[Tensor, int, int]]):
         seed: int = 0,
         store: Store | None = None,
         extremes: tuple[float, float] | None = None,
+        whole: Sequence[Sample] = (),
     ) -> None:
         self.name, self.classes, self.samples = name, tuple(classes), tuple(samples)
         self.view = view or View()
         self.card = card or DatasetCard(name, name, classes=self.classes)
         self.decode, self.broken, self.seed = decode, tuple(broken), seed
-        self.extremes = extremes
+        self.extremes, self.whole = extremes, tuple(whole)
         self.store: Store = store or MemoryStore(decode, self.view)
 
     def __len__(self) -> int:
@@ -142,6 +144,8 @@ class ImageSet(Dataset[tuple[Tensor, int, int]]):
         same_view = changes.get("view", self.view) == self.view
         current: dict[str, Any] = {key: getattr(self, key) for key in _KEPT}
         current |= {"name": self.name, "classes": self.classes, "samples": self.samples}
+        if "classes" in changes:  # the labels of the whole mean the old ones
+            current["whole"] = ()
         if same_view:
             current |= {"store": self.store, "extremes": self.extremes}
         return ImageSet(**(current | changes))

@@ -74,14 +74,15 @@ def _page(audit: Json, folder: Path) -> dict[str, Any]:
     severity, trusted = trust(audit)
     data, model = mapping(audit["data"]), mapping(audit["model"])
     skipped = data.get("skipped_clean_wrong")
-    own_keys = ("name", "num_images", "num_groups", "classes", "broken", "split", "skipped_clean_wrong")
+    own_keys = ("name", "num_images", "num_groups", "classes", "broken", "split", "source", "skipped_clean_wrong")
     run = _optional(folder / "run.json")
     made = {key: run[key] for key in ("command", "commit", "versions", "hardware", "started", "finished") if key in run}
     return {
         "model": name_of(audit["model"]),
         "model_facts": sections.facts(model, ("name", "classes")),
         "data_name": "" if data and "name" not in data else name_of(audit["data"]),
-        "data_facts": sections.facts(data, own_keys),
+        "data_facts": sections.facts(data, own_keys)
+        + sections.facts({"unit": mapping(data.get("source")).get("words")}),
         "num_images": int(data.get("num_images") or 0),
         "num_groups": int(data.get("num_groups") or 0),
         "split": words.plain(data["split"]) if data.get("split") else "",

@@ -2,6 +2,7 @@
 
 from ..findings import Check
 from .budgets import below_half_grey_level, largest_budget_breaks_all, reach
+from .data import data_findings
 from .model import answers_something, batch_independent, deterministic
 from .sample import broken_files, enough_images
 
@@ -14,6 +15,7 @@ CHECKS: list[Check] = [
     below_half_grey_level,
     enough_images,
     broken_files,
+    data_findings,
 ]
 
 __all__ = ["CHECKS"]

@@ -7,8 +7,9 @@ from ..store import Progress
 from .checks import balance, corrupt, counts, dicom_identifiers, duplicates, leakage, shortcuts
 from .facts import collect
 from .findings import DataFinding, as_json, as_text, verdict
+from .part import check_part
 
-__all__ = ["DataFinding", "as_json", "as_text", "check_images", "verdict"]
+__all__ = ["DataFinding", "as_json", "as_text", "check_images", "check_part", "verdict"]
 
 
 def check_images(images: ImageSet, *, seed: int = 0, progress: Progress | None = None) -> list[DataFinding]:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from pathlib import Path
 
 from ..image_set import ImageSet
 from ..leakage import straddling
+from ..sample import Sample
 from ..splits import make_splits
 from .facts import ImageFacts
 from .findings import DataFinding, Severity
@@ -57,12 +58,19 @@ def corrupt(images: ImageSet, broken: Mapping[str, str]) -> DataFinding:
     return DataFinding("data-corrupt", "fail", title, evidence, "Repair or remove them.", numbers)
 
 
-def duplicates(images: ImageSet, facts: Sequence[ImageFacts]) -> list[DataFinding]:
-    """Exact and near duplicates, within and across splits, and labels that contradict each other."""
-    exact = same(facts, lambda fact: fact.pixels)
-    byte = same(facts, lambda fact: fact.content)
+def duplicates(images: ImageSet, facts: Sequence[ImageFacts], about: Container[str] | None = None) -> list[DataFinding]:
+    """Exact and near duplicates, within and across splits, and labels that contradict each other.
+
+    about: the image_ids that matter; duplicates among other images are left out.
+    """
+
+    def matters(members: Sequence[int]) -> bool:
+        return about is None or any(facts[i].sample.image_id in about for i in members)
+
+    exact = list(filter(matters, same(facts, lambda fact: fact.pixels)))
+    byte = list(filter(matters, same(facts, lambda fact: fact.content)))
     identical = {(a, b) for members in exact for a in members for b in members if a < b}
-    near = [pair for pair in near_pairs(facts) if pair not in identical]
+    near = [pair for pair in near_pairs(facts) if pair not in identical and matters(pair)]
     foreign = [(a, b) for a, b in near if facts[a].sample.group_id != facts[b].sample.group_id]
     return [
         _repeated("data-exact-duplicates", "Exact duplicates", facts, exact, len(byte)),
@@ -138,9 +146,13 @@ def _conflicts(
 
 
 def leakage(images: ImageSet, seed: int = 0) -> list[DataFinding]:
-    """Groups on both sides of the source's splits, and what an image-level split would do."""
-    found = straddling(images.samples)
-    num_groups, known = len(set(images.groups)), any(s.group_id != s.image_id for s in images.samples)
+    """Whether groups are known and on both sides of the splits, and what an image-level split would do."""
+    return [groups_known(images), group_leakage(images.samples), _image_level(images, seed)]
+
+
+def group_leakage(samples: Sequence[Sample]) -> DataFinding:
+    """Groups on both sides of the splits that the samples have."""
+    found, known = straddling(samples), groups_named(samples)
     title = "Groups on both sides of the split"
     numbers = {
         "num_groups": found.num_groups,
@@ -149,20 +161,25 @@ def leakage(images: ImageSet, seed: int = 0) -> list[DataFinding]:
         "exposed": found.exposed,
         "groups": dict(list(found.groups.items())[:_LISTED]),
     }
-    if not any(sample.split for sample in images.samples):
-        official = DataFinding("data-group-leakage", "not_run", title, "the source has no split", numbers=numbers)
-    elif not known:
-        official = DataFinding("data-group-leakage", "not_run", title, "no groups are known", numbers=numbers)
-    elif found.groups:
+    if not any(sample.split for sample in samples):
+        return DataFinding("data-group-leakage", "not_run", title, "the source has no split", numbers=numbers)
+    if not known:
+        return DataFinding("data-group-leakage", "not_run", title, "no groups are known", numbers=numbers)
+    if found.groups:
         advice = "Split again by group: data.splits=group."
-        official = DataFinding("data-group-leakage", "fail", title, str(found), advice, numbers)
-    else:
-        evidence = f"none of {found.num_groups} groups"
-        official = DataFinding("data-group-leakage", "pass", title, evidence, numbers=numbers)
-    return [_known(images, num_groups, known), official, _image_level(images, num_groups, known, seed)]
+        return DataFinding("data-group-leakage", "fail", title, str(found), advice, numbers)
+    evidence = f"none of {found.num_groups} groups"
+    return DataFinding("data-group-leakage", "pass", title, evidence, numbers=numbers)
 
 
-def _known(images: ImageSet, num_groups: int, known: bool) -> DataFinding:
+def groups_named(samples: Sequence[Sample]) -> bool:
+    """Whether the source says more than that every image is its own group."""
+    return any(sample.group_id != sample.image_id for sample in samples)
+
+
+def groups_known(images: ImageSet) -> DataFinding:
+    """Whether patients or lesions are known, without which nothing about leakage can be said."""
+    num_groups, known = len(set(images.groups)), groups_named(images.samples)
     title = "Patients or lesions are known"
     numbers = {"num_groups": num_groups, "images_per_group": len(images) / num_groups}
     if known:
@@ -174,9 +191,10 @@ def _known(images: ImageSet, num_groups: int, known: bool) -> DataFinding:
     return DataFinding("data-groups-known", "warn", title, "every image is its own group", advice, numbers)
 
 
-def _image_level(images: ImageSet, num_groups: int, known: bool, seed: int) -> DataFinding:
+def _image_level(images: ImageSet, seed: int) -> DataFinding:
     name, title = "data-image-level-split", "What an image-level split would leak"
-    if not known:
+    num_groups = len(set(images.groups))
+    if not groups_named(images.samples):
         return DataFinding(name, "not_run", title, "no groups are known")
     single = [dataclasses.replace(sample, group_id=sample.image_id) for sample in images.samples]
     split = make_splits(single, seed=seed)
