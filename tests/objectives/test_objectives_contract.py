@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from medrobust.attacks import pgd
+from medrobust.errors import UserError
 from medrobust.models import Classifier
 from medrobust.norms import L2
 from medrobust.objectives import OBJECTIVES, Awp, Clean, Loss, TrainingObjective, make_objective
@@ -21,7 +22,9 @@ OPTIONS = {
     "dpaat regenerate": ("dpaat", {"regenerate": True}),
     "fast fgsm_rs": ("fast", {"kind": "fgsm_rs"}),
     "fast grad_align": ("fast", {"kind": "grad_align"}),
-    **{name: (name, {}) for name in OBJECTIVES},
+    "semi_rst consistency": ("semi_rst", {"unlabeled_loss": "consistency"}),
+    # SimCLR needs the model when it is made: see test_objectives_simclr.
+    **{name: (name, {}) for name in OBJECTIVES if name != "simclr"},
 }
 
 
@@ -51,6 +54,38 @@ def test_two_classes(name: str) -> None:
 
 def test_awp_keeps_the_contract() -> None:
     check_objective(Awp(build("trades")), *smooth_toy(torch.float32))
+
+
+@pytest.mark.parametrize("name", [name for name in OPTIONS if name != "free"])
+def test_every_objective_takes_awp_from_its_options(name: str) -> None:
+    kind, options = OPTIONS[name]
+    setting = {"threat": Threat(epsilon=0.1), "attack": pgd(num_steps=10, relative_step_size=0.2), "num_images": 6}
+    made = make_objective(kind, {**options, "awp": {"gamma": 0.02}}, **setting, seed=1)
+    assert isinstance(made, Awp)
+    assert (made.gamma, made.robust) == (0.02, made.objective.robust)
+    model, batch = smooth_toy()
+    moved, still = made(model, batch).total, build(name)(*smooth_toy()).total
+    assert moved > still
+
+
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        ({"gama": 1}, "did you mean 'gamma'"),
+        ({"gamma": -1}, "gamma must be 0"),
+        ("much", "objective.awp"),
+    ],
+)
+def test_bad_awp_options(given: object, says: str) -> None:
+    with pytest.raises(UserError, match=f"(?i){says}"):
+        make_objective("clean", {"awp": given}, seed=0)
+
+
+def test_awp_and_replays_exclude_each_other() -> None:
+    with pytest.raises(UserError, match="while a batch is replayed"):
+        make_objective("free", {"awp": True}, threat=Threat(epsilon=0.1), seed=0)
+    assert not isinstance(make_objective("clean", {"awp": False}, seed=0), Awp)
+    assert make_objective("clean", {"awp": 0.03}, seed=0).gamma == 0.03
 
 
 class Forgetful(Clean):

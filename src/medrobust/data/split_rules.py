@@ -152,8 +152,12 @@ def k_folds(samples: Sequence[Sample], k: int, *, seed: int = 0) -> list[tuple[S
     """k versions of the samples: version i has fold i as test and, by group, 15 % of the rest as val.
 
     The folds are by group and stratified; every group is in test exactly once.
+
+    Errors: UserError when a fold would be empty.
     """
     part = assign_groups(samples, [1 / k] * k, seed)
+    if len(set(part.values())) < k:
+        raise UserError("data.splits", f"{len(part)} groups do not fill {k} folds", "use fewer folds")
     versions = []
     for fold in range(k):
         marked = [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -15,8 +16,12 @@ from .foreign import from_callable, is_callable_spec
 from .layers import first_convolution, last_layer
 from .load import usual_normalization
 from .pretrained import published_weights
-from .weights import fit_weights, read_weights
+from .weights import AUXILIARY, few, fit_weights, read_weights
 from .zoo import build_network, parse_spec
+
+# Names under which published files of contrastive pre-training keep their encoder, one inside the other.
+WRAPPERS = ("module.", "encoder.", "backbone.", "model.", "network.", "encoder_q.", "convnet.", "resnet.")
+DEEPEST = 3
 
 
 def new_classifier(
@@ -80,11 +85,16 @@ def new_classifier(
 def start_from(network: nn.Module, state: Mapping[str, Tensor], place: str) -> None:
     """Load weights to start from; the last layer may be absent or of another size, the stem is adapted.
 
+    Files of contrastive pre-training are taken apart: the encoder is found below the names of its wrappers, other
+    heads are left out with a warning.
+
     Errors: UserError as fit_weights.
     """
     own = network.state_dict()
-    state = dict(state)
     head = last_layer(network)[0]
+    state, left_out = encoder_part(state, own, head)
+    if left_out:
+        warnings.warn(f"{place}: left out {few(left_out)}, no part of the network", UserWarning, stacklevel=2)
     for name in (f"{head}.weight", f"{head}.bias"):
         if name in own and (name not in state or state[name].shape != own[name].shape):
             state[name] = own[name]
@@ -98,6 +108,47 @@ def start_from(network: nn.Module, state: Mapping[str, Tensor], place: str) -> N
     if stem in state:
         state[stem] = adapted_stem(state[stem], own[stem])
     fit_weights(network, state, place)
+
+
+def encoder_part(
+    state: Mapping[str, Tensor], own: Mapping[str, Tensor], head: str
+) -> tuple[dict[str, Tensor], list[str]]:
+    """The weights of a network's file below whatever wrappers, and the names of the heads that it has besides.
+
+    A head is what lies outside the network's own modules, or below its last layer; what else does not fit stays in,
+    so that a network of another depth is refused and not cut down.
+
+    Example:
+        >>> own = {"conv.weight": torch.ones(1), "fc.weight": torch.ones(1)}
+        >>> file = {"module.encoder.conv.weight": torch.ones(1), "module.projector.0.weight": torch.ones(1)}
+        >>> part, left_out = encoder_part(file, own, "fc")
+        >>> list(part), left_out
+        (['conv.weight'], ['module.projector.0.weight'])
+    """
+
+    def hits(prefix: str) -> int:
+        return sum(name.startswith(prefix) and name[len(prefix) :] in own for name in state)
+
+    found = ""
+    while True:
+        deeper = max((found + wrapper for wrapper in WRAPPERS), key=hits)
+        inside = any(name.startswith(found + wrapper) for name in state for wrapper in WRAPPERS)
+        if hits(deeper) > hits(found):
+            found = deeper
+        elif not hits(found) and inside and found.count(".") < DEEPEST:
+            found = max((found + w for w in WRAPPERS), key=lambda p: sum(name.startswith(p) for name in state))
+        else:
+            break
+    children = {name.partition(".")[0] for name in own}
+    part, left_out = {}, []
+    for name, value in state.items():
+        short = name[len(found) :] if name.startswith(found) else ""
+        is_own = short in own or (short.partition(".")[0] in children and not short.startswith(f"{head}."))
+        if is_own or not hits(found) or short.startswith(AUXILIARY):
+            part[short or name] = value
+        else:
+            left_out.append(name)
+    return part, left_out
 
 
 def adapted_stem(weight: Tensor, own: Tensor) -> Tensor:

@@ -91,16 +91,17 @@ def fit_weights(network: nn.Module, state: Mapping[str, Tensor], place: str) -> 
         for n in wanted
         if n in state and state[n].shape != wanted[n].shape
     ]
-    problems = [f"{what} {_few(names)}" for what, names in (("missing", missing), ("unexpected", unexpected)) if names]
+    problems = [f"{what} {few(names)}" for what, names in (("missing", missing), ("unexpected", unexpected)) if names]
     if shapes:
-        problems.append(_few(shapes))
+        problems.append(few(shapes))
     if problems:
         raise UserError(place, f"the weights do not fit the network: {'; '.join(problems)}", "check model.name")
     network.load_state_dict(dict(state), strict=False)
     return network
 
 
-def _few(names: Iterable[str], shown: int = 3) -> str:
+def few(names: Iterable[str], shown: int = 3) -> str:
+    """The first names, and how many more."""
     names = list(names)
     more = f" and {len(names) - shown} more" if len(names) > shown else ""
     return ", ".join(names[:shown]) + more

@@ -40,6 +40,7 @@ class Awp(TrainingObjective):
         super().__init__(seed=objective.seed)
         self.objective, self.gamma, self.warm_up = objective, gamma, warm_up
         self.robust, self.unlabeled, self.metric = objective.robust, objective.unlabeled, objective.metric
+        self.second_order = objective.second_order
         self._unmoved: list[tuple[nn.Parameter, Tensor]] = []
 
     def search(self, model: Classifier, batch: Batch) -> Any:

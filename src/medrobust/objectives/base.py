@@ -43,6 +43,7 @@ class TrainingObjective(nn.Module):
     epoch: Tensor
     num_replays: int = 1  # optimizer steps taken on each batch
     robust: bool = True  # whether it should be judged under attack
+    second_order: bool = False  # whether its loss contains gradients by pixels, which are differentiated again
     unlabeled: bool = False  # whether it takes images without a label, whose y is below 0
     metric: str | None = None  # of its own judge, lower is better; None where answers are judged
 

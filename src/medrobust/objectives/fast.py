@@ -58,6 +58,7 @@ class Fast(AgainstAttack):
         one_step = pgd(num_steps=1, relative_step_size=size, random_start=kind == "fgsm_rs")
         super().__init__(threat, attack=one_step, epsilon=epsilon, seed=seed)
         self.kind, self.step_size, self.noise, self.align_weight = kind, size, noise, align_weight
+        self.second_order = kind == "grad_align"
 
     def search(self, model: Classifier, batch: Batch) -> Any:
         if self.kind != "n_fgsm":

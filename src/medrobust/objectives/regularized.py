@@ -33,6 +33,8 @@ class GradientRegularized(TrainingObjective):
         weight: 1 in sun2022-mirst-dm.
     """
 
+    second_order = True
+
     def __init__(self, *, weight: float = 1.0, seed: int = 0) -> None:
         if weight < 0:
             raise ValueError(f"weight must be 0 or larger, got {weight}")
@@ -61,6 +63,8 @@ class LocallyLinear(AgainstAttack):
         linearity, gradient: 3 and 4 in sun2022-mirst-dm; the original has 4 and 3.
         threat, attack, epsilon, seed: see AgainstAttack.
     """
+
+    second_order = True
 
     def __init__(
         self,

@@ -20,7 +20,7 @@ class ViewSpec:
     """How far views go from the image.
 
     Args:
-        min_area: smallest share of the area that a crop keeps; crops have ratios from 3/4 to 4/3.
+        min_area: smallest share of the area that a crop keeps; crops have ratios from 3/4 to 4/3 where they fit.
         rotation: largest angle in degrees, either way.
         flip, vertical_flip: mirror half of the views.
         jitter: brightness is moved by up to jitter / 2, contrast scaled by 1 - jitter to 1 + jitter.
@@ -75,8 +75,8 @@ def _moved(x: Tensor, spec: ViewSpec, streams: Streams) -> Tensor:
     """Crop, mirror and rotate in one bilinear resampling; outside, the image is mirrored."""
     draw = _draw(streams.child("crop"), x, 7)
     area = spec.min_area + (1 - spec.min_area) * (draw[:, 0] + 1) / 2
-    ratio = torch.exp(math.log(4 / 3) * draw[:, 1])
-    wide, high = ((area * r).sqrt().clamp_max(1) for r in (ratio, 1 / ratio))
+    ratio = torch.exp(draw[:, 1] * (-area.log()).clamp_max(math.log(4 / 3)))  # no side is longer than the image's
+    wide, high = ((area * r).sqrt() for r in (ratio, 1 / ratio))
     right, down = draw[:, 2] * (1 - wide), draw[:, 3] * (1 - high)
     if spec.flip:
         wide = torch.where(draw[:, 4] < 0, -wide, wide)
