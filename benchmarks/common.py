@@ -21,7 +21,8 @@ from torch import Tensor, nn
 
 from medrobust.attacks import Attack
 from medrobust.audit.setup import AuditSpec, Setup, resolve
-from medrobust.config import audit_recipe, epsilons, read_recipe
+from medrobust.budgets import epsilons
+from medrobust.config import audit_recipe, read_recipe
 from medrobust.evaluation.measure import measure
 from medrobust.evaluation.outcome import Grid
 from medrobust.goals import as_classes

@@ -82,7 +82,10 @@ def audit(
         data=plain["data"],
         attacks=plain["attacks"],
         epsilons=checked.grids(),
-        **{name: plain[name] for name in ("protocol", "precision", "batch_size", "seed", "device", "num_workers")},
+        **{
+            name: plain[name]
+            for name in ("protocol", "precision", "batch_size", "memory_limit", "seed", "device", "num_workers")
+        },
     )
     with progress() as report:
         folder = run_audit(spec, out, dump(plain), report)
@@ -124,14 +127,25 @@ def train(
     recipe: Annotated[Path, typer.Argument(help="YAML recipe.")],
     overrides: Overrides = None,
     out: Out = None,
+    folds: Annotated[int, typer.Option(help="Train on each of so many folds, test on the left-out one.")] = 0,
+    repeats: Annotated[int, typer.Option(help="The same with so many seeds of the split.")] = 1,
+    on_collapse: Annotated[
+        str | None, typer.Option(help="When training collapses: continue, stop, or restart with another seed.")
+    ] = None,
 ) -> None:
     """Train a classifier, plainly or against attacks."""
     from .config import read_recipe, train_spec
     from .progress import progress
+    from .training.folds import SUMMARY, train_folds
     from .training.run import train as run_training
 
+    spec = train_spec(read_recipe(recipe, overrides or [], {"on_collapse": on_collapse}))
     with progress() as report:
-        folder = run_training(train_spec(read_recipe(recipe, overrides or [])), out, report)
+        if folds or repeats != 1:
+            folder = train_folds(spec, out, report, folds=folds, repeats=repeats)
+            typer.echo((folder / f"{SUMMARY}.md").read_text(encoding="utf-8"), nl=False)
+            return
+        folder = run_training(spec, out, report)
     typer.echo(f"Checkpoint: {folder}")
 
 

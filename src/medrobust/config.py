@@ -2,24 +2,17 @@
 
 from __future__ import annotations
 
-import math
-import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Annotated, Any, Literal, get_args
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from .budgets import DEFAULT_EPSILONS, epsilons
 from .errors import UserError, nearest
 
 NormName = Literal["linf", "l2", "l1"]
-GREYS = (0.1, 0.2, 0.3, 0.5, 1, 2, 3, 5, 8, 10)
-DEFAULT_EPSILONS: dict[str, Any] = {
-    "linf": [f"{k:g}/255" for k in GREYS],
-    "l2": "geometric(0.02, 2, 10)",
-    "l1": "geometric(0.5, 50, 10)",
-}
 
 
 class Section(BaseModel):
@@ -74,7 +67,8 @@ class AuditRecipe(Section):
     threat: ThreatSection = ThreatSection()
     protocol: Literal["honest", "paper"] = "honest"
     precision: Literal["fast", "float32"] = "fast"
-    batch_size: int = Field(default=32, ge=1)
+    batch_size: Annotated[int, Field(ge=1)] | Literal["auto"] = "auto"
+    memory_limit: float | None = Field(default=None, gt=0)
     seed: int = Field(default=0, ge=0)
     device: str = "auto"
     num_workers: int = Field(default=0, ge=0)
@@ -92,41 +86,6 @@ class AuditRecipe(Section):
             value = by_norm.get(name) if by_norm else given
             out[name] = epsilons(DEFAULT_EPSILONS[name] if value is None else value, name)
         return out
-
-
-def epsilons(given: Any, norm: str = "linf", place: str = "threat.epsilons") -> list[float]:
-    """A grid of budgets: a list, one value, `a, b, c`, or geometric(first, last, count).
-
-    Errors: UserError for what is not a number, is negative, or for linf exceeds the domain [0, 1].
-
-    Example:
-        >>> [round(255 * e, 3) for e in epsilons(["8/255", "1/255"])]
-        [1.0, 8.0]
-        >>> epsilons("geometric(0.01, 1, 3)")
-        [0.01, 0.1, 1.0]
-    """
-    from .attacks.build import number
-
-    if isinstance(given, str):
-        spec = re.fullmatch(r"\s*geometric\(([^,]+),([^,]+),([^,]+)\)\s*", given)
-        if spec:
-            first, last = number(spec[1].strip(), place), number(spec[2].strip(), place)
-            count = number(spec[3].strip(), place)
-            if not (0 < first < last and count >= 2 and count == int(count)):
-                raise UserError(place, f"{given!r} is no grid", "write geometric(smallest, largest, count)")
-            step = math.log(last / first) / (count - 1)
-            given = [float(f"{first * math.exp(step * k):.12g}") for k in range(int(count))]
-        else:
-            given = [part.strip() for part in given.strip("[]").split(",")]
-    values = [number(e, place) for e in (given if isinstance(given, Sequence) else [given])]
-    if not values:
-        raise UserError(place, "no budget", "give at least one, for example 1/255")
-    for value in values:
-        if not value >= 0 or math.isinf(value):
-            raise UserError(place, f"{value:g} is not a budget", "epsilon is 0 or larger")
-        if norm == "linf" and value > 1:
-            raise UserError(place, f"{value:g} is larger than the domain [0, 1]", f"did you mean {value:g}/255?")
-    return sorted(set(values))
 
 
 def read_recipe(
@@ -245,25 +204,19 @@ def train_spec(content: Mapping[str, Any]) -> Any:
 
     from pydantic import TypeAdapter
 
-    from .attacks.build import number
-    from .training.recipe import TrainRecipe
+    from .training.recipe import PhaseSpec, TrainRecipe
 
-    content = dict(content)
-    for section in ("model", "data", "objective", "attack"):
-        if isinstance(content.get(section), str):
-            content[section] = {"name": content[section]}
-    for section in ("objective", "attack"):
-        content[section] = _with_options(content.get(section))
+    content = _with_sections(content, "")
     if isinstance(content.get("validation"), Mapping) and "attack" in content["validation"]:
         content["validation"] = {
             **content["validation"],
             "attack": _with_options(content["validation"]["attack"]),
         }
-    if isinstance(content.get("threat"), Mapping) and "epsilon" in content["threat"]:
-        epsilon = number(content["threat"]["epsilon"], "threat.epsilon")
-        norm = content["threat"].get("norm", "linf")
-        epsilons([epsilon], norm if isinstance(norm, str) else "linf", "threat.epsilon")
-        content["threat"] = {**content["threat"], "epsilon": epsilon}
+    if isinstance(content.get("phases"), list):
+        content["phases"] = [
+            _with_sections(phase, f"phases.{number}.") if isinstance(phase, Mapping) else phase
+            for number, phase in enumerate(content["phases"])
+        ]
     content = {name: value for name, value in content.items() if value is not None}
 
     def refuse_unknown(kind: Any) -> None:
@@ -273,10 +226,29 @@ def train_spec(content: Mapping[str, Any]) -> Any:
                 refuse_unknown(type(default))
 
     refuse_unknown(TrainRecipe)
+    refuse_unknown(PhaseSpec)
     try:
         return TypeAdapter(TrainRecipe).validate_python(content)
     except ValidationError as error:
         raise _first_complaint(error, lambda path: _fields(TrainRecipe, path)) from None
+
+
+def _with_sections(given: Mapping[str, Any], place: str) -> dict[str, Any]:
+    """A recipe or a phase of it, with names written out as sections, and epsilon as a number."""
+    from .attacks.build import number
+
+    content = dict(given)
+    for section in ("model", "data", "objective", "attack", "optimizer", "schedule"):
+        if isinstance(content.get(section), str):
+            content[section] = {"name": content[section]}
+    for section in ("objective", "attack"):
+        content[section] = _with_options(content.get(section))
+    if isinstance(content.get("threat"), Mapping) and "epsilon" in content["threat"]:
+        epsilon = number(content["threat"]["epsilon"], f"{place}threat.epsilon")
+        norm = content["threat"].get("norm", "linf")
+        epsilons([epsilon], norm if isinstance(norm, str) else "linf", f"{place}threat.epsilon")
+        content["threat"] = {**content["threat"], "epsilon": epsilon}
+    return content
 
 
 def _with_options(given: Any) -> Any:
@@ -299,6 +271,10 @@ def _default(field: Any) -> Any:
 def _fields(kind: Any, path: Sequence[str]) -> list[str]:
     from dataclasses import fields, is_dataclass
 
+    from .training.recipe import PhaseSpec, TrainRecipe
+
+    if kind is TrainRecipe and path and path[0] == "phases":
+        kind, path = (PhaseSpec, path[2:]) if len(path) < 3 else (TrainRecipe, path[2:])
     for part in path:
         inner = {field.name: _default(field) for field in fields(kind)}.get(part)
         if not is_dataclass(inner):

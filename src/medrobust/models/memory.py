@@ -1,0 +1,68 @@
+"""How many images fit: the memory that one gradient takes, and the batch that stays below a limit."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from .classifier import Classifier
+
+# Larger batches are no faster: cores and graphics cards are busy before.
+MOST = {"cpu": 32, "cuda": 512}
+SPARE = 2.0  # search states, workspaces of the kernels, fragmentation
+SHARE = 0.5  # of the free memory, where no limit is given
+
+
+def gradient_bytes(model: Classifier, x: Tensor) -> int:
+    """Bytes that one gradient by the images x (n, c, *spatial) keeps alive, parameters apart.
+
+    Example:
+        >>> model = Classifier(torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(4, 2)), channels=1)
+        >>> gradient_bytes(model, torch.zeros(8, 1, 2, 2)) >= 8 * 4 * 4
+        True
+    """
+    own = {tensor.untyped_storage().data_ptr() for tensor in model.parameters()}
+    kept: dict[int, int] = {}
+
+    def note(tensor: Tensor) -> Tensor:
+        storage = tensor.untyped_storage()
+        if storage.data_ptr() not in own:
+            kept[storage.data_ptr()] = storage.nbytes()
+        return tensor
+
+    leaf = x.detach().clone().requires_grad_()
+    with torch.enable_grad(), torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
+        # The graph holds what was noted, so no address is used twice.
+        logits = model(leaf)
+    return sum(kept.values()) + leaf.nbytes + logits.nbytes
+
+
+def free_bytes(device: torch.device) -> int:
+    """Memory that is free now on a device."""
+    if device.type == "cuda":
+        return int(torch.cuda.mem_get_info(device)[0])
+    meminfo = Path("/proc/meminfo")
+    if meminfo.exists():
+        for line in meminfo.read_text().splitlines():
+            if line.startswith("MemAvailable:"):
+                return int(line.split()[1]) * 1024
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2
+
+
+def fitting_batch(model: Classifier, example: Tensor, limit: int | None = None) -> int:
+    """The largest power of two of images whose gradient stays below a limit, at least 1, at most MOST of the device.
+
+    Args:
+        model: on the device where it will run.
+        example: (1, c, *spatial) one image, on that device.
+        limit: bytes; by default a half of what is free.
+    """
+    limit = int(free_bytes(example.device) * SHARE) if limit is None else limit
+    with model.frozen():
+        each = SPARE * gradient_bytes(model, example)
+    most = MOST.get(example.device.type, MOST["cpu"])
+    fits = int(min(most, max(1.0, limit / each)))
+    return 1 << (fits.bit_length() - 1)
