@@ -71,21 +71,39 @@ def boxed(shape: tuple[int, ...], seed: int = 0) -> Problem:
     generator = torch.Generator().manual_seed(seed)
     dim = torch.Size(shape).numel()
     w = _weights(dim, generator)
-    x = torch.rand(6, dim, generator=generator)
-    x = torch.where(torch.rand(6, dim, generator=generator) < 0.3, x.round(), x)
-    y = torch.tensor([0, 1, 0, 1, 0, 1])
+    bias = -float(w.sum()) / 2
+    x = torch.rand(100, dim, generator=generator)
+    x = torch.where(torch.rand(100, dim, generator=generator) < 0.3, x.round(), x)
+    y = (x @ w + bias > 0).long()
     # The adversary of class 1 moves against w: the room is to 0 where w > 0 and to 1 where w < 0.
-    up = (w > 0) == (y == 0)[:, None]
-    room = torch.where(up, 1 - x, x)
-    distance = torch.linspace(0.05, 0.3, 6)
-    margin = (w.abs() * torch.minimum(distance[:, None], room)).sum(1)
-    bias = (2.0 * y - 1) * margin - x @ w
+    room = torch.where((w > 0) == (y == 0)[:, None], 1 - x, x).double()
+    low, high = torch.zeros(100, dtype=torch.float64), torch.ones(100, dtype=torch.float64)
+    for _ in range(50):
+        middle = (low + high) / 2
+        enough = (w.abs() * torch.minimum(middle[:, None], room)).sum(1) >= (x @ w + bias).abs()
+        low, high = torch.where(enough, low, middle), torch.where(enough, middle, high)
+    six = ((high > 0.05) & (high < 0.5)).nonzero()[:6, 0]
+    assert len(six) == 6
 
     def model(images: Tensor) -> Tensor:
         z = images.flatten(1) @ w + bias
         return torch.stack([-z / 2, z / 2], 1)
 
-    return Problem(model, x.reshape(6, *shape), y, distance)
+    return Problem(model, x[six].reshape(6, *shape), y[six], high[six].float())
+
+
+def least_likely(norm: str, shape: tuple[int, ...], seed: int = 0) -> Problem:
+    """Five classes of which the last, y, is the least likely: its distance is that of the plain problem.
+
+    The others share one logit, and the last leads them by w . x + b.
+    """
+    plain = linear(norm, shape, "one_logit", seed)
+    below = plain.y == 0
+
+    def model(x: Tensor) -> Tensor:
+        return torch.cat([torch.zeros(len(x), 4), plain.model(x)], 1)
+
+    return Problem(model, plain.x[below], torch.full((int(below.sum()),), 4), plain.distance[below])
 
 
 def many_classes(norm: str, shape: tuple[int, ...], seed: int = 0) -> Problem:

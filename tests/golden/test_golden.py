@@ -57,19 +57,7 @@ def _load(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
     return file, json.loads(str(file.pop("meta")))
 
 
-# Differences that we have not explained; a test that passes here is an error, so that the entry goes when they do.
-UNEXPLAINED = {
-    "deepfool_l2": "our mean distance is 1.9 % above the peer's, where 1 % is allowed",
-    "deepfool_linf": "our mean distance is 1.6 % above the peer's, where 1 % is allowed",
-}
-
-
-def _marked(path: Path) -> Any:
-    reason = UNEXPLAINED.get(path.stem)
-    return pytest.param(path, id=path.stem, marks=[pytest.mark.xfail(reason=reason)] if reason else [])
-
-
-@pytest.mark.parametrize("path", [_marked(path) for path in FILES])
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
 def test_equals_the_peer(path: Path) -> None:
     file, meta = _load(path)
     if meta["attack"] not in ATTACKS:

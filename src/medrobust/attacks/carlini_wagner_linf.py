@@ -17,12 +17,13 @@ from ..goals import GoalRule, untargeted
 from ..norms import per_sample
 from ..streams import Streams
 from ..threat import Threat
-from .carlini_wagner import Adam, confident, from_image, through, to_image
+from .carlini_wagner import Adam, confident
 from .closest import Task, Turn, closest, distance, task, within
+from .hyperplanes import room
 
 
 class _LinfState(NamedTuple):
-    w: Tensor
+    d: Tensor
     adam: Adam
     c: Tensor
     tau: Tensor
@@ -33,16 +34,19 @@ class CarliniWagnerLinf:
     """The linf attack of Carlini & Wagner 2017 (arXiv:1608.04644), which looks for the smallest change.
 
     (`cw_linf` is another attack: it has a budget.) Minimizes sum_i max(|d_i| - tau, 0) + c max(-margin(x + d), 0)
-    with Adam in the variable of `cw_l2`. Where that is solved, tau shrinks to a share of the largest change and the
+    with Adam. Where that is solved, tau shrinks to a share of the largest change and the
     search goes on from there; where num_inner steps do not solve it, c doubles. Everything is per sample.
 
+    Pixels stay in the domain by projection (the first of the paper's three ways): in the variable of `cw_l2` a pixel
+    at the edge would need thousands of steps to leave it, and medical images have much black.
+
     The paper stops at tau = 1/255, above what flips many a medical image: here tau goes down until no constant works.
-    The step size is at most tau / 4, or Adam would step over the solution.
+    The step size is at most tau / 16, or Adam would step over the solution.
 
     Args:
         num_steps: gradients, at most.
         num_inner: gradients that a constant gets before it is doubled.
-        step_size: of Adam, in w.
+        step_size: of Adam, in units of the width of the domain.
         first_constant, largest_constant: range of c.
         shrink: factor of tau.
         goal: see `medrobust.goals`.
@@ -58,7 +62,7 @@ class CarliniWagnerLinf:
 
     num_steps: int = 1000
     num_inner: int = 100
-    step_size: float = 0.005
+    step_size: float = 0.0025
     first_constant: float = 1e-5
     largest_constant: float = 20.0
     shrink: float = 0.9
@@ -85,30 +89,31 @@ class CarliniWagnerLinf:
     def _begin(self, job: Task) -> _LinfState:
         ball = job.ball
         c = torch.full_like(ball.radius, self.first_constant)
-        return _LinfState(from_image(ball.center, ball), Adam.start(ball), c, torch.ones_like(c))
+        return _LinfState(torch.zeros_like(ball.center), Adam.start(ball), c, torch.ones_like(c))
 
     def _turn(self, model: Model, job: Task, state: _LinfState, kept: Kept) -> Turn:
         ball = job.ball
         width = ball.domain[1] - ball.domain[0]
-        x = to_image(state.w, ball)
+        x = ball.center + state.d
         point = Point(x, confident(model, job.goal, 0.0))
         grad = slope(point, ball)
         change = (x - ball.center) / width
         beyond = change.abs() > per_sample(state.tau, x)
         push = torch.where(point.score.value < 0, state.c, 0)
         by_x = torch.where(beyond, change.sign(), 0) / width - per_sample(push, x) * grad
-        step, adam = state.adam.step(through(by_x, x, ball))
+        step, adam = state.adam.step(by_x)
         size = ball.norm.size(change)
         solved = point.score.reached & (size <= state.tau * 1.001)
         stuck = ~solved & (adam.k == self.num_inner)
         # Adam moves every pixel by about its step size, which must not be coarse beside tau.
-        rate = torch.minimum(torch.full_like(size, self.step_size), state.tau / 4)
-        w = state.w + per_sample(rate, x) * step
+        rate = torch.minimum(torch.full_like(size, self.step_size), state.tau / 16)
+        low, high = room(ball, ball.center)
+        d = (state.d + per_sample(rate * width, x) * step).clamp(low, high)
         best = torch.minimum(distance(kept) / width, torch.where(point.score.reached, size, torch.inf))
         tau = torch.where(solved, self.shrink * torch.minimum(state.tau, best), state.tau)
         c = torch.where(stuck, 2 * state.c, state.c)
         adam = choose(solved | stuck, Adam.start(ball), adam)
-        return Turn((point,), _LinfState(w, adam, c, tau), c > self.largest_constant)
+        return Turn((point,), _LinfState(d, adam, c, tau), c > self.largest_constant)
 
 
 cw_linf_min = CarliniWagnerLinf

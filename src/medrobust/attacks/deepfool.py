@@ -11,9 +11,10 @@ from torch import Tensor
 from ..engine.keep import Kept
 from ..engine.program import Model
 from ..goals import GoalRule, untargeted
+from ..norms import per_sample
 from ..streams import Streams
-from ..threat import Threat
-from .closest import Task, Turn, closest, task, within
+from ..threat import Ball, Threat
+from .closest import Task, Turn, closest, scored, task, within
 from .hyperplanes import nearest_boundary, rivals, room, shortest
 
 
@@ -33,8 +34,10 @@ class DeepFool:
     rival class: |gap| grad / ||grad||_2^2 in l2, |gap| sign(grad) / ||grad||_1 in linf, with gap = z_k - z_label.
     Stops at the first success. It is quick and not the smallest change: use it for a bracket.
 
-    The paper lets pixels leave the domain. Here d is the shortest way inside it, the same where no pixel is at its
-    edge. With a target (the paper has none) the only boundary is that of the margin.
+    The paper lets pixels leave the domain. Here a step is clipped to it, as in its implementations; where that takes
+    away more than half of what the step was to gain, d is the shortest way inside the domain. A success counts where
+    its margin is above the rounding of the logits, so that it stays one when asked again. With a target (the paper has
+    none) the only boundary is that of the margin.
 
     Args:
         num_steps: each costs a forward and a backward a rival class: 1 with two classes, one logit, or a target.
@@ -84,13 +87,23 @@ class DeepFool:
         point, gap, slope = nearest_boundary(model, state.x, job.goal, ball, state.candidates)
         # Close to the boundary a step shorter than the rounding of the logits would not cross it.
         rounding = 8 * torch.finfo(gap.dtype).eps * point.score.logits.reshape(len(gap), -1).abs().amax(1)
-        step = shortest(ball.norm, slope, torch.maximum(-gap, rounding), *room(ball, state.x))
-        x = (state.x + (1 + self.overshoot) * step).clamp(*ball.domain)
+        rise = torch.maximum(-gap, rounding)
+        x = (state.x + (1 + self.overshoot) * _step(ball, slope, rise, state.x)).clamp(*ball.domain)
         # Where nothing moves, nothing will.
         still = (x == state.x).flatten(1).all(1)
         k = state.k + 1
-        done = point.score.reached | still | (k > self.num_steps)
-        return Turn((point,), state._replace(x=x, k=k), done)
+        won = point.score.reached & (point.score.value > rounding)
+        done = won | still | (k > self.num_steps)
+        return Turn((scored(state.x, point.score._replace(reached=won)),), state._replace(x=x, k=k), done)
+
+
+def _step(ball: Ball, slope: Tensor, rise: Tensor, x: Tensor) -> Tensor:
+    """The published step onto <slope, d> = rise; the shortest one inside the domain where half would be clipped."""
+    size = rise / ball.norm.dual_size(slope)
+    published = per_sample(size.nan_to_num(0.0, 0.0), slope) * ball.norm.steepest(slope)
+    low, high = room(ball, x)
+    gained = (slope * published.clamp(low, high)).flatten(1).sum(1)
+    return torch.where(per_sample(gained < rise / 2, x), shortest(ball.norm, slope, rise, low, high), published)
 
 
 deepfool = DeepFool
