@@ -6,6 +6,7 @@ from torch import Tensor
 
 from evaluation.toys import EPSILONS, exact_distance, image_set, linear, small_net
 from medrobust.attacks import apgd_ce, autoattack, pgd, restarts
+from medrobust.audit.setup import AuditSpec, resolve
 from medrobust.engine.keep import first_reached
 from medrobust.evaluation.bisect import bisect
 from medrobust.evaluation.each_budget import each_budget
@@ -141,6 +142,20 @@ def test_a_success_within_rounding_is_looked_for_at_the_next_budget() -> None:
         grid = Grid("linf", (float(exact[i].detach()) * (1 - 1e-9), 0.5))
         outcome = run(model, x[i : i + 1], pgd(num_steps=10), grid)
         assert bool(outcome.reached[0, -1]), i
+
+
+def test_apgd_whose_steps_begin_too_long_is_not_given_up() -> None:
+    setup = resolve(AuditSpec({"name": "default"}, {"name": "phantom", "limit": 24}, {"pgd": {}}, {"linf": [0.01]}))
+    model, x = setup.model, torch.stack([setup.images[i][0] for i in range(24)])
+    grid, attack = Grid("linf", (2 / 255, 3 / 255, 4 / 255)), apgd_ce(num_steps=50)
+    swept = run(model, x, attack, grid)
+    with model.frozen():
+        with torch.no_grad():
+            logits = model(x)
+        depth, streams = torch.full((len(x),), 8), Streams.of(0, range(len(x)))
+        full = each_budget(model, x, logits.argmax(1), attack, grid, logits, depth, streams, honest=True)
+    assert bool((swept.reached.sum(0) >= full.reached.sum(0)).all())
+    assert swept.backwards.sum() < full.backwards.sum()
 
 
 def test_a_set_of_attacks_is_nowhere_weaker_than_at_every_budget_on_its_own() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import torch
 from torch import Tensor
@@ -30,8 +30,11 @@ class Steepest:
     Args:
         step_size: in pixel units; or
         relative_step_size: a share of each sample's epsilon.
+
+    steady: the steps are equally long, so what a search gained lately is a forecast of what it can still gain.
     """
 
+    steady: ClassVar[bool] = True
     step_size: float | None = None
     relative_step_size: float | None = None
 
@@ -47,6 +50,7 @@ class Steepest:
 class Momentum:
     """Steps along the decayed sum of l1-normalized gradients (MI-FGSM; Dong et al. 2018, arXiv:1710.06081)."""
 
+    steady: ClassVar[bool] = True
     step_size: float | None = None
     relative_step_size: float | None = None
     decay: float = 1.0

@@ -40,9 +40,9 @@ class Effort:
 
     Args:
         num_lanes: searches in one batch.
-        patience: a search is given up when its progress, `patience` times as fast, would not reach the goal; None
-        never gives up. shortfall: rounding error of a margin of the search model: a failure this close is checked in
-        float32.
+        patience: a search with steps of equal length is given up when its progress, `patience` times as fast, would not
+            reach the goal; None never gives up.
+        shortfall: rounding error of a margin of the search model: a failure this close is checked in float32.
     """
 
     num_lanes: int = 32
@@ -154,6 +154,8 @@ class Board:
 
 
 def _search(board: Board, model: Model, effort: Effort) -> None:
+    # Steps that begin long and shrink gain most at the end: no forecast holds for them.
+    steady = getattr(board.program.step, "steady", False)
     run_lanes(
         board.program,
         model,
@@ -161,7 +163,7 @@ def _search(board: Board, model: Model, effort: Effort) -> None:
         board.jobs,
         board.finished,
         board.count,
-        patience=effort.patience,
+        patience=effort.patience if steady else None,
         shortfall=effort.shortfall,
     )
 
