@@ -122,6 +122,11 @@ def claim(folder: Path, kind: str, identity: Mapping[str, str], details: Mapping
 
 def finish(folder: Path, run: Mapping[str, Any], **details: Any) -> dict[str, Any]:
     """Mark a run as done in its run.json, and return the new content."""
-    run = {**run, "status": "done", "finished": run.get("finished") or now(), **details}
+    return record(folder, run, status="done", finished=run.get("finished") or now(), **details)
+
+
+def record(folder: Path, run: Mapping[str, Any], **details: Any) -> dict[str, Any]:
+    """Put details into the run.json of a run, and return the new content."""
+    run = {**run, **details}
     write_json(folder / RUN_FILE, run)
     return run

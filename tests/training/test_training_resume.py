@@ -80,7 +80,7 @@ class DeadError(BaseException):
 
 
 class Death:
-    """From the given change of a file in the folder on, every change fails, those of clean-up code too: as if killed."""
+    """From a given change of a file in the folder on, every change fails, those of clean-up code too: as if killed."""
 
     changes = ("os.mkdir", "os.rename", "os.remove", "os.chmod", "tempfile.mkstemp", "open")
 

@@ -1,7 +1,8 @@
 """Training: the only loop, its recipe, its checkpoints."""
 
 from .checkpoint import load_checkpoint, save_checkpoint
-from .fit import Plan, fit
+from .fit import fit
+from .plan import Plan
 from .recipe import TrainRecipe
 from .run import train
 

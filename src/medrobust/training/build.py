@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -18,18 +19,39 @@ from ..norms import NORMS
 from ..objectives import OBJECTIVES, Constant, EpsilonRule, TrainingObjective, WarmUp, make_objective
 from ..progress import Report
 from ..threat import Threat
-from .fit import Plan, Row
+from .collapse import ACTIONS
+from .optimize import make_optimizer
+from .phases import Begun, Phase, phase_recipes, refuse_ignored_warm_up
+from .plan import Plan, Row
 from .recipe import AttackSpec, DataSpec, TrainRecipe
-from .validate import METRICS, evenly, validate
+from .validate import CLEAN_METRICS, METRICS, evenly, validate
+
+# Objectives that train on examples of the whole budget; those of others differ from image to image.
+FULL_BUDGET = ("adversarial", "fast", "free", "mart", "mirst", "rst", "trades")
 
 
 def check(recipe: TrainRecipe) -> None:
     """Refuse values that cannot work. Errors: UserError naming the key."""
-    for key in ("epochs", "batch_size", "accumulate", "devices"):
+    for key in ("batch_size", "accumulate", "devices"):
         if getattr(recipe, key) < 1:
             raise UserError(key, f"{getattr(recipe, key)} is not a positive number")
-    if recipe.optimizer.lr <= 0:
-        raise UserError("optimizer.lr", f"{recipe.optimizer.lr} must be above 0")
+    for place, part in phase_recipes(recipe):
+        if part.epochs < 1:
+            raise UserError(f"{place}epochs", f"{part.epochs} is not a positive number")
+        if part.optimizer.lr <= 0:
+            raise UserError(f"{place}optimizer.lr", f"{part.optimizer.lr} must be above 0")
+        if part.objective.name not in OBJECTIVES:
+            known = nearest(part.objective.name, OBJECTIVES)
+            raise UserError(f"{place}objective.name", f"unknown objective {part.objective.name!r}", known)
+    if recipe.on_collapse not in ACTIONS:
+        raise UserError("on_collapse", f"{recipe.on_collapse!r} is no action", f"valid: {', '.join(ACTIONS)}")
+    if recipe.average.kind not in ("none", "ema", "swa"):
+        raise UserError("average.kind", f"unknown average {recipe.average.kind!r}", "valid: none, ema, swa")
+    if recipe.average.kind != "none" and recipe.average.start_epoch >= max(p.epochs for _, p in phase_recipes(recipe)):
+        reason = f"{recipe.average.start_epoch} is after the last epoch, which is {part.epochs - 1}"
+        raise UserError("average.start_epoch", reason, "begin earlier")
+    if not 0 <= recipe.average.decay < 1:
+        raise UserError("average.decay", f"{recipe.average.decay} is not from 0 to below 1")
     if recipe.validation.metric not in ("auto", *METRICS):
         valid = nearest(recipe.validation.metric, ("auto", *METRICS))
         raise UserError("validation.metric", f"unknown metric {recipe.validation.metric!r}", valid)
@@ -48,11 +70,12 @@ def check_batch(recipe: TrainRecipe, num_images: int) -> None:
 
 def check_labels(recipe: TrainRecipe) -> None:
     """Refuse images without labels where the objective needs them."""
-    known = OBJECTIVES.get(recipe.objective.name)
+    names = [part.objective.name for _, part in phase_recipes(recipe)]
+    unable = next((name for name in names if name in OBJECTIVES and not OBJECTIVES[name].unlabeled), None)
     for key in ("unlabeled", "hide_labels"):
-        if known is not None and not known.unlabeled and getattr(recipe.data, key):
+        if unable is not None and getattr(recipe.data, key):
             able = ", ".join(name for name, kind in OBJECTIVES.items() if kind.unlabeled)
-            reason = f"{recipe.objective.name} cannot train on images without labels"
+            reason = f"{unable} cannot train on images without labels"
             raise UserError(f"data.{key}", reason, f"leave it out, or use objective.name={able}")
 
 
@@ -164,13 +187,13 @@ def build_objective(recipe: TrainRecipe, num_images: int, model: Classifier) -> 
     )
 
 
-def metric_of(recipe: TrainRecipe, objective: TrainingObjective) -> str:
-    """The metric that picks the best epoch, with auto resolved."""
+def metric_of(recipe: TrainRecipe, objective: TrainingObjective, robust: bool) -> str:
+    """The metric that picks the best epoch, with auto resolved; robust: models are judged under attack."""
     if objective.metric is not None:
         return objective.metric
     if recipe.validation.metric != "auto":
         return recipe.validation.metric
-    return "mean_balanced_accuracy" if objective.robust else "balanced_accuracy"
+    return "mean_balanced_accuracy" if robust else "balanced_accuracy"
 
 
 def make_judge(
@@ -201,13 +224,61 @@ def make_judge(
     return judge
 
 
-def make_plan(recipe: TrainRecipe, metric: str) -> Plan:
-    """The loop's part of the recipe."""
-    same = ("epochs", "batch_size", "seed", "schedule", "augment", "balance", "accumulate", "clip_norm")
-    free = ("save_every", "num_workers")
+def make_phases(
+    fabric: Any, recipe: TrainRecipe, train: ImageSet, val: ImageSet, model: Classifier
+) -> tuple[list[Phase], list[str]]:
+    """The phases and their metrics, each tried out on the model so that a bad recipe is refused before it trains.
+
+    All are judged under the recipe's own threat, so that their epochs can be compared.
+    """
+    parts = phase_recipes(recipe)
+    refuse_ignored_warm_up(recipe, accepts)
+    tried = []
+    for place, part in parts:
+        try:
+            objective = build_objective(part, len(train), model)
+            make_optimizer(part.optimizer, [*model.parameters(), *objective.parameters()])
+        except UserError as error:
+            raise UserError(place + error.place, error.problem, error.fix) from error
+        tried.append(objective)
+    wanted = recipe.validation.metric not in ("auto", *CLEAN_METRICS)
+    robust = wanted or any(objective.robust for objective in tried)
+    if robust:
+        make_attack(recipe.validation.attack, "validation.attack")
+    metrics = [metric_of(recipe, objective, robust) for objective in tried]
+
+    def phase(part: TrainRecipe, metric: str, head: bool) -> Phase:
+        def begin(model: Classifier) -> Begun:
+            objective = build_objective(part, len(train), model)
+            trained = [p for p in [*model.parameters(), *objective.parameters()] if p.requires_grad]
+            judge = make_judge(fabric, recipe, val, objective, robust=robust)
+            return Begun(objective, make_optimizer(part.optimizer, trained), judge, metric)
+
+        same = part.objective.name in FULL_BUDGET and part.threat == recipe.threat
+        since = part.threat.epsilon_warm_up if same else None
+        return Phase(epochs=part.epochs, begin=begin, schedule=part.schedule, head=head, full_budget_from=since)
+
+    heads = [spec.train == "head" for spec in recipe.phases] or [False]
+    return [phase(part, *rest) for (_, part), *rest in zip(parts, metrics, heads, strict=True)], metrics
+
+
+def accepts(name: str, parameter: str) -> bool:
+    """Whether the objective of this name has this parameter."""
+    return parameter in inspect.signature(OBJECTIVES[name]).parameters
+
+
+def spares_weights(recipe: TrainRecipe) -> bool:
+    """Whether a loss leaves some weights out, as those that are not of answers do."""
+    return any(OBJECTIVES[part.objective.name].metric is not None for _, part in phase_recipes(recipe))
+
+
+def make_plan(recipe: TrainRecipe, on_collapse: str | None = None) -> Plan:
+    """The part of the recipe that is the loop's in all phases."""
+    same = ("batch_size", "seed", "augment", "balance", "accumulate", "clip_norm", "average")
+    free = ("save_every", "num_workers", "compile")
     return Plan(
-        metric=metric,
         patience=recipe.validation.patience,
         fast=recipe.precision == "fast",
+        on_collapse=on_collapse or recipe.on_collapse,
         **{name: getattr(recipe, name) for name in (*same, *free)},
     )

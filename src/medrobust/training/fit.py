@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
 
 from ..data import Batch, ImageSet
 from ..errors import UserError
@@ -19,92 +18,91 @@ from ..models.classifier import Classifier
 from ..models.fast import low_precision
 from ..models.layers import exact_first_layer
 from ..models.twin import Twin
-from ..objectives import Loss, TrainingObjective
 from ..progress import Report
 from ..streams import Streams
 from .augment import augment
+from .average import Average
 from .checkpoint import save_checkpoint
+from .collapse import Collapse, CollapsedError, find_collapse
+from .compiled import Compiled
+from .judged import judged
 from .optimize import lr_factor, set_lr
 from .order import derived_seed, epoch_order, num_batches, training_batches
-from .recipe import AugmentSpec, ScheduleSpec
-from .resume import Place, restore, save
+from .phases import Phase, Trained
+from .plan import Plan, Row, Step, epoch_line
+from .resume import Parts, Place, restore, restore_parts, save
 
-Row = dict[str, Any]
 HISTORY, LAST = "history.json", "last"
 LOOK_EVERY = 20  # steps between looks at the loss where a look makes the device wait
 
 
-@dataclass(frozen=True, kw_only=True)
-class Plan:
-    """How long, in what order and with what care; the fields are those of TrainRecipe."""
-
-    epochs: int
-    batch_size: int
-    seed: int = 0
-    schedule: ScheduleSpec = field(default_factory=ScheduleSpec)
-    augment: AugmentSpec = field(default_factory=AugmentSpec)
-    metric: str = "accuracy"
-    patience: int = 0
-    balance: bool = False
-    accumulate: int = 1
-    clip_norm: float | None = None
-    save_every: int = 0
-    num_workers: int = 0
-    fast: bool = False
-
-
-class Step(nn.Module):
-    """Model and objective as one module: a trainer wraps one forward pass, inside it all see the bare model."""
-
-    def __init__(self, model: Classifier, objective: TrainingObjective, low: torch.dtype | None) -> None:
-        super().__init__()
-        self.model, self.objective, self.low = model, objective, low
-
-    def forward(self, x: Tensor, y: Tensor, index: Tensor) -> Loss:
-        # Not the trainer's own mixed precision: it would round the pixels before anything else sees them.
-        with torch.autocast(x.device.type, self.low, enabled=self.low is not None):
-            return self.objective(self.model, Batch(x, y, index))
-
-
 @dataclass
 class _Run:
-    """What the parts of the loop share."""
+    """What the parts of the loop share; that of the phase is made anew in each."""
 
     fabric: Any
     model: Classifier
-    objective: TrainingObjective
-    optimizer: torch.optim.Optimizer
+    phases: Sequence[Phase]
     plan: Plan
     train: ImageSet
     out: Path
     card: Row
     report: Report
-    place: Place = field(default_factory=Place)
+    say: Callable[[str], None]
+    log: Callable[[Row], None]
 
     def __post_init__(self) -> None:
+        self.model.to(self.fabric.device)
+        self.trained = Trained(self.model)
+        self.labels = self.train.labels
+        self.steps = num_batches(len(self.train), self.plan.batch_size, self.fabric.world_size)
+        if self.steps < 1:
+            raise ValueError(f"a batch of {self.plan.batch_size} is more than {len(self.train)} images")
+        example = torch.stack([self.train[i][0] for i in range(min(2, len(self.train)))]).to(self.fabric.device)
+        # Made before a state is restored, so that a resumed run makes the same choice.
+        self.twin = Twin.of(self.model, example) if self.plan.fast else None
+        self.compiled = Compiled(self.model, example, self.say) if self.plan.compile else None
+        place, self.saved = restore(self.out, self.plan.seed, self.model) or (Place(), {})
+        self.place: Place = place
+
+    def begin_phase(self) -> None:
+        """Make what the phase needs, and go on with what was saved of it."""
+        self.phase = self.phases[self.place.phase]
+        self.trained.only(self.phase.head)
+        self.objective, self.optimizer, self.judge, self.metric = self.phase.begin(self.model)
+        self.parts = Parts(self.objective, self.optimizer, Average(self.plan.average))
         self.base_lr = float(self.optimizer.param_groups[0]["lr"])
         low = low_precision(self.fabric.device) if self.plan.fast else None
         self.wrapped, self.stepper = self.fabric.setup(Step(self.model, self.objective, low), self.optimizer)
-        if self.plan.fast:
-            # Made before a state is restored, so that a resumed run makes the same choice.
-            example = torch.stack([self.train[i][0] for i in range(2)]).to(self.fabric.device)
-            self.objective.searcher = Twin.of(self.model, example)
-        self.steps = num_batches(len(self.train), self.plan.batch_size, self.fabric.world_size)
-        self.labels = self.train.labels
+        self.objective.searcher = self.twin
+        if self.compiled is not None:
+            self.compiled.use(not self.objective.second_order)
+        if self.saved:
+            restore_parts(self.saved, self.parts, self.model)
+            self.saved = {}
 
-    def save(self) -> None:
+    @property
+    def epoch(self) -> int:
+        """The epoch of the phase."""
+        return self.place.epoch - self.place.began
+
+    @property
+    def unfinished(self) -> bool:
+        """Whether there is another epoch to train."""
+        return self.place.phase < len(self.phases) and not self.place.stopped
+
+    def save(self, *, between: bool = False) -> None:
+        """Save the state, in the first process; between: two phases."""
         if self.fabric.is_global_zero:
-            save(self.out, self.place, self.model, self.objective, self.optimizer)
+            save(self.out, self.plan.seed, self.place, self.model, None if between else self.parts)
         self.fabric.barrier()
 
 
 def fit(
     fabric: Any,
     model: Classifier,
-    objective: TrainingObjective,
-    optimizer: torch.optim.Optimizer,
+    phases: Sequence[Phase],
     train: ImageSet,
-    judge: Callable[[Classifier], Row],
     plan: Plan,
     out: Path,
     *,
@@ -116,52 +114,48 @@ def fit(
     """Train, keep the best checkpoint in out and the last in out/last; go on from a saved state if there is one.
 
     Every random choice is a function of (seed, epoch, step, image) and the state holds the rest, so a run that was
-    killed at any moment ends with the same weights, bit for bit, as one that was not.
+    killed at any moment ends with the same weights, bit for bit, as one that was not. Each phase goes on from the last
+    weights of the one before; the best checkpoint is that of the latest phase.
 
     With plan.fast, gradients are computed in bfloat16 where the device has it, the first layer apart, and searches run
     on a Twin; weights, pixels and perturbations stay float32.
 
     Args:
         fabric: a launched lightning_fabric.Fabric of precision 32-true.
-        optimizer: over the model's parameters; its lr is the base of the schedule.
-        judge: model -> metrics of the epoch, on validation images; plan.metric picks the best of them.
         card: what the checkpoint's card says besides the model.
         report, say, log: called with (what, done, of) each step, with a line and with its row each epoch, in the first
             process only.
 
     Returns: one row an epoch. Errors: UserError when the loss is not finite; ValueError when a batch is more than the
-    set.
+    set; CollapsedError, see Plan.
     """
     if plan.fast:
         exact_first_layer(model.network)
         model.to(memory_format=torch.channels_last)
-    if fabric.is_global_zero and report is not None:
-        show = report
-    else:
-        show = lambda what, done, of: None  # noqa: E731
-    run = _Run(fabric, model, objective, optimizer, plan, train, out, card or {}, show)
-    if run.steps < 1:
-        raise ValueError(f"a batch of {plan.batch_size} is more than {len(train)} images")
-    place = run.place = restore(out, model, objective, optimizer) or run.place
+    if not fabric.is_global_zero:
+        report, say, log = None, lambda line: None, lambda row: None
+    show = report or (lambda what, done, of: None)
+    run = _Run(fabric, model, phases, plan, train, out, card or {}, show, say, log)
     with torch.random.fork_rng([fabric.device] if fabric.device.type == "cuda" else []):
-        while place.epoch < plan.epochs and not place.stopped:
-            began = time.monotonic()
-            _train_epoch(run)
-            row = _end_epoch(run, judge, time.monotonic() - began)
-            if fabric.is_global_zero:
-                say(epoch_line(row, plan.epochs))
-                log(row)
+        while run.unfinished:
+            run.begin_phase()
+            phase = run.place.phase
+            while run.unfinished and run.place.phase == phase:
+                began = time.monotonic()
+                _train_epoch(run)
+                _end_epoch(run, time.monotonic() - began)
     if fabric.is_global_zero:
-        write_json(out / HISTORY, place.history)
-        save_checkpoint(out / LAST, model, {**run.card, "metrics": place.history[-1]})
+        write_json(out / HISTORY, run.place.history)  # again, as a killed process may have come as far as the state
     fabric.barrier()
     model.eval()
-    return place.history
+    return run.place.history
 
 
 def _train_epoch(run: _Run) -> None:
     plan, place = run.plan, run.place
     run.wrapped.train()
+    run.trained.train()
+    whole = run.steps * (place.began + sum(phase.epochs for phase in run.phases[place.phase :]))
     for batch in _batches(run):
         _take_step(run, batch)
         place.step += 1
@@ -169,7 +163,7 @@ def _train_epoch(run: _Run) -> None:
         saving = saving and place.step % plan.accumulate == 0
         if saving or run.fabric.device.type == "cpu" or place.step % LOOK_EVERY == 0 or place.step == run.steps:
             _look_at_loss(run)
-        run.report("training", place.epoch * run.steps + place.step, plan.epochs * run.steps)
+        run.report("training", place.epoch * run.steps + place.step, whole)
         if saving:
             run.save()
 
@@ -194,7 +188,7 @@ def _batches(run: _Run) -> Iterator[Batch]:
 def _take_step(run: _Run, batch: Batch) -> None:
     """One batch: forward, backward, and the optimizer's step when the group of accumulated batches is full."""
     plan, place, fabric = run.plan, run.place, run.fabric
-    factor = lr_factor(plan.schedule, place.epoch + place.step / run.steps, plan.epochs, run.steps)
+    factor = lr_factor(run.phase.schedule, run.epoch + place.step / run.steps, run.phase.epochs, run.steps)
     set_lr(run.optimizer, run.base_lr * factor * place.lr_share)
     group_begins = place.step - place.step % plan.accumulate
     group = min(plan.accumulate, run.steps - group_begins)
@@ -209,6 +203,7 @@ def _take_step(run: _Run, batch: Batch) -> None:
                 fabric.clip_gradients(run.wrapped, run.stepper, max_norm=plan.clip_norm, error_if_nonfinite=False)
             run.stepper.step()
             run.optimizer.zero_grad(set_to_none=True)
+            run.parts.average.after_step(run.model.network, run.epoch)
     for name, value in {"total": loss.total.detach(), **loss.parts}.items():
         place.sums[name] = place.sums.get(name, 0.0) + value.double()
 
@@ -223,42 +218,58 @@ def _look_at_loss(run: _Run) -> None:
         )
 
 
-def _end_epoch(run: _Run, judge: Callable[[Classifier], Row], seconds: float) -> Row:
-    """Judge, keep the best, look whether to slow down or stop, save."""
+def _end_epoch(run: _Run, seconds: float) -> None:
+    """Judge, keep the best and the last, look whether to slow down, go to the next phase or stop, save."""
     plan, place, fabric = run.plan, run.place, run.fabric
     run.objective.end_epoch()
+    run.parts.average.after_epoch(run.model.network, run.epoch)
     means = {f"train_{k}": float(fabric.all_reduce(v / run.steps, reduce_op="mean")) for k, v in place.sums.items()}
-    row: Row = {"epoch": place.epoch, "lr": run.optimizer.param_groups[0]["lr"], **means, **judge(run.model)}
-    if plan.metric not in row:
-        raise UserError("validation.metric", f"{plan.metric!r} is not measured", f"valid: {', '.join(sorted(row))}")
-    value = -float(row[plan.metric]) if plan.metric == "loss" else float(row[plan.metric])
-    row["best"] = value > place.best
+    row: Row = {"epoch": place.epoch, "phase": place.phase, "lr": run.optimizer.param_groups[0]["lr"], **means}
+    with judged(fabric, run.model, run.parts.average, run.train, plan.batch_size, plan.fast):
+        row |= run.judge(run.model)
+        value = _value(row, run.metric)
+        row["best"] = value > place.best
+        found = _look_for_collapse(run, row)
+        row["collapse"] = found.kind if found else None
+        if found and plan.on_collapse == "restart":
+            raise CollapsedError(found, place.epoch)  # before anything is saved: a killed process comes here again
+        if fabric.is_global_zero:
+            for folder in (run.out, run.out / LAST)[0 if row["best"] else 1 :]:
+                save_checkpoint(folder, run.model, {**run.card, "metrics": row})
     if row["best"]:
         place.best, place.bad_epochs, place.lr_bad_epochs = value, 0, 0
-        if fabric.is_global_zero:
-            save_checkpoint(run.out, run.model, {**run.card, "metrics": row})
     else:
         place.bad_epochs += 1
         place.lr_bad_epochs += 1
-    if plan.schedule.name == "plateau" and place.lr_bad_epochs > plan.schedule.patience:
-        place.lr_share, place.lr_bad_epochs = place.lr_share * plan.schedule.gamma, 0
-    place.stopped = bool(plan.patience) and place.bad_epochs >= plan.patience
+    if run.phase.schedule.name == "plateau" and place.lr_bad_epochs > run.phase.schedule.patience:
+        place.lr_share, place.lr_bad_epochs = place.lr_share * run.phase.schedule.gamma, 0
+    place.stopped = found is not None and plan.on_collapse == "stop"
     place.history.append({**row, "seconds": round(seconds, 2)})
     place.epoch, place.step, place.sums = place.epoch + 1, 0, {}
-    run.save()
+    tired = bool(plan.patience) and place.bad_epochs >= plan.patience
+    between = tired or run.epoch >= run.phase.epochs
+    if between:
+        place.next_phase()
+    run.save(between=between)
     if fabric.is_global_zero:
         write_json(run.out / HISTORY, place.history)
-    return row
+    run.say(epoch_line(row, sum(phase.epochs for phase in run.phases)))
+    run.log(row)
 
 
-def epoch_line(row: Row, num_epochs: int) -> str:
-    """One epoch in one line.
+def _value(row: Row, metric: str) -> float:
+    if metric not in row:
+        raise UserError("validation.metric", f"{metric!r} is not measured", f"valid: {', '.join(sorted(row))}")
+    return -float(row[metric]) if metric == "loss" else float(row[metric])
 
-    Example:
-        >>> epoch_line({"epoch": 0, "train_total": 0.51234, "accuracy": 0.9, "robust_accuracy": 0.75, "best": True}, 5)
-        'epoch 1/5: loss 0.512, validation accuracy 90.0 %, under attack 75.0 %, best so far'
-    """
-    text = f"epoch {row['epoch'] + 1}/{num_epochs}: loss {row['train_total']:.3f}"
-    for name, title in (("accuracy", "validation accuracy"), ("robust_accuracy", "under attack")):
-        text += f", {title} {100 * row[name]:.1f} %" if name in row else ""
-    return text + (", best so far" if row["best"] else "")
+
+def _look_for_collapse(run: _Run, row: Row) -> Collapse | None:
+    """What this epoch shows, said when it is new."""
+    earlier = run.place.history[run.place.began :]
+    since = run.phase.full_budget_from
+    full_budget = since is not None and run.epoch >= since
+    found = find_collapse([*earlier, row], run.model.classes, full_budget=full_budget)
+    if found and not (earlier and earlier[-1]["collapse"] == found.kind):
+        then = {"continue": "training goes on", "stop": "training stops", "restart": "training starts again"}
+        run.say(f"epoch {row['epoch'] + 1}: collapsed, {found.text}; {then[run.plan.on_collapse]}")
+    return found

@@ -146,8 +146,43 @@ class ValidationSpec:
 
 
 @dataclass(frozen=True, kw_only=True)
+class AverageSpec:
+    """Averaged weights, which are then the ones that are judged and saved. See training.average.
+
+    ema: exponential, after each step; swa: the mean over epochs. Both from epoch start_epoch of a phase on.
+    """
+
+    kind: Literal["none", "ema", "swa"] = "none"
+    decay: float = 0.999
+    start_epoch: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class PhaseSpec:
+    """A part of a run. What is not given is as in the recipe; warm-up, schedule and patience count from its start.
+
+    train: all weights, or those of the last layer, with batch norm as it was.
+    """
+
+    epochs: int | None = None
+    train: Literal["all", "head"] = "all"
+    objective: ObjectiveSpec | None = None
+    attack: AttackSpec | None = None
+    threat: ThreatSpec | None = None
+    optimizer: OptimizerSpec | None = None
+    schedule: ScheduleSpec | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
 class TrainRecipe:
-    """Everything that decides the weights. save_every: save the state also every so many steps (0: epochs only)."""
+    """Everything that decides the weights.
+
+    Args:
+        phases: done one after the other, each from the weights of the one before.
+        on_collapse: continue, stop, or restart with another seed (three times at most) when training collapses.
+        save_every: save the state also every so many steps (0: epochs only).
+        compile: torch.compile the network; numbers may differ in the last bits.
+    """
 
     model: ModelSpec = field(default_factory=ModelSpec)
     data: DataSpec = field(default_factory=DataSpec)
@@ -158,6 +193,9 @@ class TrainRecipe:
     schedule: ScheduleSpec = field(default_factory=ScheduleSpec)
     augment: AugmentSpec = field(default_factory=AugmentSpec)
     validation: ValidationSpec = field(default_factory=ValidationSpec)
+    phases: tuple[PhaseSpec, ...] = ()
+    average: AverageSpec = field(default_factory=AverageSpec)
+    on_collapse: Literal["continue", "stop", "restart"] = "continue"
     epochs: int = 10
     batch_size: int = 32
     balance: bool = False
@@ -170,10 +208,11 @@ class TrainRecipe:
     num_workers: int = 0
     save_every: int = 0
     logger: Literal["none", "tensorboard", "mlflow"] = "none"
+    compile: bool = False
 
 
 # These change where and how often, not what: a run may be gone on with under others.
-FREE = ("device", "num_workers", "save_every", "logger")
+FREE = ("device", "num_workers", "save_every", "logger", "compile")
 
 
 def as_dict(recipe: TrainRecipe) -> dict[str, Any]:

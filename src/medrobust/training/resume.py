@@ -6,13 +6,14 @@ import dataclasses
 import math
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
 from ..models.classifier import Classifier
 from ..objectives import TrainingObjective
+from .average import Average
 from .checkpoint import load_state, save_state
 
 STATE = "state.safetensors"
@@ -22,13 +23,15 @@ STATE = "state.safetensors"
 class Place:
     """The position in a run and what the loop remembers.
 
-    sums are of the losses and rates of this epoch's steps; best is the best value of the metric; the bad epochs count
-    since it, for stopping and for the plateau schedule; lr_share is what the plateau schedule has left of the learning
-    rate.
+    began is the epoch in which the phase began; sums are of the losses and rates of this epoch's steps; best is the
+    best value of the metric in this phase; the bad epochs count since it, for stopping and for the plateau schedule;
+    lr_share is what the plateau schedule has left of the learning rate.
     """
 
     epoch: int = 0
     step: int = 0
+    phase: int = 0
+    began: int = 0
     best: float = -math.inf
     bad_epochs: int = 0
     lr_share: float = 1.0
@@ -37,36 +40,55 @@ class Place:
     sums: dict[str, Tensor] = field(default_factory=dict)
     history: list[dict[str, Any]] = field(default_factory=list)
 
+    def next_phase(self) -> None:
+        """Move to the start of the next phase."""
+        self.phase, self.began = self.phase + 1, self.epoch
+        self.best, self.bad_epochs, self.lr_share, self.lr_bad_epochs = -math.inf, 0, 1.0, 0
 
-def save(
-    folder: Path, place: Place, model: Classifier, objective: TrainingObjective, optimizer: torch.optim.Optimizer
-) -> None:
-    """Write the whole state in one step."""
+
+class Parts(NamedTuple):
+    """What a phase makes for itself."""
+
+    objective: TrainingObjective
+    optimizer: torch.optim.Optimizer
+    average: Average
+
+
+def save(folder: Path, seed: int, place: Place, model: Classifier, parts: Parts | None) -> None:
+    """Write the whole state in one step; parts None between two phases."""
     state = {
+        "seed": seed,
         "place": {f.name: getattr(place, f.name) for f in dataclasses.fields(place)},
         "model": model.network.state_dict(),
-        "objective": objective.state_dict(),
-        "optimizer": optimizer.state_dict(),
+        "parts": {name: part.state_dict() for name, part in parts._asdict().items()} if parts else {},
     }
     save_state(folder / STATE, state)
 
 
-def restore(
-    folder: Path, model: Classifier, objective: TrainingObjective, optimizer: torch.optim.Optimizer
-) -> Place | None:
-    """Put the saved state into model, objective and optimizer, and say where it stands; None when nothing is saved."""
+def restore(folder: Path, seed: int, model: Classifier) -> tuple[Place, dict[str, Any]] | None:
+    """Put the saved weights into model, and say where it stands and what its phase had; None when nothing is saved.
+
+    A state of another seed is that of a run before it was started again.
+    """
     if not (folder / STATE).exists():
         return None
     state = load_state(folder / STATE)
+    if state["seed"] != seed:
+        return None
     model.network.load_state_dict(state["model"])
-    objective.load_state_dict(state["objective"])
-    optimizer.load_state_dict(state["optimizer"])
-    for parameter, values in optimizer.state.items():
+    place = Place(**state["place"])
+    device = next(model.parameters()).device
+    place.sums = {name: value.to(device) for name, value in place.sums.items()}
+    return place, state["parts"]
+
+
+def restore_parts(saved: dict[str, Any], parts: Parts, model: Classifier) -> None:
+    """Put what the phase had into its new parts."""
+    parts.objective.load_state_dict(saved["objective"])
+    parts.optimizer.load_state_dict(saved["optimizer"])
+    parts.average.load_state_dict(saved["average"], model.network)
+    for parameter, values in parts.optimizer.state.items():
         for name, value in values.items():
             if isinstance(value, Tensor) and value.shape == parameter.shape:
                 # The parameter's memory layout: kernels for other layouts may round otherwise.
                 values[name] = torch.empty_like(parameter).copy_(value)
-    place = Place(**state["place"])
-    device = next(model.parameters()).device
-    place.sums = {name: value.to(device) for name, value in place.sums.items()}
-    return place

@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import dataclasses
 import io
-import logging
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -19,24 +18,15 @@ from ..data.unlabeled import UNLABELED
 from ..errors import UserError
 from ..files import unfinished, write_atomic
 from ..progress import Report
-from ..runs import claim, digest, finish, hardware
-from .build import (
-    build_objective,
-    check,
-    check_batch,
-    make_judge,
-    make_model,
-    make_plan,
-    make_view,
-    metric_of,
-    open_sets,
-)
+from ..runs import claim, digest, finish, hardware, record
+from .build import check, check_batch, make_model, make_phases, make_plan, make_view, open_sets, spares_weights
+from .collapse import MOST_RESTARTS, CollapsedError
 from .fit import LAST, fit
+from .launch import alone, in_processes
 from .loggers import make_log, require_logger
-from .optimize import make_optimizer
+from .order import derived_seed
 from .recipe import TrainRecipe, as_dict, deciding
 from .resume import STATE
-from .validate import CLEAN_METRICS
 
 SPLITS = "splits.csv"
 Say = Callable[[str], None]
@@ -59,45 +49,40 @@ def train(
     """
     check(recipe)
     require_logger(recipe.logger)
+    device = device_of(recipe)
     say = say or ((lambda line: print(line, file=sys.stderr, flush=True)) if report else lambda line: None)
-    fabric = _fabric(recipe)
     images, train_set, val_set = open_sets(recipe, report)
     check_batch(recipe, len(train_set))
     model = make_model(recipe, train_set)
-    objective = build_objective(recipe, len(train_set), model)
-    optimizer = make_optimizer(recipe.optimizer, [*model.parameters(), *objective.parameters()])
-    metric = metric_of(recipe, objective)
-    judge = make_judge(fabric, recipe, val_set, objective, robust=objective.robust or metric not in CLEAN_METRICS)
+    metric = make_phases(None, recipe, train_set, val_set, model)[1][-1]
     seen = (
         images.fingerprint() if not recipe.data.unlabeled else digest([images.fingerprint(), train_set.fingerprint()])
     )
     identity = {"recipe": digest(deciding(recipe)), "data": seen, "version": __version__}
     folder = out or Path("runs") / f"train-{digest(identity)[:10]}"
-    run = claim(folder, "train", identity, _details(recipe, images, train_set, val_set, fabric.device))
+    run = claim(folder, "train", identity, _details(recipe, images, train_set, val_set, device))
     for left in (*unfinished(folder), *unfinished(folder / LAST)):
         left.unlink()
     if run["status"] != "running":
         (folder / STATE).unlink(missing_ok=True)
         return folder
-    log = make_log(recipe.logger, folder)
     write_atomic(folder / SPLITS, splits_csv(images, train_set, val_set))
-    card = {
-        name: run[name] for name in ("data", "view", "objective", "threat", "recipe", "versions", "command", "commit")
-    }
-    history = fit(
-        fabric,
-        model,
-        objective,
-        optimizer,
-        train_set,
-        judge,
-        make_plan(recipe, metric),
-        folder,
-        card={**card, "split": SPLITS, "metric": metric},
-        report=report,
-        say=say,
-        log=log,
-    )
+    names = ("data", "view", "objective", "threat", "recipe", "versions", "command", "commit")
+    card = {**{name: run[name] for name in names}, "split": SPLITS, "metric": metric}
+    history = None
+    while history is None:
+        restarts = run.get("restarts", [])
+        attempt = _attempt(recipe, len(restarts))
+        try:
+            if recipe.devices > 1:
+                group = (share, (attempt, folder, card), recipe.devices, device, folder, report, say)
+                history = in_processes(*group, spares=spares_weights(recipe))
+            else:
+                sets = (train_set, val_set)
+                history = share(alone(device), attempt, folder, card, report=report, say=say, sets=sets)
+        except CollapsedError as error:
+            row = {"seed": attempt.seed, "epoch": error.epoch, "kind": error.collapse.kind, "says": error.collapse.text}
+            run = record(folder, run, restarts=[*restarts, row])
     best = [row for row in history if row["best"]]
     finish(
         folder,
@@ -105,16 +90,40 @@ def train(
         best=best[-1] if best else None,
         metric=metric,
         num_epochs=len(history),
+        collapses=[{"epoch": row["epoch"], "kind": row["collapse"]} for row in history if row["collapse"]],
         seconds=round(sum(row["seconds"] for row in history), 1),
     )
     (folder / STATE).unlink(missing_ok=True)
     return folder
 
 
-def _fabric(recipe: TrainRecipe) -> Any:
-    from lightning_fabric import Fabric
+def _attempt(recipe: TrainRecipe, number: int) -> TrainRecipe:
+    """The recipe after so many restarts: another seed, and after the last one, training goes on."""
+    seed = derived_seed(recipe.seed, "restart", number) if number else recipe.seed
+    again = recipe.on_collapse != "restart" or number < MOST_RESTARTS
+    return dataclasses.replace(recipe, seed=seed, on_collapse=recipe.on_collapse if again else "continue")
 
-    logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
+
+def share(
+    fabric: Any,
+    recipe: TrainRecipe,
+    folder: Path,
+    card: dict[str, Any],
+    *,
+    report: Report | None,
+    say: Say,
+    sets: tuple[ImageSet, ImageSet] | None = None,
+) -> list[dict[str, Any]]:
+    """What each process of a group does, or the only one: build everything and train. Returns the history."""
+    train_set, val_set = sets or open_sets(recipe)[1:]
+    model = make_model(recipe, train_set)
+    phases, _ = make_phases(fabric, recipe, train_set, val_set, model)
+    log = make_log(recipe.logger, folder) if fabric.is_global_zero else lambda row: None
+    return fit(fabric, model, phases, train_set, make_plan(recipe), folder, card=card, report=report, say=say, log=log)
+
+
+def device_of(recipe: TrainRecipe) -> str:
+    """cpu or cuda. Errors: UserError for one that is not here, or not often enough."""
     device = recipe.device
     if device not in ("auto", "cpu", "cuda"):
         raise UserError("device", f"unknown device {device!r}", "valid: auto, cpu, cuda")
@@ -122,13 +131,13 @@ def _fabric(recipe: TrainRecipe) -> Any:
         raise UserError("device", "'cuda' is not available here", "use cpu or auto")
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
-    fabric = Fabric(accelerator=device, devices=recipe.devices)
-    fabric.launch()
-    return fabric
+    if device == "cuda" and recipe.devices > torch.cuda.device_count():
+        raise UserError("devices", f"{recipe.devices} are wanted, {torch.cuda.device_count()} are here")
+    return device
 
 
 def _details(
-    recipe: TrainRecipe, images: ImageSet, train_set: ImageSet, val_set: ImageSet, device: torch.device
+    recipe: TrainRecipe, images: ImageSet, train_set: ImageSet, val_set: ImageSet, device: str
 ) -> dict[str, Any]:
     content = as_dict(recipe)
     data = {
@@ -150,7 +159,7 @@ def _details(
         "objective": content["objective"],
         "threat": threat,
         "seed": recipe.seed,
-        "hardware": hardware(str(device)),
+        "hardware": hardware(device),
     }
 
 
