@@ -1,7 +1,8 @@
 """(b) The smallest epsilon of every image, linf or l2: medrobust against adv-lib (FMN, DDN, APGD) and Foolbox.
 
-    python benchmarks/smallest.py [--norm linf|l2] [--model M --weights W --data D] [key=value ...]
+    python benchmarks/smallest.py [--norm linf|l2] [--gradients 200] [--model M --weights W --data D] [key=value ...]
 
+Peers get --gradients gradients an image, medrobust half of them.
 Only images that the model has right are attacked, by everyone. A distance counts when the point is in the domain and
 the model, in float32, answers wrongly; where an attack fails, the largest distance that any attack needed counts.
 """
@@ -18,7 +19,7 @@ import torch
 from common import Job, finish, interleaved, job, parser
 from torch import Tensor
 
-from medrobust.attacks import Attack, apgd, bim, ddn, fmn, smallest_epsilon
+from medrobust.attacks import Attack, apgd, ddn, fmn, smallest, smallest_epsilon
 from medrobust.engine.keep import first_reached
 from medrobust.norms import NORMS
 from medrobust.threat import Threat
@@ -78,22 +79,20 @@ def _ours(make: Callable[[], Attack]) -> Minimal:
     return attack
 
 
-def _bisected(inner: Attack) -> Attack:
-    return smallest_epsilon(inner, 10)
-
-
-def sides(norm: str) -> dict[str, Minimal]:
-    """Everyone's best for this norm, at budgets of gradients that allow a comparison."""
-    out = {f"medrobust fmn {n}": _ours(partial(fmn, num_steps=n)) for n in (50, 100, 500)}
-    steps = bim(num_steps=20, relative_step_size=0.25, keep=first_reached)
-    out["medrobust bisected bim"] = _ours(partial(_bisected, steps))
-    out["medrobust bisected apgd"] = _ours(partial(_bisected, apgd(num_steps=50, keep=first_reached)))
+def sides(norm: str, gradients: int) -> dict[str, Minimal]:
+    """Everyone's best for this norm: peers at a number of gradients, medrobust at half of it."""
+    half = max(gradients // 2, 1)
+    decay = {"linf": 0.75, "l2": 0.0}[norm]
+    out = {f"medrobust smallest {half}": _ours(partial(smallest, num_steps=half, decay=decay))}
+    out[f"medrobust fmn {half}"] = _ours(partial(fmn, num_steps=half))
+    steps = apgd(num_steps=max(half // 10, 1), keep=first_reached)
+    out["medrobust bisected apgd"] = _ours(partial(smallest_epsilon, steps, 10))
     if norm == "l2":
-        out |= {f"medrobust ddn {n}": _ours(partial(ddn, num_steps=n)) for n in (50, 100, 500)}
-        out |= {f"adv-lib ddn {n}": _advlib("ddn", steps=n, levels=None) for n in (100, 1000)}
-    out |= {f"adv-lib fmn {n}": _advlib("fmn", steps=n) for n in (100, 1000)}
-    out["adv-lib bisected apgd"] = _advlib_apgd(100, 10)
-    out[f"foolbox {'fmn' if norm == 'linf' else 'ddn'} 1000"] = _foolbox(1000)
+        out[f"medrobust ddn {half}"] = _ours(partial(ddn, num_steps=half))
+        out[f"adv-lib ddn {gradients}"] = _advlib("ddn", steps=gradients, levels=None)
+    out[f"adv-lib fmn {gradients}"] = _advlib("fmn", steps=gradients)
+    out["adv-lib bisected apgd"] = _advlib_apgd(max(gradients // 10, 1), 10)
+    out[f"foolbox {'fmn' if norm == 'linf' else 'ddn'} {gradients}"] = _foolbox(gradients)
     return out
 
 
@@ -110,10 +109,10 @@ def run(job: Job, attack: Minimal, norm: str) -> Found:
 
 
 def main() -> int:
-    options = parser(__doc__ or "", norm="linf").parse_args()
+    options = parser(__doc__ or "", norm="linf", gradients=200, limit=36, repeats=1).parse_args()
     warnings.simplefilter("ignore")
     task = job(options, options.norm)
-    attacks = sides(options.norm)
+    attacks = sides(options.norm, options.gradients)
     runs = interleaved(
         {name: partial(run, task, attack, options.norm) for name, attack in attacks.items()}, task.repeats
     )

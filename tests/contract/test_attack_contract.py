@@ -28,6 +28,7 @@ CLAIMS: dict[str, dict[str, Any]] = {
     "cw_linf_min": {**MINIMAL, "norms": ("linf",)},
     "deepfool": {**MINIMAL, "norms": ("linf", "l2")},
     "lbfgs": {**MINIMAL, "norms": ("l2",)},
+    "smallest": {**MINIMAL, "norms": ("linf", "l2")},
     # It aims at one class, and a multi-label head has none.
     "one_step_target": {"heads": tuple(head for head in HEADS if head != "multi_label")},
     "hop_skip_jump": {"randomized": True, "needs": "decisions", "minimal": True, "norms": ("linf", "l2")},

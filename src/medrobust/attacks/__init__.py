@@ -18,6 +18,7 @@ from .lbfgs import lbfgs, one_step_target
 from .minimal import ddn, fmn, linear_estimate
 from .noise import gaussian_noise, rician_noise, uniform_noise
 from .pgd import bim, cw_linf, fgsm, mi_fgsm, pgd
+from .smallest import smallest
 from .square import square
 from .transfer import transfer
 from .translation_invariant import ti_fgsm
@@ -32,6 +33,7 @@ ATTACKS: dict[str, Callable[..., Any]] = {
     "ti_fgsm": ti_fgsm,
     "ddn": ddn,
     "fmn": fmn,
+    "smallest": smallest,
     "cw_l2": cw_l2,
     "cw_linf_min": cw_linf_min,
     "deepfool": deepfool,
@@ -78,6 +80,7 @@ __all__ = [
     "pgd",
     "restarts",
     "rician_noise",
+    "smallest",
     "smallest_epsilon",
     "square",
     "ti_fgsm",

@@ -1,0 +1,120 @@
+"""A minimal-norm search that walks on the boundary: Newton's method finds the radius, sign steps turn the direction."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from ..engine.ascend import Point
+from ..engine.keep import smallest as nearest
+from ..engine.program import Program
+from ..engine.radii import limit
+from ..engine.steps import Clock, slope
+from ..goals import GoalRule, untargeted
+from ..losses import margin
+from ..norms import per_sample
+from ..threat import Ball
+
+
+class NewtonState(NamedTuple):
+    """limit (n,): the largest radius allowed; best (n,): the smallest distance that reached the goal; found (n,)."""
+
+    clock: Clock
+    limit: Tensor
+    best: Tensor
+    found: Tensor
+
+
+@dataclass(frozen=True)
+class Newton:
+    """The radius at which the margin, linear at the point, is zero: ||d|| - margin / ||grad||_dual.
+
+    Reached: at least (1 - gamma) times the radius, at most the best distance. Not reached, but before: at first half
+    way there, for the next steps raise the margin too, at last a tenth beyond, at most (1 + gamma) times the radius.
+    Never reached: a tenth beyond. gamma falls from first to last along half a cosine. The loss must be the margin.
+    """
+
+    first: float = 0.1
+    last: float = 0.001
+
+    def init(self, ball: Ball, num_steps: int) -> tuple[Ball, NewtonState]:
+        bound = limit(ball)
+        state = NewtonState(Clock.start(ball, num_steps), bound, bound, torch.zeros_like(bound, dtype=torch.bool))
+        return ball._replace(radius=bound), state
+
+    def __call__(self, point: Point, state: NewtonState, ball: Ball) -> tuple[Ball, NewtonState]:
+        clock, bound, best, found = state
+        gamma = clock.cosine(self.first, self.last)
+        reached, distance = point.score.reached, ball.distance(point.x).to(bound)
+        best = torch.where(reached, torch.minimum(distance, best), best)
+        found = found | reached
+        beyond = point.score.value / ball.norm.dual_size(slope(point, ball)).clamp_min(1e-12)
+        inside = torch.maximum(distance - beyond, (1 - gamma) * torch.minimum(ball.radius, best))
+        # On the boundary itself, where the margin is 0, a point has not reached the goal either.
+        short = torch.maximum(-clock.cosine(0.5, 1.1) * beyond, 1e-5 * ball.radius)
+        outside = torch.where(found, ball.radius + torch.minimum(short, gamma * ball.radius), distance - 1.1 * beyond)
+        radius = torch.minimum(torch.where(reached, inside, outside), best)
+        return ball._replace(radius=torch.minimum(radius, bound)), NewtonState(clock.tick(), bound, best, found)
+
+
+@dataclass(frozen=True)
+class AnnealedMomentum:
+    """Steps of a share of the radius along the steepest direction of the decayed sum of normalized gradients.
+
+    Args:
+        first, last: share of the radius, along half a cosine; the very first step has the length of the radius.
+        decay: of the sum.
+    """
+
+    first: float = 1.0
+    last: float = 0.01
+    decay: float = 0.75
+
+    def init(self, ball: Ball, num_steps: int) -> tuple[Clock, Tensor]:
+        return Clock.start(ball, num_steps), torch.zeros_like(ball.center)
+
+    def __call__(self, point: Point, state: tuple[Clock, Tensor], ball: Ball) -> tuple[Tensor, tuple[Clock, Tensor]]:
+        clock, velocity = state
+        grad = slope(point, ball)
+        velocity = self.decay * velocity + grad / per_sample(ball.norm.dual_size(grad).clamp_min(1e-12), grad)
+        share = torch.where(clock.k == 0, 1.0, clock.cosine(self.first, self.last))
+        x = point.x + per_sample(share * ball.radius, point.x) * ball.norm.steepest(velocity)
+        return ball.project(x), (clock.tick(), velocity)
+
+
+def smallest(
+    *,
+    num_steps: int = 50,
+    step_size: float = 1.0,
+    last_step_size: float = 0.01,
+    decay: float = 0.75,
+    goal: GoalRule = untargeted,
+) -> Program:
+    """The smallest change in linf or l2, with momentum along the boundary and Newton's method for the radius.
+
+    FMN (arXiv:2102.12827) with two rules changed: the radius follows the linear estimate of the distance to the
+    boundary on both sides of it instead of a fixed rate, and steps go along the steepest direction of the norm with
+    momentum, their length a share of that radius. No step size depends on the number of pixels or on how far the
+    boundary is. In l2 `fmn` was nearer at equal cost where we compared. Returns the nearest point that reached the goal, the image itself where none did. A finite epsilon
+    bounds the radius.
+
+    Args:
+        num_steps: gradient steps; one more forward scores the last point.
+        step_size, last_step_size: first and last, shares of the radius.
+        decay: of the momentum; 0 for none, which is better in l2.
+        goal: see `medrobust.goals`.
+
+    Errors: ValueError when num_steps < 1.
+
+    Example:
+        >>> from medrobust.threat import Threat
+        >>> x = torch.full((1, 1, 2, 2), 0.25)
+        >>> x_adv = smallest()(lambda x: 1.8 - x.flatten(1).sum(1), x, torch.tensor([1]), Threat())
+        >>> round(float((x_adv - x).abs().amax()), 3)  # 0.8 / 4
+        0.2
+    """
+    step = AnnealedMomentum(step_size, last_step_size, decay)
+    return Program(step=step, num_steps=num_steps, goal=goal, loss=margin, keep=nearest, radius=Newton())
