@@ -98,8 +98,10 @@ def smallest(
     FMN (arXiv:2102.12827) with two rules changed: the radius follows the linear estimate of the distance to the
     boundary on both sides of it instead of a fixed rate, and steps go along the steepest direction of the norm with
     momentum, their length a share of that radius. No step size depends on the number of pixels or on how far the
-    boundary is. In l2 `fmn` was nearer at equal cost where we compared. Returns the nearest point that reached the goal, the image itself where none did. A finite epsilon
-    bounds the radius.
+    boundary is. In l2 `fmn` was nearer at equal cost where we compared.
+
+    Returns the nearest point that reached the goal, the image itself where none did. A finite epsilon bounds the
+    radius.
 
     Args:
         num_steps: gradient steps; one more forward scores the last point.
