@@ -2,7 +2,8 @@
 
     python benchmarks/cache_speed.py ham10000:PATH --image-size 112
 
-Prints CPU and wall seconds an epoch of batches, decoded and from the cache, and their ratios.
+Prints CPU and wall seconds an epoch of batches, decoded and from the cache, and their ratios, and writes them to
+results/NAME.md and results/NAME.json.
 """
 
 from __future__ import annotations
@@ -12,7 +13,10 @@ import os
 import tempfile
 import time
 
-from medrobust.data import ImageSet, View, batches, list_images, open_images
+import torch
+from common import write
+
+from medrobust.data import ImageSet, View, batches, open_images
 from medrobust.data.image_set import read_sample
 from medrobust.data.store import Stored
 from medrobust.data.views import apply_view
@@ -41,20 +45,33 @@ def main() -> None:
     parser.add_argument("data")
     parser.add_argument("--image-size", type=int, default=224)
     parser.add_argument("--color", default="rgb")
+    parser.add_argument("--limit", type=int, help="images")
+    parser.add_argument("--repeats", type=int, default=3, help="epochs from the cache, of which the median counts")
+    parser.add_argument("--name", default="cache_speed", help="of the result")
     arguments = parser.parse_args()
+    arguments.threads, arguments.device = torch.get_num_threads(), "cpu"
     view = View(arguments.image_size, arguments.color)
     with tempfile.TemporaryDirectory() as folder:
         os.environ["MEDROBUST_CACHE"] = folder
-        listed = list_images(arguments.data).replace(view=view)
-        decoded = listed.replace(store=DecodeEveryTime(listed))
-        epoch(decoded.subset(range(64)))
+        cached = open_images(arguments.data, view=view, split="all", limit=arguments.limit)
+        decoded = cached.replace(store=DecodeEveryTime(cached))
+        epoch(decoded.subset(range(min(64, len(decoded)))))
         slow = epoch(decoded)
-        cached = open_images(arguments.data, view=view, split="all")
-        first, second = epoch(cached), epoch(cached)
-    assert slow[2] == first[2] == second[2], "the cache changes pixels"
-    print(f"{arguments.data.split(':')[0]} {len(listed)} images at {arguments.image_size} px {arguments.color}")
-    for name, (cpu, wall, _) in (("decoded", slow), ("cache, first epoch", first), ("cache, second epoch", second)):
-        print(f"  {name:20} CPU {cpu:7.2f} s ({slow[0] / cpu:5.1f}x)  wall {wall:7.2f} s ({slow[1] / wall:5.1f}x)")
+        first, *later = [epoch(cached) for _ in range(1 + arguments.repeats)]
+    sums = {run[2] for run in (slow, first, *later)}
+    assert len(sums) == 1, "the cache changes pixels"
+    second = sorted(later)[len(later) // 2]
+    sides = {"decoded": slow, "cache, first epoch": first, "cache, later epochs": second}
+    rows = [[name, cpu, slow[0] / cpu, wall, slow[1] / wall] for name, (cpu, wall, _) in sides.items()]
+    setting = {
+        "data": arguments.data.partition(":")[0],
+        "images": len(cached),
+        "shape": list(cached[0][0].shape),
+        "batch_size": 32,
+        "repeats": arguments.repeats,
+    }
+    header = ["epoch", "CPU s", "times faster", "wall s", "times faster (wall)"]
+    write(arguments, "cache_speed", setting, header, rows)
 
 
 if __name__ == "__main__":

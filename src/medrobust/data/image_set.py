@@ -83,7 +83,7 @@ class ImageSet(Dataset[tuple[Tensor, int, int]]):
 
     def __getitem__(self, i: int) -> tuple[Tensor, int, int]:
         sample = self.samples[i]
-        return self._unit(self.store.get(sample).values), sample.label, i
+        return self._unit([self.store.get(sample).values])[0], sample.label, i
 
     def __repr__(self) -> str:
         return f"ImageSet({self.name!r}, {len(self)} images, classes={', '.join(self.classes)})"
@@ -98,13 +98,14 @@ class ImageSet(Dataset[tuple[Tensor, int, int]]):
             raise UserError(
                 "data.image_size", f"images differ in size ({text})", "set data.image_size, for example 224"
             )
-        same_depth = len({array.dtype for array in values}) == 1
-        x = self._unit(np.stack(values)) if same_depth else torch.stack([self._unit(array) for array in values])
         y = torch.tensor([sample.label for sample in chosen], dtype=torch.long)
-        return Batch(x, y, torch.tensor(indices, dtype=torch.long))
+        return Batch(self._unit(values), y, torch.tensor(indices, dtype=torch.long))
 
-    def _unit(self, values: np.ndarray) -> Tensor:
-        x = torch.from_numpy(values.astype(np.float32)).div_(255.0 if values.dtype == np.uint8 else 65535.0)
+    def _unit(self, values: Sequence[np.ndarray]) -> Tensor:
+        unit = np.empty((len(values), *values[0].shape), dtype=np.float32)
+        for row, array in zip(unit, values, strict=True):  # one pass over memory, from the integers to the batch
+            np.divide(array, np.float32(np.iinfo(array.dtype).max), out=row, dtype=np.float32)
+        x = torch.from_numpy(unit)
         if self.extremes is not None:
             least, most = self.extremes
             x.sub_(least).div_(most - least).clamp_(0.0, 1.0)
