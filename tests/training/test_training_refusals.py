@@ -1,0 +1,93 @@
+"""Bad recipes on the command line: one line that names the place and the fix, exit code 2, nothing written."""
+
+from collections import Counter
+from pathlib import Path
+
+import pytest
+import yaml
+
+from cli.conftest import write_images
+from cli.run import refused, run
+
+TABLE = "image,label,group,split\n"
+
+
+def write(tmp_path: Path, rows: str, **changes: object) -> Path:
+    """A recipe on a table of images; rows: a word per image, LABEL/GROUP/SPLIT."""
+    write_images(tmp_path / "images", per_class=20)
+    lines, seen = [], Counter[str]()
+    for word in rows.split():
+        label, group, split = word.split("/")
+        lines.append(f"images/{label}/{seen[label]}.png,{label},{group},{split}\n")
+        seen[label] += 1
+    (tmp_path / "table.csv").write_text(TABLE + "".join(lines))
+    content = {
+        "model": "zoo:cbr_tiny(width=4)",
+        "data": {"name": f"csv:{tmp_path / 'table.csv'}", **changes.pop("data", {})},
+        "batch_size": 4,
+        "epochs": 1,
+        "device": "cpu",
+    }
+    (tmp_path / "recipe.yaml").write_text(yaml.safe_dump({**content, **changes}))
+    return tmp_path / "recipe.yaml"
+
+
+def rows(train: int = 8, val: int = 3) -> str:
+    words = [f"{label}/{label[0]}{i}/train" for label in ("benign", "malignant") for i in range(train)]
+    return " ".join(words + [f"{label}/{label[0]}v{i}/val" for label in ("benign", "malignant") for i in range(val)])
+
+
+CASES = {
+    "unknown objective": (rows(), {"objective": "mrist"}, "objective.name: unknown objective 'mrist'. Did you mean"),
+    "unknown objective of a phase": (rows(), {"phases": [{"objective": "trads"}]}, "phases.0.objective.name: unknown"),
+    "unknown key of a phase": (rows(), {"phases": [{"epoch": 3}]}, "Did you mean 'epochs'"),
+    "batch larger than the set": (rows(), {"batch_size": 17}, "batch_size: 17 is more than the 16 training images"),
+    "joint batch larger than the set": (rows(), {"batch_size": 9, "devices": 2}, "9 on each of 2 devices is more than"),
+    "group in two splits": (rows(val=2) + " benign/b0/val", {}, "'b0'"),
+    "class missing from validation": (rows(val=0) + " benign/x/val", {}, "no image of class 'malignant' is in val"),
+    "epsilon over the domain": (rows(), {"threat": {"epsilon": 8}}, "threat.epsilon: 8 is larger than the domain"),
+    "epsilon of a phase over the domain": (
+        rows(),
+        {"phases": [{"threat": {"epsilon": 8}}]},
+        "phases.0.threat.epsilon: 8 is larger",
+    ),
+    "warm-up that nobody honors": (
+        rows(),
+        {"objective": "clean", "threat": {"epsilon_warm_up": 2}},
+        "threat.epsilon_warm_up: clean has no budget",
+    ),
+    "unknown action": (rows(), {"on_collapse": "panic"}, "on_collapse: 'panic': must be 'continue', 'stop' or"),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_bad_recipes_are_one_line_and_write_nothing(
+    case: str, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    table, changes, says = CASES[case]
+    recipe = write(tmp_path, table, **changes)
+    assert says in refused(capsys, "train", recipe, "--out", tmp_path / "model")
+    assert not (tmp_path / "model").exists()
+
+
+def test_a_class_missing_from_a_fold(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    table = " ".join(f"benign/b{i}/" for i in range(20)) + " malignant/m0/ malignant/m1/"
+    recipe = write(tmp_path, table, data={"splits": "fold:1/5"})
+    assert "malignant" in refused(capsys, "train", recipe, "--out", tmp_path / "model")
+    assert not (tmp_path / "model").exists()
+
+
+def test_a_loss_that_is_not_finite(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    recipe = write(tmp_path, rows(), model="training_nets:exploding", data={"image_size": 8})
+    line = refused(capsys, "train", recipe, "--out", tmp_path / "model")
+    assert "the loss is not finite in epoch 1 at step 1. Start again with a lower optimizer.lr" in line
+    assert not (tmp_path / "model" / "model.safetensors").exists()
+
+
+def test_what_to_do_on_collapse_is_an_option(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    recipe = write(tmp_path, rows(), epochs=6, objective="clean", optimizer={"lr": 100.0})
+    code, _, err = run(capsys, "train", recipe, "--out", tmp_path / "model", "--on-collapse", "stop")
+    assert code == 0, err
+    assert "collapsed" in err
+    assert "training stops" in err
+    assert "epoch 6/6" not in err
