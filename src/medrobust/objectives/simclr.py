@@ -112,7 +112,7 @@ class SimClr(TrainingObjective):
         return random_view(x, self.spec, streams.child(1)), random_view(x, self.spec, streams.child(2))
 
     def loss(self, model: Classifier, batch: Batch, found: tuple[Tensor, Tensor]) -> Loss:
-        z = self.head(features(model, torch.cat(found)).to(self.head[0].weight.dtype))
+        z = self.head(features(model, torch.cat(found)).to(next(self.head.parameters()).dtype))
         a, b = z.to(torch.promote_types(z.dtype, torch.float32)).split(len(batch.x))
         total = nt_xent(a, b, self.temperature)
         return Loss(total, {"contrastive_loss": total.detach()})

@@ -103,14 +103,10 @@ def make_view(spec: DataSpec) -> View:
     return View(spec.image_size, spec.color, spec.fit)
 
 
-def open_sets(recipe: TrainRecipe, report: Report | None = None) -> tuple[ImageSet, ImageSet, ImageSet]:
-    """All images, those of train (with those without labels, if any), and those of val.
-
-    Errors: UserError when the images cannot be read, a class is missing from a part, or a group is on both sides.
-    """
+def open_all(recipe: TrainRecipe, report: Report | None = None) -> ImageSet:
+    """All labeled images with their splits, decoded. Errors: UserError as open_images."""
     spec = recipe.data
-    progress = (lambda done, of: report("decoding", done, of)) if report else None
-    images = open_images(
+    return open_images(
         spec.name,
         view=make_view(spec),
         split="all",
@@ -121,9 +117,22 @@ def open_sets(recipe: TrainRecipe, report: Report | None = None) -> tuple[ImageS
         splits=spec.splits,
         cap=spec.cap,
         balance=spec.balance,
-        progress=progress,
+        progress=decoding(report),
         **spec.options,
     )
+
+
+def decoding(report: Report | None) -> Callable[[int, int], None] | None:
+    """The progress of decoding, as a report takes it."""
+    return (lambda done, of: report("decoding", done, of)) if report else None
+
+
+def open_sets(recipe: TrainRecipe, report: Report | None = None) -> tuple[ImageSet, ImageSet, ImageSet]:
+    """All images, those of train (with those without labels, if any), and those of val.
+
+    Errors: UserError when the images cannot be read, a class is missing from a part, or a group is on both sides.
+    """
+    spec, images = recipe.data, open_all(recipe, report)
     require_classes(images, ("train", "val"))
     train, val = images.with_split("train"), images.with_split("val")
     shared = sorted(set(train.groups) & set(val.groups))
@@ -135,7 +144,9 @@ def open_sets(recipe: TrainRecipe, report: Report | None = None) -> tuple[ImageS
     if spec.hide_labels:
         train = hide_labels(train, spec.hide_labels, spec.seed)
     if spec.unlabeled:
-        more = open_unlabeled(spec.unlabeled, images, seed=spec.seed, skip_broken=spec.skip_broken, progress=progress)
+        more = open_unlabeled(
+            spec.unlabeled, images, seed=spec.seed, skip_broken=spec.skip_broken, progress=decoding(report)
+        )
         train = join(train, more)
     return images, train, val
 

@@ -8,18 +8,17 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ..data import batches, list_images, open_images, repeat_rules
+from ..data import batches, list_images, repeat_rules
 from ..data.split_rules import split_images, split_name
 from ..errors import UserError
 from ..files import read_json, write_atomic, write_json
 from ..models import load_model
-from ..objectives import OBJECTIVES
 from ..progress import Report
 from ..runs import digest
-from .build import check, make_attack, make_threat, make_view, require_classes
+from .build import check, make_attack, make_threat, open_all, require_classes, spares_weights
 from .recipe import TrainRecipe, as_dict
 from .run import Say, train
-from .validate import CLEAN_METRICS, validate
+from .validate import validate
 
 TEST, SUMMARY = "test.json", "summary"
 
@@ -43,8 +42,7 @@ def train_folds(
     Errors: UserError before anything is trained when a class is missing from a part of a split, and as train.
     """
     check(recipe)
-    kind = OBJECTIVES.get(recipe.objective.name)
-    if kind is not None and kind.metric is not None:
+    if spares_weights(recipe):
         raise UserError("folds", f"{recipe.objective.name} gives no answers to test", "train it once")
     spec = recipe.data
     rules = repeat_rules(folds=folds, repeats=repeats, seed=spec.seed)
@@ -78,22 +76,8 @@ def judged(recipe: TrainRecipe, folder: Path) -> dict[str, Any]:
     path = folder / TEST
     if path.exists():
         return dict(read_json(path))
-    spec = recipe.data
-    images = open_images(
-        spec.name,
-        view=make_view(spec),
-        split="all",
-        limit=spec.limit,
-        seed=spec.seed,
-        skip_broken=spec.skip_broken,
-        classes=spec.classes,
-        splits=spec.splits,
-        cap=spec.cap,
-        balance=spec.balance,
-        **spec.options,
-    ).with_split("test")
-    metric = str(read_json(folder / "run.json")["metric"])
-    robust = metric not in CLEAN_METRICS or OBJECTIVES[recipe.objective.name].robust
+    images = open_all(recipe).with_split("test")
+    robust = "robust_accuracy" in (read_json(folder / "run.json")["best"] or {})
     found = validate(
         load_model(str(folder), classes=images.classes),
         batches(images, recipe.batch_size, num_workers=recipe.num_workers),
