@@ -270,7 +270,8 @@ def make_phases(
         return Phase(epochs=part.epochs, begin=begin, schedule=part.schedule, head=head, full_budget_from=since)
 
     heads = [spec.train == "head" for spec in recipe.phases] or [False]
-    return [phase(part, *rest) for (_, part), *rest in zip(parts, metrics, heads, strict=True)], metrics
+    settings = zip(parts, metrics, heads, strict=True)
+    return [phase(part, metric, head) for (_, part), metric, head in settings], metrics
 
 
 def accepts(name: str, parameter: str) -> bool:

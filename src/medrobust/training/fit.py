@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -62,7 +63,7 @@ class _Run:
         # Made before a state is restored, so that a resumed run makes the same choice.
         self.twin = Twin.of(self.model, example) if self.plan.fast else None
         self.compiled = Compiled(self.model, example, self.say) if self.plan.compile else None
-        place, self.saved = restore(self.out, self.plan.seed, self.model) or (Place(), {})
+        place, self.saved = restore(self.out, self.plan.seed, self.model, self.fabric.global_rank) or (Place(), {})
         self.place: Place = place
 
     def begin_phase(self) -> None:
@@ -93,8 +94,11 @@ class _Run:
 
     def save(self, *, between: bool = False) -> None:
         """Save the state, in the first process; between: two phases."""
+        # Those of every process, as each goes on with its own.
+        sums = {name: self.fabric.all_gather(value).reshape(-1) for name, value in self.place.sums.items()}
+        place = dataclasses.replace(self.place, sums=sums)
         if self.fabric.is_global_zero:
-            save(self.out, self.plan.seed, self.place, self.model, None if between else self.parts)
+            save(self.out, self.plan.seed, place, self.model, None if between else self.parts)
         self.fabric.barrier()
 
 

@@ -13,7 +13,7 @@ import traceback
 from collections.abc import Callable
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 
@@ -78,13 +78,14 @@ def in_processes(
 
 def _follow(members: list[Any], pipes: list[Connection], folder: Path, report: Report | None, say: Any) -> Any:
     """Pass on what the processes say until all have ended, or one has failed."""
-    open_pipes, results, crash, deadline = list(pipes), {}, "", None
+    open_pipes, results, crash = list(pipes), {}, ""
+    deadline: float | None = None
     while open_pipes and (deadline is None or time.monotonic() < deadline):
-        for pipe in wait(open_pipes, timeout=0.5):
+        for pipe in cast(list[Connection], wait(open_pipes, timeout=0.5)):
             try:
-                kind, *content = pipe.recv()  # type: ignore[union-attr]
+                kind, *content = pipe.recv()
             except (EOFError, OSError):
-                open_pipes.remove(pipe)  # type: ignore[arg-type]
+                open_pipes.remove(pipe)
                 continue
             if kind == "error":
                 raise content[0]

@@ -55,7 +55,7 @@ class Parts(NamedTuple):
 
 
 def save(folder: Path, seed: int, place: Place, model: Classifier, parts: Parts | None) -> None:
-    """Write the whole state in one step; parts None between two phases."""
+    """Write the whole state in one step; parts None between two phases. Each of place.sums has a value per process."""
     state = {
         "seed": seed,
         "place": {f.name: getattr(place, f.name) for f in dataclasses.fields(place)},
@@ -65,7 +65,7 @@ def save(folder: Path, seed: int, place: Place, model: Classifier, parts: Parts 
     save_state(folder / STATE, state)
 
 
-def restore(folder: Path, seed: int, model: Classifier) -> tuple[Place, dict[str, Any]] | None:
+def restore(folder: Path, seed: int, model: Classifier, rank: int = 0) -> tuple[Place, dict[str, Any]] | None:
     """Put the saved weights into model, and say where it stands and what its phase had; None when nothing is saved.
 
     A state of another seed is that of a run before it was started again.
@@ -78,7 +78,7 @@ def restore(folder: Path, seed: int, model: Classifier) -> tuple[Place, dict[str
     model.network.load_state_dict(state["model"])
     place = Place(**state["place"])
     device = next(model.parameters()).device
-    place.sums = {name: value.to(device) for name, value in place.sums.items()}
+    place.sums = {name: value[rank].to(device) for name, value in place.sums.items()}
     return place, state["parts"]
 
 
