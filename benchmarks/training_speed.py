@@ -47,18 +47,25 @@ class Task:
     def __init__(self, options: argparse.Namespace) -> None:
         self.options = options
         self.epsilon, self.batch_size = number(options.epsilon, "--epsilon"), options.batch_size
+        classes = options.classes.split(",") if options.classes else None
+        view, limit = View(options.size, "rgb", "pad"), round(options.images / TRAIN_SHARE)
+        while True:  # splits have whole groups, so their sizes are not known before
+            whole = open_images(options.data, view=view, split="all", limit=limit, classes=classes)
+            images = whole.with_split("train")
+            if len(images) >= options.images or len(whole) < limit:
+                break
+            limit += 1
         self.data = {
             "name": options.data,
             "image_size": options.size,
             "color": "rgb",
             "fit": "pad",
-            "classes": options.classes.split(",") if options.classes else None,
-            "limit": round((options.images + 1) / TRAIN_SHARE),
+            "classes": classes,
+            "limit": limit,
         }
-        view = View(options.size, "rgb", "pad")
-        classes, limit = self.data["classes"], self.data["limit"]
-        images = open_images(options.data, view=view, split="all", limit=limit, classes=classes).with_split("train")
         self.classes, self.num_images = images.classes, len(images) // self.batch_size * self.batch_size
+        if not self.num_images:
+            raise SystemExit(f"{options.data} has {len(images)} training images, fewer than a batch")
         batch = images.batch(range(self.num_images))
         self.x, self.y = batch.x.to(options.device), batch.y.to(options.device)
 

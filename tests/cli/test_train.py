@@ -57,6 +57,9 @@ WRONG = {
     "batch_size=4000": "batch",
     "optimizer.name=adamm": "adam",
     "data.name=foldr:x": "folder",
+    "objective.awp.gama=1": "gamma",
+    "data.hide_labels=0.5": "semi_rst",
+    "logger=tensorbord": "tensorboard",
 }
 
 
@@ -65,3 +68,13 @@ def test_bad_recipes_are_one_line(word: str, capsys, recipe: Path, tmp_path: Pat
     line = refused(capsys, "train", recipe, "--out", tmp_path / "model", word)
     assert WRONG[word] in line
     assert not (tmp_path / "model").exists()
+
+
+def test_folds_print_their_table(capsys, recipe: Path, tmp_path: Path) -> None:
+    code, out, _ = run(capsys, "train", recipe, "--folds", "2", "--out", tmp_path / "folds")
+    assert code == 0
+    assert [line.split("|")[1].strip() for line in out.splitlines()[-4:]] == ["fold-1", "fold-2", "mean", "sd"]
+    assert (tmp_path / "folds" / "fold-2" / "card.json").exists()
+    line = refused(capsys, "train", recipe, "--folds", "30", "--out", tmp_path / "many-folds")
+    assert "fold" in line
+    assert not (tmp_path / "many-folds").exists()
