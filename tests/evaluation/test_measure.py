@@ -8,8 +8,8 @@ import pytest
 import torch
 from torch import nn
 
-from evaluation.toys import EPSILONS, image_set, linear, small_net
-from medrobust.attacks import bim, ddn, fgsm, pgd, square
+from evaluation.toys import EPSILONS, exact_distance, image_set, linear, small_net
+from medrobust.attacks import bim, ddn, fgsm, fmn, pgd, square
 from medrobust.errors import UserError
 from medrobust.evaluation import Grid, Plan, measure, sensitivity, worst_case
 from medrobust.evaluation.curves import correct_under
@@ -87,6 +87,22 @@ def test_honest_counts_wrong_images_and_their_flips(tmp_path: Path) -> None:
     assert (found.epsilon_flip[~wrong] == found.epsilon_wrong[~wrong]).all()
     curve = worst_case(records, "linf")
     assert not curve.envelope[wrong].any()
+
+
+def test_changes_found_are_continuous_and_at_most_the_budget(tmp_path: Path) -> None:
+    model, images = linear(), image_set(24)
+    both = {**plan().attacks, "fmn": fmn(num_steps=100)}
+    records, _ = measure(model, images, dataclasses.replace(plan(), attacks=both), tmp_path / "parts")
+    found = sensitivity(records, "linf")
+    x = torch.stack([images[i][0] for i in range(len(images))])
+    exact = exact_distance(model, x).numpy()
+    within = np.isfinite(found.epsilon_flip)
+    assert 5 < within.sum()
+    assert (found.change_flip <= found.epsilon_flip).all()
+    assert (found.change_flip[within] >= exact[within] * (1 - 1e-6)).all()
+    assert (found.change_flip[within] <= exact[within] * 1.01).all()
+    assert np.isinf(found.change_flip[~within]).all()
+    assert (found.change_wrong[records.clean["clean_prediction"] != records.clean["label"]] == 0).all()
 
 
 def test_worst_case_is_per_image(tmp_path: Path) -> None:

@@ -176,6 +176,8 @@ def summarize(
             "norm": norm,
             "epsilon_wrong": _spread(s.epsilon_wrong[right]),
             "epsilon_flip": _spread(s.epsilon_flip),
+            "change_wrong": _spread(s.change_wrong[right]),
+            "change_flip": _spread(s.change_flip),
             "num_never": int(np.isinf(s.epsilon_wrong).sum()),
         }
         for norm, s in by_norm.items()

@@ -20,31 +20,36 @@ class Sensitivity:
         epsilon_wrong: (n,) smallest budget at which the answer is wrong; 0 where it is wrong without any attack.
         epsilon_flip: (n,) smallest budget at which the answer differs from the clean one (joel2021's sensitivity).
         attack: (n,) the attack that reached epsilon_wrong, "" where none did.
+        change_wrong, change_flip: (n,) the same without the grid: the size of the smallest change that was found and
+            confirmed, which is at most the budget. Attacks that look for the smallest change make it sharp.
     """
 
     epsilon_wrong: np.ndarray
     epsilon_flip: np.ndarray
     attack: np.ndarray
+    change_wrong: np.ndarray
+    change_flip: np.ndarray
 
 
 def sensitivity(records: Records, norm: str) -> Sensitivity:
-    """Over all attacks of a norm. Epsilons of a grid are grid values.
-
-    The distance of a found image is a tighter bound.
-    """
+    """Over all attacks of a norm."""
     clean = records.clean
     label, prediction = clean["label"], clean["clean_prediction"]
     wrong = np.where(prediction == label, np.inf, 0.0)
     flip = np.full(len(clean), np.inf)
     attack = np.full(len(clean), "", dtype=object)
+    change_wrong, change_flip = wrong.copy(), flip.copy()
     for name in [a for a, n in records.cells if n == norm]:
         epsilons, adversarial = records.matrix(name, norm, "prediction")
+        size = records.matrix(name, norm, "distance")[1]
+        for change, other in ((change_wrong, label), (change_flip, prediction)):
+            np.minimum(change, np.where(adversarial != other[:, None], size, np.inf).min(1), out=change)
         for column, epsilon in enumerate(epsilons):
             flips = (adversarial[:, column] != prediction) & (flip > epsilon)
             flip[flips] = epsilon
             breaks = (adversarial[:, column] != label) & (wrong > epsilon)
             wrong[breaks], attack[breaks] = epsilon, name
-    return Sensitivity(wrong, flip, attack)
+    return Sensitivity(wrong, flip, attack, change_wrong, change_flip)
 
 
 def quantiles(values: np.ndarray, at: tuple[float, ...] = (0.05, 0.25, 0.5, 0.75, 0.95)) -> dict[str, float | None]:
