@@ -30,9 +30,9 @@ class Compiled:
                 torch.autograd.grad(model(example).sum(), [p for p in model.parameters() if p.requires_grad][:1])
             self.call = self.network._compiled_call_impl
         except Exception as error:  # compilers fail in as many ways as there are systems
-            reason = str(error).strip().splitlines() or [type(error).__name__]
-            say(f"compile: not possible here ({reason[0][:100]}); training goes on without")
-        self.use(False)
+            reason = " ".join(str(error).split())[:100] or type(error).__name__
+            say(f"compile: not possible here ({reason}); training goes on without")
+        self.network._compiled_call_impl = None
 
     def use(self, wanted: bool) -> None:
         """Call the compiled network from now on, or the plain one: a compiled one has no second derivatives."""
