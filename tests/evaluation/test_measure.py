@@ -95,11 +95,12 @@ def test_changes_found_are_continuous_and_at_most_the_budget(tmp_path: Path) -> 
     records, _ = measure(model, images, dataclasses.replace(plan(), attacks=both), tmp_path / "parts")
     found = sensitivity(records, "linf")
     x = torch.stack([images[i][0] for i in range(len(images))])
-    exact = exact_distance(model, x).numpy()
+    exact = exact_distance(model, x).detach().numpy()
     within = np.isfinite(found.epsilon_flip)
-    assert 5 < within.sum()
+    assert within.sum() > 5
     assert (found.change_flip <= found.epsilon_flip).all()
-    assert (found.change_flip[within] >= exact[within] * (1 - 1e-6)).all()
+    # A pixel in float32 is known to 6e-8.
+    assert (found.change_flip[within] >= exact[within] - 1e-7).all()
     assert (found.change_flip[within] <= exact[within] * 1.01).all()
     assert np.isinf(found.change_flip[~within]).all()
     assert (found.change_wrong[records.clean["clean_prediction"] != records.clean["label"]] == 0).all()
