@@ -2,10 +2,10 @@
 
     python benchmarks/curve.py [--model M --weights W --data D --epsilons E] [key=value ...]
 
-Every peer runs each budget on its own, which is what it offers; `careful` is torchattacks in a loop that a careful user
-would write (budgets ascending, images wrong from the start or broken before left out). medrobust is `measure`, timed as
+Every peer runs each budget on its own, which is what it offers; `careful` is the first of them in a loop that a careful
+user would write (budgets ascending, images wrong from the start or broken before left out). medrobust is `measure`, timed as
 a whole: reading the images, the clean pass, the search, the float32 checks, writing the records. Budgets of
-rodriguez2022: --epsilons grid29.
+rodriguez2022: --epsilons grid29. --libraries leaves peers out that are known to be slower.
 """
 
 from __future__ import annotations
@@ -77,17 +77,18 @@ def ours(job: Job, precision: str) -> Curve:
 
 
 def main() -> int:
-    options = parser(__doc__ or "", epsilons="grid10").parse_args()
+    options = parser(__doc__ or "", epsilons="grid10", libraries=",".join(LINF)).parse_args()
+    libraries = options.libraries.split(",")
     if options.epsilons in GRIDS:
         options.epsilons = ",".join(f"{value:g}/255" for value in GRIDS[options.epsilons])
     warnings.simplefilter("ignore")
     task = job(options)
     sides: dict[str, Callable[[], Curve]] = {f"medrobust {p}": (lambda p=p: ours(task, p)) for p in ("fast", "float32")}
-    sides |= {name: (lambda name=name: theirs(task, name)) for name in LINF}
-    fastest = "torchattacks"
-    sides[f"{fastest}, careful"] = lambda: careful(task, fastest)
-    for library in LINF.values():  # imports and first calls are not part of the comparison
-        library["pgd"](task.model, task.x[:2].clone(), task.y[:2], 1 / 255, 1, 1 / 255)
+    sides |= {name: (lambda name=name: theirs(task, name)) for name in libraries}
+    by_hand = libraries[0]
+    sides[f"{by_hand}, careful"] = lambda: careful(task, by_hand)
+    for name in libraries:  # imports and first calls are not part of the comparison
+        LINF[name]["pgd"](task.model, task.x[:2].clone(), task.y[:2], 1 / 255, 1, 1 / 255)
     runs = interleaved(sides, task.repeats)
     found = {name: run.result for name, run in runs.items() if run.result is not None}
     mine = runs["medrobust fast"].median
@@ -100,9 +101,9 @@ def main() -> int:
     header += [f"{e * 255:.4g}/255" for e in task.epsilons]
     seconds = {name: run.seconds for name, run in runs.items()}
     finish(task, f"curve_{len(task.epsilons)}", header, rows, seconds=seconds)
-    lowest = [min(found[name].robust[k] for name in LINF) for k in range(len(task.epsilons))]
+    lowest = [min(found[name].robust[k] for name in libraries) for k in range(len(task.epsilons))]
     above = max(a - b for a, b in zip(found["medrobust fast"].robust, lowest, strict=True))
-    quickest = min(LINF, key=lambda name: runs[name].median)
+    quickest = min(libraries, key=lambda name: runs[name].median)
     print(f"{runs[quickest].median / mine:.1f} times the speed of the fastest peer, {quickest}")
     print(f"at most {above:+.2f} points above the lowest peer at any budget (negative: below all of them everywhere)")
     return 0
