@@ -3,8 +3,8 @@
     python benchmarks/curve.py [--model M --weights W --data D --epsilons E] [key=value ...]
 
 Every peer runs each budget on its own, which is what it offers; `careful` is the first of them in a loop that a careful
-user would write (budgets ascending, images wrong from the start or broken before left out). medrobust is `measure`, timed as
-a whole: reading the images, the clean pass, the search, the float32 checks, writing the records. Budgets of
+user would write (budgets ascending, images wrong from the start or broken before left out). medrobust is `measure`,
+timed as a whole: reading the images, the clean pass, the search, the float32 checks, writing the records. Budgets of
 rodriguez2022: --epsilons grid29. --libraries leaves peers out that are known to be slower.
 """
 
