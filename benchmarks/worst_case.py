@@ -42,7 +42,7 @@ def original(job: Job, x: Tensor, y: Tensor, epsilon: float, norm: str) -> Tenso
     ensemble = AutoAttack(job.model, norm=ORIGINAL_NORMS[norm], eps=epsilon, seed=0, device=x.device)
     targets = min(9, job.clean.shape[1] - 1)
     ensemble.apgd_targeted.n_target_classes = ensemble.fab.n_target_classes = targets
-    return ensemble.run_standard_evaluation(x, y, bs=len(x))[0]
+    return ensemble.run_standard_evaluation(x, y, batch_size=len(x))[0]
 
 
 def torchattacks_(job: Job, x: Tensor, y: Tensor, epsilon: float, norm: str) -> Tensor:
