@@ -14,6 +14,7 @@ from torch import Tensor
 
 from ..goals import Goal
 from ..losses import margin
+from ..models.layers import channels_last
 from ..norms import per_sample
 from ..threat import Ball
 from .ascend import Point, Search, advance, begin, subset
@@ -56,6 +57,8 @@ class Done(NamedTuple):
 def open_lanes(program: Program, item: Tensor, slot: Tensor, goal: Goal, ball: Ball, start: Tensor) -> Lanes:
     """New lanes, one a job, before their first gradient."""
     low = torch.full_like(ball.radius, -torch.inf)
+    # Gradients come in this order: arithmetic on tensors of two orders takes longer.
+    ball, start = ball._replace(center=channels_last(ball.center)), channels_last(start)
     search = begin(ball, start, program.step, program.num_steps, program.radius)
     past = low[:, None].repeat(1, WINDOW)
     return Lanes(item, slot, torch.zeros_like(item), goal, search, low, start, past)

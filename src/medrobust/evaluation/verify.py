@@ -11,6 +11,7 @@ from torch import Tensor
 
 from ..engine.tree import take
 from ..goals import Goal, as_classes
+from ..models.layers import channels_last
 from ..norms import per_sample
 from ..threat import Ball
 
@@ -51,8 +52,7 @@ def stored(x: Tensor, bit_depth: Tensor, domain: tuple[float, float]) -> Tensor:
 
 def _answers(model: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
     """Logits in the memory order that is fastest; the order of the numbers in memory is not part of the question."""
-    order = {4: torch.channels_last, 5: torch.channels_last_3d}.get(x.ndim)
-    return as_classes(model(x if order is None else x.contiguous(memory_format=order)))
+    return as_classes(model(channels_last(x)))
 
 
 def verify(model: Callable[[Tensor], Tensor], x_adv: Tensor, ball: Ball, goal: Goal, bit_depth: Tensor) -> Verdict:

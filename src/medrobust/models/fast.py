@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from .classifier import Classifier
-from .layers import first_convolution, replace_module
+from .layers import ORDERS, channels_last, first_convolution, replace_module
 
 # A search model may round, but its answers must stay those of the classifier.
 MOST_DIFFERENT = 0.1
@@ -34,8 +34,7 @@ class ChannelsLast(nn.Module):
         self.network = network
 
     def forward(self, x: Tensor) -> Tensor:
-        order = {4: torch.channels_last, 5: torch.channels_last_3d}.get(x.ndim)
-        return self.network(x if order is None else x.contiguous(memory_format=order))
+        return self.network(channels_last(x))
 
 
 def fold_batch_norm(network: nn.Module) -> nn.Module:
@@ -71,7 +70,7 @@ def _converted(model: Classifier, example: Tensor, dtype: torch.dtype | None) ->
         exact = copy.deepcopy(first)
         network = network.to(dtype)
         replace_module(network, name, Float32First(exact, dtype))
-    order = {4: torch.channels_last, 5: torch.channels_last_3d}.get(example.ndim)
+    order = ORDERS.get(example.ndim)
     if order is not None:
         network = network.to(memory_format=order)
     fast = copy.copy(model)

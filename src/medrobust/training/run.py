@@ -19,12 +19,23 @@ from ..errors import UserError
 from ..files import unfinished, write_atomic
 from ..progress import Report
 from ..runs import claim, digest, finish, hardware, record
-from .build import check, check_batch, make_model, make_phases, make_plan, make_view, open_sets, spares_weights
+from .build import (
+    accepts,
+    check,
+    check_batch,
+    make_model,
+    make_phases,
+    make_plan,
+    make_view,
+    open_sets,
+    spares_weights,
+)
 from .collapse import MOST_RESTARTS, CollapsedError
 from .fit import LAST, fit
 from .launch import alone, in_processes
 from .loggers import make_log, require_logger
 from .order import derived_seed
+from .phases import phase_recipes
 from .recipe import TrainRecipe, as_dict, deciding
 from .resume import STATE
 
@@ -151,7 +162,9 @@ def _details(
         "broken": [list(pair) for pair in images.broken],
     }
     view = dataclasses.asdict(make_view(recipe.data))
-    threat = content["threat"] | {"attack": content["attack"]}
+    # A model trained without an adversary has none on its card, though validation may have used one.
+    robust = any(accepts(phase.objective.name, "threat") for _, phase in phase_recipes(recipe))
+    threat = content["threat"] | {"attack": content["attack"]} if robust else None
     return {
         "recipe": content,
         "data": data,
