@@ -5,7 +5,7 @@
 Every peer runs each budget on its own, which is what it offers; `careful` is the first of them in a loop that a careful
 user would write (budgets ascending, images wrong from the start or broken before left out). medrobust is `measure`,
 timed as a whole: reading the images, the clean pass, the search, the float32 checks, writing the records. Budgets of
-rodriguez2022: --epsilons grid29. --libraries leaves peers out that are known to be slower.
+rodriguez2022: --epsilons grid29. --libraries leaves peers out that are known to be slower, --careful 0 that loop.
 """
 
 from __future__ import annotations
@@ -77,7 +77,7 @@ def ours(job: Job, precision: str) -> Curve:
 
 
 def main() -> int:
-    options = parser(__doc__ or "", epsilons="grid10", libraries=",".join(LINF)).parse_args()
+    options = parser(__doc__ or "", epsilons="grid10", libraries=",".join(LINF), careful=1).parse_args()
     libraries = options.libraries.split(",")
     if options.epsilons in GRIDS:
         options.epsilons = ",".join(f"{value:g}/255" for value in GRIDS[options.epsilons])
@@ -86,7 +86,8 @@ def main() -> int:
     sides: dict[str, Callable[[], Curve]] = {f"medrobust {p}": (lambda p=p: ours(task, p)) for p in ("fast", "float32")}
     sides |= {name: (lambda name=name: theirs(task, name)) for name in libraries}
     by_hand = libraries[0]
-    sides[f"{by_hand}, careful"] = lambda: careful(task, by_hand)
+    if options.careful:
+        sides[f"{by_hand}, careful"] = lambda: careful(task, by_hand)
     for name in libraries:  # imports and first calls are not part of the comparison
         LINF[name]["pgd"](task.model, task.x[:2].clone(), task.y[:2], 1 / 255, 1, 1 / 255)
     runs = interleaved(sides, task.repeats)

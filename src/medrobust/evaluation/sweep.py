@@ -18,7 +18,6 @@ from ..engine.lanes import run_lanes
 from ..engine.program import Program
 from ..engine.tree import concatenate, take
 from ..goals import Goal
-from ..norms import Linf
 from ..threat import Threat
 from .board import Board, Model
 from .outcome import Grid, Outcome
@@ -26,9 +25,6 @@ from .stored import extend_stored
 from .verify import Verdict, verify
 
 NEAR = 2.0  # times the rounding error of a margin: as near as the fast copy can lead a search astray
-# Shares: of the domain, the budgets in linf that move a margin by little more than rounding; of the clean margin, how
-# near a failure at such a budget must have come to be looked at again.
-RESOLUTION, HALFWAY = 1 / 255, 0.5
 
 
 @dataclass(frozen=True)
@@ -165,11 +161,7 @@ def _check_close(board: Board, model: Model, depth: Tensor, effort: Effort) -> N
 
 def _look_again(board: Board, model: Model, effort: Effort) -> None:
     """Searches that the fast copy may have lost by its rounding, taken up by the classifier where they ended."""
-    low, high = board.grid.domain
-    fine = board.epsilons[board.low.clamp_min(0)] < RESOLUTION * (high - low)
-    near = board.low_margin > -NEAR * effort.shortfall
-    near |= (board.low_margin > HALFWAY * board.clean_margin) & fine & isinstance(board.grid.norm, Linf)
-    again = (near & (board.low >= 0)).nonzero()[:, 0]
+    again = ((board.low >= 0) & (board.low_margin > -NEAR * effort.shortfall)).nonzero()[:, 0]
     board.guess[again], board.start[again] = board.low[again], board.edge[again]
     board.low[again] -= 1
     board.queue.extend(again.tolist())
