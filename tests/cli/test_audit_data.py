@@ -106,3 +106,30 @@ def test_wrong_options_are_refused(words, text, capsys, split_images, checkpoint
     line = refused(capsys, "audit", "--model", checkpoint, "--out", tmp_path / "run", *QUICK, *data, *words)
     assert text in line
     assert not (tmp_path / "run").exists()
+
+
+NETS = """
+from torch import nn
+from torch.nn import AdaptiveAvgPool3d, Conv3d, Flatten, Linear
+
+def volumes():
+    return nn.Sequential(Conv3d(1, 2, 3, padding=1), AdaptiveAvgPool3d(2), Flatten(), Linear(16, 2))
+
+def wide():
+    return nn.Sequential(Flatten(), Linear(8 * 12, 2))
+"""
+
+
+@pytest.mark.parametrize(("network", "shape"), [("volumes", (6, 8, 12)), ("wide", (8, 12))])
+def test_networks_are_tried_with_the_shape_of_the_images(capsys, monkeypatch, tmp_path, network, shape) -> None:
+    (tmp_path / "nets_of_shapes.py").write_text(NETS)
+    monkeypatch.syspath_prepend(tmp_path)
+    rng = np.random.default_rng(0)
+    for k in range(8):
+        folder = tmp_path / "set" / "ab"[k % 2]
+        folder.mkdir(parents=True, exist_ok=True)
+        np.save(folder / f"{k}.npy", rng.integers(0, 255, shape, dtype=np.uint8))
+    place, model = tmp_path / "run", f"nets_of_shapes:{network}"
+    content, _ = audited(capsys, model, f"folder:{tmp_path / 'set'}", place, "data.color=grey", "data.split=all")
+    assert content["data"]["num_images"] == 8
+    assert (place / "report.html").is_file()

@@ -161,7 +161,7 @@ def resolve(spec: AuditSpec, report: Report | None = None) -> Setup:
         classes=images.classes,
         # Named networks know their channels from their weights; others take what the images have.
         channels=None if card or spec.model.get("weights") else images[0][0].shape[0],
-        image_size=images[0][0].shape[-1],
+        image_size=tuple(images[0][0].shape[1:]),
         mean=spec.model.get("mean"),
         std=spec.model.get("std"),
         head=spec.model.get("head") or "auto",

@@ -27,7 +27,7 @@ def load_model(
     num_classes: int | None = None,
     classes: Sequence[str] = (),
     channels: int | None = None,
-    image_size: int | None = None,
+    image_size: int | Sequence[int] | None = None,
     mean: float | Sequence[float] | None = None,
     std: float | Sequence[float] | None = None,
     head: str = "auto",
@@ -41,7 +41,8 @@ def load_model(
         weights: safetensors, or a state dict (read with weights_only=True), for the named networks.
         num_classes, classes: what the caller's data has. The number of outputs is read from the weights and must match;
             two classes may have one output.
-        channels, image_size: of the images; channels default to those of the weights.
+        channels, image_size: of the images; channels default to those of the weights. The size is the side of a square
+            in pixels, or (h, w), or (d, h, w).
         mean, std: default to ImageNet's for torchvision: and timm:, to none elsewhere. Our checkpoints know their own.
         head: see Classifier; `auto` decides from the number and the range of the outputs.
 
@@ -56,14 +57,16 @@ def load_model(
         raise UserError("model.head", f"unknown head {head!r}", f"valid: auto, {', '.join(HEADS)}")
     if classes and num_classes not in (None, len(classes)):
         raise UserError("model.classes", f"{len(classes)} names for {num_classes} classes")
+    sides = (image_size, image_size) if isinstance(image_size, int) else tuple(image_size or ())
+    side = sides[-1] if sides else None
     folder = find_checkpoint(spec)
     if folder is not None:
-        return _probed(_same_classes(load_checkpoint(folder), classes, num_classes, folder), spec, image_size)
+        return _probed(_same_classes(load_checkpoint(folder), classes, num_classes, folder), spec, sides)
     wanted = len(classes) or num_classes
-    network, channels, normalization = _network(spec, weights, wanted, channels, image_size, head)
+    network, channels, normalization = _network(spec, weights, wanted, channels, side, head)
     if mean is None and std is None:
         mean, std = normalization
-    head, outputs = _head(network, spec, head, wanted, channels, image_size, mean, std)
+    head, outputs = _head(network, spec, head, wanted, channels, sides, mean, std)
     names = tuple(classes) or tuple(map(str, range(wanted or max(outputs, 2))))
     classifier = Classifier(
         network,
@@ -72,11 +75,11 @@ def load_model(
         domain=domain,
         head=head,
         classes=names,
-        input_size=image_size,
+        input_size=side,
         channels=channels,
         spec=spec,
     )
-    return _probed(classifier.eval(), spec, image_size)
+    return _probed(classifier.eval(), spec, sides)
 
 
 Normalization = tuple[Any, Any]
@@ -150,15 +153,15 @@ def _head(
     head: str,
     wanted: int | None,
     channels: int,
-    image_size: int | None,
+    sides: Sequence[int],
     mean: Any,
     std: Any,
 ) -> tuple[str, int]:
     """The head and the number of outputs, checked against the number of classes wanted."""
     out = None
-    if image_size is not None:
+    if sides:
         bare = Classifier(network, mean=mean, std=std, head="multi_label", channels=channels)
-        out = _try(bare, spec, image_size)
+        out = _try(bare, spec, sides)
         outputs = out.shape[1]
     else:
         try:
@@ -197,18 +200,18 @@ def _same_classes(model: Classifier, classes: Sequence[str], num_classes: int | 
     return model
 
 
-def _probed(model: Classifier, spec: str, image_size: int | None) -> Classifier:
+def _probed(model: Classifier, spec: str, sides: Sequence[int]) -> Classifier:
     """Refuse a model whose logits on plain noise are not finite."""
-    if image_size is not None:
-        out = _try(model, spec, image_size)
+    if sides:
+        out = _try(model, spec, sides)
         if not bool(torch.isfinite(out).all()):
             raise UserError(spec, "gives outputs that are not finite", "check the weights and model.mean, model.std")
     return model
 
 
-def _try(model: Classifier, spec: str, image_size: int) -> Tensor:
+def _try(model: Classifier, spec: str, sides: Sequence[int]) -> Tensor:
     low, high = model.domain
-    noise = torch.rand(3, model.channels, image_size, image_size, generator=torch.Generator().manual_seed(0))
+    noise = torch.rand(3, model.channels, *sides, generator=torch.Generator().manual_seed(0))
     try:
         with torch.no_grad(), model.frozen():
             out: Tensor = model(low + (high - low) * noise)
