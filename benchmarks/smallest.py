@@ -82,8 +82,7 @@ def _ours(make: Callable[[], Attack]) -> Minimal:
 def sides(norm: str, gradients: int) -> dict[str, Minimal]:
     """Everyone's best for this norm: peers at a number of gradients, medrobust at half of it."""
     half = max(gradients // 2, 1)
-    decay = {"linf": 0.75, "l2": 0.0}[norm]
-    out = {f"medrobust smallest {half}": _ours(partial(smallest, num_steps=half, decay=decay))}
+    out = {f"medrobust smallest {half}": _ours(partial(smallest, num_steps=half))}
     out[f"medrobust fmn {half}"] = _ours(partial(fmn, num_steps=half))
     steps = apgd(num_steps=max(half // 10, 1), keep=first_reached)
     out["medrobust bisected apgd"] = _ours(partial(smallest_epsilon, steps, 10))

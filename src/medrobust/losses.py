@@ -52,6 +52,25 @@ def margin(logits: Tensor, goal: Goal) -> Tensor:
     return own - other if goal.targeted else other - own
 
 
+def soft_margin(logits: Tensor, goal: Goal) -> Tensor:
+    """The margin, with the gradient of a soft one: other classes weighted by the softmax of their logits.
+
+    The gradient of the margin sees only the best other class, which need not be the nearest; this one sees all. The
+    temperature is the standard deviation of the sample's logits, so that the scale of the logits does not matter. With
+    two classes, one possible class, or several labels it is the margin.
+    """
+    hard = margin(logits, goal)
+    if goal.labels.ndim == 2 or goal.source is not None:
+        return hard
+    scores = as_classes(logits)
+    temperature = scores.detach().std(1).clamp_min(1e-12)
+    others = scores.scatter(1, goal.labels[:, None], -torch.inf) / temperature[:, None]
+    other = temperature * others.logsumexp(1)
+    own = scores.gather(1, goal.labels[:, None])[:, 0]
+    soft = own - other if goal.targeted else other - own
+    return hard.detach() + (soft - soft.detach())
+
+
 def probability_margin(logits: Tensor, goal: Goal) -> Tensor:
     """The margin of the softmax probabilities (arXiv:2411.15210); of the sigmoids for a multi-label head."""
     if goal.labels.ndim == 2:
@@ -76,6 +95,7 @@ def dlr(logits: Tensor, goal: Goal) -> Tensor:
 LOSSES: dict[str, Loss] = {
     "cross_entropy": cross_entropy,
     "margin": margin,
+    "soft_margin": soft_margin,
     "probability_margin": probability_margin,
     "dlr": dlr,
 }

@@ -137,3 +137,19 @@ def test_no_attack_beats_the_closed_form_of_many_classes(norm: str) -> None:
     ratio = best / problem.distance
     assert float(ratio.min()) > 0.999
     assert float(ratio.median()) < 1.01
+
+
+@pytest.mark.parametrize("norm", ["linf", "l2"])
+def test_smallest_goes_to_the_nearest_class_not_to_the_likeliest(norm: str) -> None:
+    # Class 1 is second, but ten times as far as class 2: a search that follows the margin alone starts for class 1.
+    w = torch.tensor([[0.0, 0.0, 0.0, 0.0], [0.1, 0.1, 0.1, 0.1], [1.0, -1.0, 1.0, -1.0]])
+    bias = torch.tensor([1.0, 0.6, 0.4])
+    x = torch.full((1, 1, 2, 2), 0.5)
+
+    def model(images: torch.Tensor) -> torch.Tensor:
+        return images.flatten(1) @ w.T + bias
+
+    x_adv = ATTACKS["smallest"]()(model, x, torch.tensor([0]), Threat(norm=NORMS[norm]), generator=0)
+    nearest = 0.6 / float(NORMS[norm].dual_size(w[2:]))
+    assert model(x_adv).argmax(1).item() == 2
+    assert float(NORMS[norm].size(x_adv - x)) == pytest.approx(nearest, rel=0.002)

@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from medrobust.goals import GOALS, Goal, Targeted, Towards, as_classes, least_likely, predicted, runner_up, untargeted
-from medrobust.losses import LOSSES, Loss, cross_entropy, dlr, margin, probability_margin
+from medrobust.losses import LOSSES, Loss, cross_entropy, dlr, margin, probability_margin, soft_margin
 
 losses = pytest.mark.parametrize("loss", LOSSES.values(), ids=LOSSES)
 # The scale of DLR moves with the logits too, so that only its sign is a law.
-monotone = pytest.mark.parametrize("loss", [cross_entropy, margin, probability_margin])
+monotone = pytest.mark.parametrize("loss", [cross_entropy, margin, soft_margin, probability_margin])
 
 
 @st.composite
@@ -63,7 +63,7 @@ def test_a_source_is_what_the_search_leaves(loss: Loss, data: st.DataObject) -> 
 
 
 @pytest.mark.parametrize("targeted", [False, True])
-@pytest.mark.parametrize("loss", [margin, probability_margin])
+@pytest.mark.parametrize("loss", [margin, soft_margin, probability_margin])
 @given(data=st.data())
 def test_margins_are_positive_exactly_when_reached(loss: Loss, targeted: bool, data: st.DataObject) -> None:
     logits, y = data.draw(answers())
@@ -133,7 +133,7 @@ def test_multi_label_margin_is_positive_exactly_when_reached(
     assert torch.equal(loss(logits, Goal(y, targeted)) > 0, reached)
 
 
-@pytest.mark.parametrize("loss", [cross_entropy, margin, probability_margin])
+@pytest.mark.parametrize("loss", [cross_entropy, margin, soft_margin, probability_margin])
 def test_multi_label_signs(loss: Loss) -> None:
     y = torch.tensor([[1, 0, 1]])
     agree = torch.tensor([[2.0, -2.0, 1.0]])
@@ -164,6 +164,20 @@ def test_losses_by_hand() -> None:
     assert float(cross_entropy(z, Goal(y, False))) == pytest.approx(-float(p[0].log()))
     assert float(cross_entropy(z, Goal(y, True))) == pytest.approx(float(p[0].log()))
     assert float(probability_margin(z, Goal(y, False))) == pytest.approx(float(p[1] - p[0]))
+
+
+@pytest.mark.parametrize("targeted", [False, True])
+@given(data=st.data())
+def test_a_soft_margin_is_the_margin_that_sees_every_class(targeted: bool, data: st.DataObject) -> None:
+    logits, y = data.draw(answers())
+    goal, z = Goal(y, targeted), logits.clone().requires_grad_()
+    assert torch.equal(soft_margin(z, goal), margin(z, goal))
+    (slope,) = torch.autograd.grad(soft_margin(z, goal).sum(), z)
+    rows = torch.arange(len(z))
+    scaled = (logits / logits.std(1, keepdim=True)).scatter(1, y[:, None], -torch.inf)
+    expected = scaled.softmax(1)
+    expected[rows, y] = -1
+    torch.testing.assert_close(slope, -expected if targeted else expected)
 
 
 def test_a_saturated_model_keeps_a_gradient() -> None:
@@ -229,7 +243,7 @@ def test_a_class_is_no_target_of_a_multi_label_head() -> None:
 
 
 @pytest.mark.parametrize(("rank", "which"), [(1, 1), (2, 0), (3, 2), (9, 2)])
-@pytest.mark.parametrize("loss", [cross_entropy, margin, probability_margin])
+@pytest.mark.parametrize("loss", [cross_entropy, margin, soft_margin, probability_margin])
 def test_towards_the_change_of_one_label(rank: int, which: int, loss: Loss) -> None:
     logits, y = torch.tensor([[2.0, -0.1, -3.0]]), torch.tensor([[1, 0, 0]])
     goal = Towards(rank)(logits, y)

@@ -114,8 +114,21 @@ def advance(search: Search, point: Point, step: Step, radius: Radius | None = No
     return Search(x, ball, state, radius_state)
 
 
+class Early(NamedTuple):
+    """What the first num_steps steps climb instead."""
+
+    objective: Objective
+    num_steps: int
+
+
 def ascend(
-    objective: Objective, ball: Ball, start: Tensor, step: Step, num_steps: int, radius: Radius | None = None
+    objective: Objective,
+    ball: Ball,
+    start: Tensor,
+    step: Step,
+    num_steps: int,
+    radius: Radius | None = None,
+    early: Early | None = None,
 ) -> Iterator[Point]:
     """Yield the num_steps + 1 points visited; what to keep is the caller's choice (see keep.py).
 
@@ -123,8 +136,8 @@ def ascend(
     dimensions.
     """
     search = begin(ball, start, step, num_steps, radius)
-    for _ in range(num_steps):
-        point = Point(search.x, objective)
+    for number in range(num_steps):
+        point = Point(search.x, early.objective if early and number < early.num_steps else objective)
         point.grad  # noqa: B018 - one forward and one backward, whatever the consumer looks at first
         yield point
         search = advance(search, point, step, radius)

@@ -13,7 +13,7 @@ from ..losses import Loss, cross_entropy
 from ..norms import per_sample
 from ..streams import Streams, as_streams
 from ..threat import Ball, Threat
-from .ascend import Objective, Point, Radius, Step, against, ascend
+from .ascend import Early, Objective, Point, Radius, Step, against, ascend
 from .keep import Keep, last, nothing, update
 
 Model = Callable[[Tensor], Tensor]
@@ -35,7 +35,8 @@ class Program:
     Call it as every attack: `attack(model, x, y, threat, generator=None)`, where model maps x (n, c, *spatial) float32
     to logits (n, k) (or one logit), y is (n,) class indices, and threat holds the budget, one for all or one per
     sample. It returns x_adv with the shape of x, inside the ball and the domain. `start` gives the first point instead
-    of the center or a random one; `spread` says how a random one is drawn.
+    of the center or a random one; `spread` says how a random one is drawn. The first `early_steps` climb `early_loss`,
+    if there is one.
 
     The model should be in eval mode and its parameters frozen (see `medrobust.models.Classifier.frozen`).
 
@@ -58,10 +59,14 @@ class Program:
     spread: Spread = Ball.sample
     keep: Keep = last
     radius: Radius | None = None
+    early_loss: Loss | None = None
+    early_steps: int = 0
 
     def __post_init__(self) -> None:
         if self.num_steps < 1:
             raise ValueError(f"num_steps must be 1 or more, got {self.num_steps}")
+        if self.early_loss is not None and self.radius is None:
+            raise ValueError("early_loss is for programs with a radius rule: lanes of different age share one loss")
 
     def first(self, ball: Ball, streams: Streams) -> Tensor:
         """The first point of each sample."""
@@ -90,7 +95,8 @@ class Program:
             # A start from a larger budget is outside; what is inside stays bit for bit.
             inside = per_sample(ball.contains(start, tolerance=1e-6), start)
             start = torch.where(inside, start, ball.project(start))
-        return ball, ascend(self.objective(model, goal), ball, start, self.step, self.num_steps, self.radius)
+        early = Early(against(model, goal, self.early_loss), self.early_steps) if self.early_loss else None
+        return ball, ascend(self.objective(model, goal), ball, start, self.step, self.num_steps, self.radius, early)
 
     def __call__(
         self,
