@@ -19,7 +19,6 @@ from ..losses import margin, soft_margin
 from ..norms import per_sample
 from ..threat import Ball
 
-
 EARLY_SHARE = 0.1  # of the steps, in which the class to go to is chosen
 
 
