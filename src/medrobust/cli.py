@@ -63,6 +63,7 @@ def audit(
     from .audit import AuditSpec, run_audit
     from .config import audit_recipe, dump, read_recipe
     from .errors import UserError
+    from .models.memory import keep_freed_memory
     from .progress import progress
     from .report import write_report
 
@@ -87,6 +88,7 @@ def audit(
             for name in ("protocol", "precision", "batch_size", "memory_limit", "seed", "device", "num_workers")
         },
     )
+    keep_freed_memory()
     with progress() as report:
         folder = run_audit(spec, out, dump(plain), report)
         page = write_report(folder)
@@ -135,11 +137,13 @@ def train(
 ) -> None:
     """Train a classifier, plainly or against attacks."""
     from .config import read_recipe, train_spec
+    from .models.memory import keep_freed_memory
     from .progress import progress
     from .training.folds import SUMMARY, train_folds
     from .training.run import train as run_training
 
     spec = train_spec(read_recipe(recipe, overrides or [], {"on_collapse": on_collapse}))
+    keep_freed_memory()
     with progress() as report:
         if folds or repeats != 1:
             folder = train_folds(spec, out, report, folds=folds, repeats=repeats)

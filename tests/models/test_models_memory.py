@@ -1,5 +1,10 @@
 """The batch that fits."""
 
+import platform
+import subprocess
+import sys
+
+import pytest
 import torch
 
 from medrobust.models import Classifier, new_classifier
@@ -26,3 +31,24 @@ def test_the_batch_stays_below_the_limit_and_is_never_empty() -> None:
     assert fitting_batch(net, x, limit=10**15) == MOST["cpu"]
     assert fitting_batch(net, x) >= 1
     assert all(parameter.requires_grad for parameter in net.parameters())
+
+
+FAULTS = """
+import resource, sys, torch
+from medrobust.models.memory import keep_freed_memory
+if sys.argv[1] == "kept":
+    assert keep_freed_memory()
+before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+for _ in range(20):
+    torch.ones(1 << 24)
+print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc can be told")
+def test_freed_memory_is_kept_for_the_next_tensor() -> None:
+    def faults(how: str) -> int:
+        done = subprocess.run([sys.executable, "-c", FAULTS, how], capture_output=True, text=True, check=True)
+        return int(done.stdout)
+
+    assert faults("kept") < 0.2 * faults("given back")

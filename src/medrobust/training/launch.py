@@ -18,6 +18,7 @@ from typing import Any, cast
 import torch
 
 from ..errors import UserError
+from ..models.memory import keep_freed_memory
 from ..progress import Report
 from .collapse import CollapsedError
 
@@ -124,6 +125,7 @@ def _member(
     threading.Thread(target=_end_with_parent, daemon=True).start()
     address = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "LOCAL_RANK": str(rank), "NODE_RANK": "0"}
     os.environ.update(address)
+    keep_freed_memory()  # this process is ours
     if "OMP_NUM_THREADS" not in os.environ:
         torch.set_num_threads(max(1, (os.cpu_count() or 1) // num))
 
