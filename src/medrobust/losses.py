@@ -59,16 +59,15 @@ def soft_margin(logits: Tensor, goal: Goal) -> Tensor:
     temperature is the standard deviation of the sample's logits, so that the scale of the logits does not matter. With
     two classes, one possible class, or several labels it is the margin.
     """
-    hard = margin(logits, goal)
     if goal.labels.ndim == 2 or goal.source is not None:
-        return hard
+        return margin(logits, goal)
     scores = as_classes(logits)
+    own, best = _own_and_rival(scores, goal)
     temperature = scores.detach().std(1).clamp_min(1e-12)
     others = scores.scatter(1, goal.labels[:, None], -torch.inf) / temperature[:, None]
-    other = temperature * others.logsumexp(1)
-    own = scores.gather(1, goal.labels[:, None])[:, 0]
-    soft = own - other if goal.targeted else other - own
-    return hard.detach() + (soft - soft.detach())
+    soft = temperature * others.logsumexp(1)
+    other = best.detach() + (soft - soft.detach())
+    return own - other if goal.targeted else other - own
 
 
 def probability_margin(logits: Tensor, goal: Goal) -> Tensor:

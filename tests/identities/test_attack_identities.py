@@ -1,8 +1,7 @@
-"""Names that mean the same, and parts that do what their name says."""
+"""Names that mean the same, and combinators that do what their name says."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -11,15 +10,14 @@ import torch
 from torch import Tensor
 
 from medrobust.attacks import bim, cw_linf, fgsm, mi_fgsm, pgd, restarts, smallest_epsilon, ti_fgsm, worst_case
-from medrobust.engine.ascend import Objective, Point, Score
-from medrobust.engine.keep import KEEPS, Kept, nothing, update
+from medrobust.engine.keep import KEEPS
 from medrobust.engine.program import Program
 from medrobust.goals import Goal, LeastLikely, Towards, predicted, runner_up
 from medrobust.losses import margin, probability_margin
 from medrobust.norms import NORMS, Linf
 from medrobust.streams import Streams
 from medrobust.testing import HEADS, TinyModel, images_of
-from medrobust.threat import Ball, Threat
+from medrobust.threat import Threat
 
 norms = pytest.mark.parametrize("norm", NORMS)
 SHAPE = (3, 4, 4)
@@ -205,70 +203,6 @@ def test_two_classes_have_one_way_out(head: str) -> None:
     truth = Goal(1 - y, True)
     assert int(truth.reached(model(repaired)).sum()) > int(truth.reached(model(attacked)).sum()) - 1
     assert bool((margin(model(repaired), truth) > margin(model(attacked), truth)).all())
-
-
-def crafted(values: Sequence[float], hits: Sequence[bool], distances: Sequence[float]) -> list[Point]:
-    """A trajectory of one pixel whose scores are given."""
-
-    def look(value: float, hit: bool) -> Objective:
-        return lambda x: Score(torch.tensor([value]), torch.zeros(1, 2), torch.tensor([hit]))
-
-    rows = zip(values, hits, distances, strict=True)
-    return [Point(torch.tensor([[0.5 + distance]]), look(value, hit)) for value, hit, distance in rows]
-
-
-def fold(name: str, points: list[Point]) -> Kept:
-    ball: Ball = Threat(epsilon=0.5).around(torch.tensor([[0.5]]))
-    kept = nothing(ball)
-    for point in points:
-        kept = update(KEEPS[name], kept, point, ball)
-    return kept
-
-
-@pytest.mark.parametrize(
-    ("name", "hits", "expected", "won"),
-    [
-        ("last", [False, True, True, False], 0.1, False),
-        ("highest", [False, True, True, False], 0.4, True),
-        ("highest", [False, False, False, False], 0.4, False),
-        ("first_reached", [False, True, True, False], 0.3, True),
-        ("first_reached", [False, False, False, False], 0.4, False),
-        ("first_reached", [False, False, False, True], 0.1, True),
-        ("smallest", [False, True, True, False], 0.3, True),
-        ("smallest", [True, True, True, False], 0.2, True),
-        ("smallest", [False, False, False, False], 0.0, False),
-    ],
-)
-def test_what_is_kept(name: str, hits: list[bool], expected: float, won: bool) -> None:
-    kept = fold(name, crafted([1.0, 2.0, 5.0, 3.0], hits, [0.2, 0.3, 0.4, 0.1]))
-    assert float(kept.x) == pytest.approx(0.5 + expected)
-    if name != "last":
-        assert bool(kept.reached) == won
-
-
-def test_a_point_that_is_not_a_number_is_not_kept() -> None:
-    points = crafted([1.0, float("nan"), 0.5], [False] * 3, [0.1, 0.2, 0.3])
-    for name in ("highest", "first_reached"):
-        assert float(fold(name, points).x) == pytest.approx(0.6)
-
-
-def test_what_is_kept_is_per_sample() -> None:
-    ball = Threat(epsilon=0.5).around(torch.full((2, 1), 0.5))
-    kept = nothing(ball)
-    for value in ([1.0, 4.0], [3.0, 2.0]):
-        score = Score(torch.tensor(value), torch.zeros(2, 2), torch.zeros(2, dtype=torch.bool))
-        kept = update(
-            KEEPS["highest"], kept, Point(0.5 + torch.tensor(value)[:, None] / 10, lambda _, s=score: s), ball
-        )
-    assert kept.x.flatten().tolist() == pytest.approx([0.8, 0.9])
-
-
-def test_last_looks_at_no_score() -> None:
-    def forbidden(x: Tensor) -> Score:
-        raise AssertionError("asked for a score")
-
-    ball = Threat(epsilon=0.5).around(torch.full((1, 1), 0.5))
-    assert float(update(KEEPS["last"], nothing(ball), Point(torch.ones(1, 1), forbidden), ball).x) == 1
 
 
 @pytest.mark.parametrize(("keep", "forwards"), [("last", 5), ("highest", 6), ("first_reached", 6)])

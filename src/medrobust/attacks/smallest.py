@@ -65,16 +65,16 @@ class Newton:
 
 @dataclass(frozen=True)
 class AnnealedMomentum:
-    """Steps of a share of the radius along the steepest direction of the decayed sum of normalized gradients.
+    """Steps of a multiple of the radius along the steepest direction of the decayed sum of normalized gradients.
 
     Args:
-        first, last: share of the radius, along half a cosine; the very first step has the length of the radius.
-        decay: of the sum; by default 0.75 in linf and 0 in l2.
+        first, last: multiples of the radius, along half a cosine; the very first step has the length of the radius.
+        decay: of the sum; None for 0.75 in linf and 0 in l2.
     """
 
-    first: float = 3.0
-    last: float = 0.01
-    decay: float | None = None
+    first: float
+    last: float
+    decay: float | None
 
     def init(self, ball: Ball, num_steps: int) -> tuple[Clock, Tensor]:
         return Clock.start(ball, num_steps), torch.zeros_like(ball.center)
