@@ -17,9 +17,9 @@ import torch
 from common import write
 
 from medrobust.data import ImageSet, View, batches, open_images
-from medrobust.data.image_set import read_sample
-from medrobust.data.store import Stored
-from medrobust.data.views import apply_view
+from medrobust.data.images.image_set import read_sample
+from medrobust.data.images.store import Stored
+from medrobust.data.images.view import apply_view
 
 
 class DecodeEveryTime:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import json
 import os
 import platform
@@ -20,12 +21,12 @@ import torch
 from torch import Tensor, nn
 
 from medrobust.attacks import Attack
-from medrobust.audit.setup import AuditSpec, Setup, resolve
-from medrobust.budgets import epsilons
-from medrobust.config import audit_recipe, read_recipe
-from medrobust.evaluation.measure import measure
-from medrobust.evaluation.outcome import Grid
+from medrobust.auditing.setup import Setup, resolve
 from medrobust.goals import as_classes
+from medrobust.measuring.measure import measure
+from medrobust.measuring.outcome import Grid
+from medrobust.numbers import parse_budgets
+from medrobust.recipes.yaml import audit_recipe, read_recipe
 from medrobust.runs import commit
 
 RESULTS = Path(__file__).parent / "results"
@@ -121,11 +122,9 @@ def job(arguments: argparse.Namespace, norm: str = "linf") -> Job:
     given: dict[str, object] = {"model.name": arguments.model, "model.weights": arguments.weights}
     given |= {"data.name": arguments.data, "data.limit": arguments.limit or None, "device": arguments.device}
     recipe = audit_recipe(read_recipe(None, arguments.overrides, given | {"batch_size": arguments.batch_size}))
-    plain = recipe.model_dump()
-    grid = epsilons(arguments.epsilons, norm) if arguments.epsilons else recipe.grids().get(norm, [])
-    names = ("protocol", "precision", "batch_size", "seed", "device", "num_workers")
-    spec = AuditSpec(plain["model"], plain["data"], {"pgd": {}}, {norm: grid}, **{name: plain[name] for name in names})
-    setup = resolve(spec)
+    grid = parse_budgets(arguments.epsilons, norm) if arguments.epsilons else recipe.threat.grids().get(norm, [])
+    threat = dataclasses.replace(recipe.threat, norm=norm, epsilons=grid)
+    setup = resolve(dataclasses.replace(recipe, attacks={"pgd": {}}, threat=threat))
     device = setup.plan.device
     model = setup.model.to(device).eval().requires_grad_(False)
     items = [setup.images[i] for i in range(len(setup.images))]
@@ -137,7 +136,7 @@ def job(arguments: argparse.Namespace, norm: str = "linf") -> Job:
 
 
 def measured(job: Job, attack: Attack, norm: str, precision: str) -> tuple[list[float], int, int]:
-    """medrobust.evaluation.measure with the honest protocol, as a user gets it: reading, search, checks, writing.
+    """medrobust.measuring.measure with the honest protocol, as a user gets it: reading, search, checks, writing.
 
     Returns robust accuracy in percent at each budget of the job, and the forwards and backwards of all images.
     """

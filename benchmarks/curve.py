@@ -71,7 +71,7 @@ def careful(job: Job, library: str) -> Curve:
 
 
 def ours(job: Job, precision: str) -> Curve:
-    """medrobust.evaluation.measure with the honest protocol."""
+    """medrobust.measuring.measure with the honest protocol."""
     attack = pgd(num_steps=NUM_STEPS, relative_step_size=SHARE, keep=first_reached)
     return Curve(*measured(job, attack, "linf", precision))
 

@@ -26,15 +26,15 @@ import torch
 from common import write
 
 from medrobust.attacks import autoattack, pgd
-from medrobust.attacks.build import number
-from medrobust.config import train_spec
 from medrobust.data import View, open_images
-from medrobust.evaluation.measure import Plan, measure
-from medrobust.evaluation.outcome import Grid
-from medrobust.evaluation.records import Records
 from medrobust.files import read_json, write_json
+from medrobust.measuring.measure import Plan, measure
+from medrobust.measuring.outcome import Grid
 from medrobust.models import load_model
+from medrobust.numbers import parse_number
 from medrobust.objectives import OBJECTIVES
+from medrobust.recipes.yaml import train_recipe
+from medrobust.records.records import Records
 from medrobust.training import train
 
 SETS: dict[str, dict[str, Any]] = {
@@ -91,7 +91,7 @@ def cell(options: argparse.Namespace, data: str, name: str, seed: int) -> dict[s
     """Train and measure, or read what an earlier call left."""
     folder = Path(options.out) / data / f"{name}-{seed}"
     content = recipe(options, data, name, seed)
-    train(train_spec(content), folder / "model")
+    train(train_recipe(content), folder / "model")
     done = folder / "cell.json"
     if done.exists():
         return dict(read_json(done))
@@ -105,7 +105,7 @@ def cell(options: argparse.Namespace, data: str, name: str, seed: int) -> dict[s
         balance=shown["balance"],
     ).with_split("test")
     model = load_model(str(folder / "model"), classes=images.classes)
-    epsilon = number(options.epsilon, "--epsilon")
+    epsilon = parse_number(options.epsilon, "--epsilon")
     plan = Plan(
         attacks={
             "pgd": pgd(num_steps=20, relative_step_size=0.125),

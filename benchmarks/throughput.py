@@ -24,7 +24,7 @@ from medrobust.engine.program import Program
 from medrobust.engine.tree import take
 from medrobust.goals import Goal
 from medrobust.losses import cross_entropy
-from medrobust.models.fast import search_copy
+from medrobust.models.search_copy import search_copy
 from medrobust.threat import Threat
 
 NUM_STEPS, TINY = 19, 1e-7  # 20 gradients a job

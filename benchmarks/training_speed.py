@@ -28,11 +28,11 @@ from common import Counting, interleaved, write
 from torch import Tensor, nn
 
 from medrobust.attacks.build import build_attack, number
-from medrobust.config import train_spec
 from medrobust.data import Batch, View, open_images
 from medrobust.models import Classifier, new_classifier
-from medrobust.models.fast import low_precision
+from medrobust.models.search_copy import low_precision
 from medrobust.objectives import make_objective
+from medrobust.recipes.yaml import train_recipe
 from medrobust.threat import Threat
 from medrobust.training import train
 
@@ -98,7 +98,7 @@ def ours(task: Task, objective: str, attack: dict[str, object], precision: str =
         "device": "cpu" if task.options.device == "cpu" else "cuda",
     }
     with tempfile.TemporaryDirectory() as folder:
-        out = train(train_spec(recipe), Path(folder) / "run")
+        out = train(train_recipe(recipe), Path(folder) / "run")
         return float(json.loads((out / "history.json").read_text())[-1]["seconds"])
 
 

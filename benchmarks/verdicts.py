@@ -19,8 +19,8 @@ from common import Job, finish, job, parser
 
 from medrobust.attacks.build import build_attack
 from medrobust.engine.keep import first_reached
-from medrobust.evaluation.measure import make_searcher, measure
-from medrobust.evaluation.outcome import Grid
+from medrobust.measuring.measure import make_searcher, measure
+from medrobust.measuring.outcome import Grid
 
 BUDGETS = "[0.01/255,0.03/255,0.1/255,0.3/255,1/255,2/255,4/255,8/255,16/255]"
 

@@ -31,7 +31,7 @@ save_every: 3
 
 
 def command(kind: str, out: Path, folder: Path) -> list[str]:
-    start = [sys.executable, "-m", "medrobust.cli"]
+    start = [sys.executable, "-m", "medrobust"]
     if kind == "audit":
         return [*start, *AUDIT, "--out", str(out)]
     recipe = folder / "recipe.yaml"

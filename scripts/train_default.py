@@ -22,9 +22,9 @@ from medrobust.data import ImageSet, View, batches, open_images
 from medrobust.files import read_json
 from medrobust.models import Classifier, load_checkpoint, save_checkpoint
 from medrobust.progress import progress
+from medrobust.recipes.train import AugmentSpec, DataSpec, ModelSpec, OptimizerSpec, ScheduleSpec, ValidationSpec
 from medrobust.threat import Threat
 from medrobust.training import TrainRecipe, train
-from medrobust.training.recipe import AugmentSpec, DataSpec, ModelSpec, OptimizerSpec, ScheduleSpec, ValidationSpec
 
 OUT = Path(__file__).resolve().parent.parent / "src" / "medrobust" / "default"
 RECIPE = TrainRecipe(

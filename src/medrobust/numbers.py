@@ -1,4 +1,4 @@
-"""Budgets as people write them."""
+"""A number as people write it, budgets, and a budget as people read it."""
 
 from __future__ import annotations
 
@@ -17,31 +17,51 @@ DEFAULT_EPSILONS: dict[str, Any] = {
 }
 
 
-def epsilons(given: Any, norm: str = "linf", place: str = "threat.epsilons") -> list[float]:
+def parse_number(text: Any, where: str) -> float:
+    """A number as people write it: 0.03, "1e-3", "8/255", "2%".
+
+    Errors: UserError when it is none of these.
+
+    Example:
+        >>> parse_number("2%", "x"), round(parse_number("8/255", "x"), 6)
+        (0.02, 0.031373)
+    """
+    try:
+        if isinstance(text, bool):
+            raise ValueError
+        if isinstance(text, str) and text.strip().endswith("%"):
+            return float(text.strip()[:-1]) / 100
+        if isinstance(text, str) and "/" in text:
+            above, below = text.split("/")
+            return float(above) / float(below)
+        return float(text)
+    except (TypeError, ValueError, ZeroDivisionError) as error:
+        raise UserError(where, f"{text!r} is not a number", "write 8/255, 0.03 or 2%") from error
+
+
+def parse_budgets(given: Any, norm: str = "linf", place: str = "threat.epsilons") -> list[float]:
     """A grid of budgets: a list, one value, `a, b, c`, or geometric(first, last, count).
 
     Errors: UserError for what is not a number, is negative, or for linf exceeds the domain [0, 1].
 
     Example:
-        >>> [round(255 * e, 3) for e in epsilons(["8/255", "1/255"])]
+        >>> [round(255 * e, 3) for e in parse_budgets(["8/255", "1/255"])]
         [1.0, 8.0]
-        >>> epsilons("geometric(0.01, 1, 3)")
+        >>> parse_budgets("geometric(0.01, 1, 3)")
         [0.01, 0.1, 1.0]
     """
-    from .attacks.build import number
-
     if isinstance(given, str):
         spec = re.fullmatch(r"\s*geometric\(([^,]+),([^,]+),([^,]+)\)\s*", given)
         if spec:
-            first, last = number(spec[1].strip(), place), number(spec[2].strip(), place)
-            count = number(spec[3].strip(), place)
+            first, last = parse_number(spec[1].strip(), place), parse_number(spec[2].strip(), place)
+            count = parse_number(spec[3].strip(), place)
             if not (0 < first < last and count >= 2 and count == int(count)):
                 raise UserError(place, f"{given!r} is no grid", "write geometric(smallest, largest, count)")
             step = math.log(last / first) / (count - 1)
             given = [float(f"{first * math.exp(step * k):.12g}") for k in range(int(count))]
         else:
             given = [part.strip() for part in given.strip("[]").split(",")]
-    values = [number(e, place) for e in (given if isinstance(given, Sequence) else [given])]
+    values = [parse_number(e, place) for e in (given if isinstance(given, Sequence) else [given])]
     if not values:
         raise UserError(place, "no budget", "give at least one, for example 1/255")
     for value in values:
@@ -50,3 +70,13 @@ def epsilons(given: Any, norm: str = "linf", place: str = "threat.epsilons") -> 
         if norm == "linf" and value > 1:
             raise UserError(place, f"{value:g} is larger than the domain [0, 1]", f"did you mean {value:g}/255?")
     return sorted(set(values))
+
+
+def epsilon_text(epsilon: float, norm: str) -> str:
+    """A budget as people read it: grey levels of 255 for linf, the distance itself otherwise.
+
+    Example:
+        >>> epsilon_text(1 / 255, "linf"), epsilon_text(0.25, "l2")
+        ('1/255', '0.25')
+    """
+    return f"{epsilon * 255:.4g}/255" if norm == "linf" else f"{epsilon:.4g}"

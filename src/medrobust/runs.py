@@ -19,6 +19,7 @@ from .errors import UserError
 from .files import read_json, unfinished, write_json
 
 RUN_FILE = "run.json"
+RUN_SCHEMA, AUDIT_SCHEMA = "medrobust.run/1", "medrobust.audit/1"
 
 
 def digest(content: Any) -> str:
@@ -105,7 +106,7 @@ def claim(folder: Path, kind: str, identity: Mapping[str, str], details: Mapping
     if folder.exists() and (not folder.is_dir() or set(folder.iterdir()) - set(unfinished(folder))):
         raise UserError(str(folder), "is not empty and not a run of medrobust", "choose another --out")
     run = {
-        "schema": "medrobust.run/1",
+        "schema": RUN_SCHEMA,
         "kind": kind,
         "status": "running",
         "identity": dict(identity),

@@ -13,9 +13,9 @@ from medrobust.attacks.apgd import LargerBallsFirst, apgd, apgd_dlr, apgd_t, dlr
 from medrobust.engine.adaptive import Adaptive, Plateau, Sparse, far_point
 from medrobust.engine.ascend import Point, Score, Search, advance, against, begin
 from medrobust.engine.count import Counted
-from medrobust.engine.early import until_reached
 from medrobust.engine.keep import highest
 from medrobust.engine.tree import concatenate, put, take
+from medrobust.engine.until_reached import until_reached
 from medrobust.goals import Goal, Towards, untargeted
 from medrobust.losses import cross_entropy, dlr, margin
 from medrobust.norms import NORMS

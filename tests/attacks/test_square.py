@@ -9,8 +9,8 @@ import pytest
 import torch
 from torch import Tensor
 
+from medrobust.attacks.parts.square_proposals import dents, first_dents, repaint, stripes
 from medrobust.attacks.square import square
-from medrobust.attacks.windows import dents, first_dents, repaint, stripes
 from medrobust.engine.count import Counted
 from medrobust.goals import LeastLikely
 from medrobust.norms import NORMS

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from medrobust import cli
+from medrobust.cli import main as command
 
 QUICK = (
     "attacks=[fgsm,pgd]",
@@ -19,7 +19,7 @@ QUICK = (
 def run(capsys: pytest.CaptureFixture[str], *words: str | Path) -> tuple[int, str, str]:
     before, sys.argv = sys.argv, ["medrobust", *map(str, words)]
     try:
-        cli.main()
+        command()
         code = 0
     except SystemExit as end:
         code = int(end.code or 0)

@@ -12,7 +12,7 @@ from PIL import Image
 from safetensors.torch import save_file
 
 from cli.run import QUICK, refused, run
-from medrobust.evaluation.records import COLUMNS, Records
+from medrobust.records.records import COLUMNS, Records
 
 
 def audit(capsys, model: Path, data: Path | str, out: Path, *more: str) -> tuple[int, str, str]:
@@ -152,7 +152,7 @@ WRONG_KEYS = {
     "attacks=[pdg]": "pgd",
     "atacks=[pgd]": "attacks",
     "data.image_sise=3": "image_size",
-    "batch_size=0": "greater than",
+    "batch_size=0": "not a positive",
     "protocol=fast": "honest",
     "seed": "key=value",
     "device=cuda:99": "not available",
@@ -177,7 +177,7 @@ def test_broken_recipe_names_the_line(capsys, tmp_path) -> None:
 def test_full_disk_is_one_line(capsys, images, checkpoint, tmp_path, monkeypatch) -> None:
     import errno
 
-    from medrobust.evaluation import records
+    from medrobust.records import records
 
     def full(*args, **kwargs):
         raise OSError(errno.ENOSPC, "No space left on device")

@@ -42,7 +42,7 @@ def test_the_test_split_of_an_audit_is_what_training_left_out(capsys, recipe: Pa
         *words,
     )
     assert code == 0
-    from medrobust.evaluation.records import Records
+    from medrobust.records.records import Records
 
     audited = set(Records.read(tmp_path / "run" / "records.parquet").clean["image_id"].tolist())
     left_out = {line.split(",")[0] for line in rows.splitlines()[1:] if ",test" in line}

@@ -15,9 +15,10 @@ import pytest
 import torch
 
 import medrobust
-from medrobust.data import View, batches, image_set, open_images
-from medrobust.data.cache import CachedStore, cache_size, clear_cache
-from medrobust.data.store import MemoryStore
+from medrobust.data import View, batches, open_images
+from medrobust.data.images import image_set
+from medrobust.data.images.cache import CachedStore, cache_size, clear_cache
+from medrobust.data.images.store import MemoryStore
 from medrobust.errors import UserError
 
 VIEW = View(16, "grey")

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from medrobust.data import View, open_images
-from medrobust.data.prepare_cbis_ddsm import prepare_cbis_ddsm
+from medrobust.data.prepare.cbis_ddsm import prepare_cbis_ddsm
 from medrobust.errors import UserError
 
 COLUMNS = (

@@ -10,11 +10,17 @@ import pytest
 from PIL import Image
 
 from medrobust.data import list_images
-from medrobust.data.check import as_text, check_images, checks, verdict
+from medrobust.data.check import as_text, check_images
+from medrobust.data.check.counts import balance, corrupt
+from medrobust.data.check.counts import counts as count_images
+from medrobust.data.check.duplicates import _BITS_OF_16, _bit_count, clusters, duplicates, near_pairs
 from medrobust.data.check.facts import collect, perceptual_hash
-from medrobust.data.check.near import _BITS_OF_16, _bit_count, clusters, near_pairs
+from medrobust.data.check.identifiers import dicom_identifiers
+from medrobust.data.check.leakage import leakage
+from medrobust.data.check.shortcuts import shortcuts
 from medrobust.data.commands import link
-from medrobust.data.testing import tiny_set
+from medrobust.findings import verdict
+from medrobust.testing.image_sets import tiny_set
 
 RNG = np.random.default_rng(0)
 
@@ -41,8 +47,8 @@ def found(root, **options):
     """The findings but for shortcuts, which take a second."""
     images = list_images(f"folder:{root}", group=r"(p\d+)_", **options)
     facts, broken = collect(images)
-    findings = [checks.corrupt(images, broken), *checks.duplicates(images, facts), *checks.leakage(images)]
-    return {finding.id: finding for finding in [*findings, checks.balance(images)]}
+    findings = [corrupt(images, broken), *duplicates(images, facts), *leakage(images)]
+    return {finding.id: finding for finding in [*findings, balance(images)]}
 
 
 def test_a_clean_set_passes(clean):
@@ -123,7 +129,7 @@ def test_what_an_image_level_split_would_leak(clean):
     assert finding.numbers["num_groups"] == 25  # of two images each
     assert 8 <= finding.numbers["num_straddling"] <= 20
     assert 0 < finding.numbers["test_images_exposed"] <= finding.numbers["test_images"]
-    alone = {finding.id: finding for finding in checks.leakage(list_images(f"folder:{clean}"))}
+    alone = {finding.id: finding for finding in leakage(list_images(f"folder:{clean}"))}
     assert alone["data-groups-known"].severity == "warn"
     assert alone["data-image-level-split"].severity == alone["data-group-leakage"].severity == "not_run"
 
@@ -156,7 +162,7 @@ def test_shortcuts_are_found(put, tmp_path, planted):
         elif label and planted == "mode":
             picture = np.dstack([picture] * 3)
         put(f"set/{'ab'[label]}/{k}.{suffix}", array=picture)
-    finding = checks.shortcuts(collect(list_images(f"folder:{tmp_path / 'set'}"))[0])
+    finding = shortcuts(collect(list_images(f"folder:{tmp_path / 'set'}"))[0])
     assert finding.severity == "fail"
     assert finding.numbers["auc"] > 0.95
     name = {
@@ -170,7 +176,7 @@ def test_shortcuts_are_found(put, tmp_path, planted):
 
 
 def test_few_images_say_nothing_about_shortcuts(two_classes):
-    assert checks.shortcuts(collect(list_images(f"folder:{two_classes}"))[0]).severity == "not_run"
+    assert shortcuts(collect(list_images(f"folder:{two_classes}"))[0]).severity == "not_run"
 
 
 @pytest.mark.parametrize(
@@ -187,7 +193,7 @@ def test_few_images_say_nothing_about_shortcuts(two_classes):
 def test_identifiers_in_dicom_headers(dicom, tmp_path, tags, severity, told):
     for k in range(4):
         dicom(smooth(k), f"set/{'ab'[k % 2]}/{k}.dcm", **tags)
-    finding = checks.dicom_identifiers(list_images(f"folder:{tmp_path / 'set'}"))
+    finding = dicom_identifiers(list_images(f"folder:{tmp_path / 'set'}"))
     assert finding.severity == severity
     assert told in finding.evidence
     assert "Doe" not in json.dumps([finding.evidence, dict(finding.numbers)])
@@ -197,7 +203,7 @@ def test_mixed_depths_are_named(put, tmp_path):
     for k in range(4):
         put(f"set/{'ab'[k % 2]}/{k}.png", array=smooth(k).astype(np.uint16 if k % 2 else np.uint8))
     images = list_images(f"folder:{tmp_path / 'set'}")
-    counts = checks.counts(images, collect(images)[0])
+    counts = count_images(images, collect(images)[0])
     assert counts.severity == "warn"
     assert counts.numbers["bits"] == {"8": 2, "16": 2}
 
@@ -222,7 +228,7 @@ def test_bit_counts_and_blocks(monkeypatch):
     values = RNG.integers(0, 1 << 63, (7, 5)).astype(np.uint64)
     expected = [[int(v).bit_count() for v in row] for row in values]
     assert _bit_count(values).tolist() == expected
-    monkeypatch.setattr("medrobust.data.check.near.np.bitwise_count", None, raising=False)
+    monkeypatch.setattr("medrobust.data.check.duplicates.np.bitwise_count", None, raising=False)
     assert _bit_count(values).tolist() == expected
     assert _BITS_OF_16[65535] == 16
     assert clusters([(3, 5), (1, 2), (5, 9)]) == [[1, 2], [3, 5, 9]]
@@ -233,7 +239,7 @@ def test_near_pairs_do_not_depend_on_the_block(monkeypatch):
     facts += facts[:7]
     expected = near_pairs(facts)
     assert set(expected) >= {(k, 30 + k) for k in range(7)}
-    monkeypatch.setattr("medrobust.data.check.near._BLOCK", 4)
+    monkeypatch.setattr("medrobust.data.check.duplicates._BLOCK", 4)
     assert sorted(near_pairs(facts)) == sorted(expected)
 
 

@@ -14,7 +14,7 @@ import pytest
 from typer.testing import CliRunner
 
 import medrobust
-from medrobust.cli_data import data_app
+from medrobust.cli.data import data_app
 from medrobust.data import DATASETS, open_images
 from medrobust.data.commands import cards
 from medrobust.errors import UserError
@@ -139,7 +139,7 @@ def test_cache(put, tmp_path):
 
 def test_help_imports_no_torch():
     code = (
-        "import sys; from typer.testing import CliRunner; from medrobust.cli_data import data_app; "
+        "import sys; from typer.testing import CliRunner; from medrobust.cli.data import data_app; "
         "result = CliRunner().invoke(data_app(), ['--help']); assert result.exit_code == 0; "
         "sys.exit('torch' in sys.modules or 'monai' in sys.modules)"
     )

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 from medrobust.data import View
-from medrobust.data.pixels import BrokenImageError
-from medrobust.data.readers import read_pixels
-from medrobust.data.views import apply_view
+from medrobust.data.files.pixels import BrokenImageError
+from medrobust.data.files.read import read_pixels
+from medrobust.data.images.view import apply_view
 
 COLORS = np.random.default_rng(0).integers(0, 65536, (40, 31, 4)).astype(np.uint16)
 

@@ -9,9 +9,9 @@ import pytest
 import torch
 
 from medrobust.data import View
-from medrobust.data.pixels import BrokenImageError
-from medrobust.data.readers import read_pixels
-from medrobust.data.views import to_unit
+from medrobust.data.files.pixels import BrokenImageError
+from medrobust.data.files.read import read_pixels
+from medrobust.data.images.view import to_unit
 
 STORED = np.arange(24, dtype=np.uint16).reshape(4, 6) * 170  # 0 .. 3910, 12 bits
 

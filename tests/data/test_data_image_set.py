@@ -12,10 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from medrobust.data import ImageSet, Sample, View, batches, make_splits, open_images
-from medrobust.data.pixels import Pixels
-from medrobust.data.select import limit_images
-from medrobust.data.testing import tiny_set
+from medrobust.data.choose.classes import limit_images
+from medrobust.data.files.pixels import Pixels
 from medrobust.errors import UserError
+from medrobust.testing.image_sets import tiny_set
 
 
 def test_batches_do_not_depend_on_workers_or_size():

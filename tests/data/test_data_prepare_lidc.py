@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from medrobust.data import View, open_images
-from medrobust.data.prepare_lidc import prepare_lidc
+from medrobust.data.prepare.lidc import prepare_lidc
 from medrobust.errors import UserError
 
 ROW, COLUMN, GAP = 0.8, 0.5, 2.5  # mm between rows, columns and slices

@@ -10,9 +10,9 @@ import torch
 from PIL import Image
 
 from medrobust.data import View
-from medrobust.data.pixels import BrokenImageError
-from medrobust.data.readers import read_pixels
-from medrobust.data.views import apply_view, to_unit
+from medrobust.data.files.pixels import BrokenImageError
+from medrobust.data.files.read import read_pixels
+from medrobust.data.images.view import apply_view, to_unit
 
 GRADIENT8 = np.arange(24, dtype=np.uint8).reshape(4, 6) * 10
 GRADIENT16 = np.arange(24, dtype=np.uint16).reshape(4, 6) * 2500

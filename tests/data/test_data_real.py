@@ -9,10 +9,11 @@ from pathlib import Path
 import pytest
 
 from medrobust.data import ImageSet, View, list_images, open_images
-from medrobust.data.check import checks
+from medrobust.data.check.duplicates import duplicates
 from medrobust.data.check.facts import ImageFacts, collect
-from medrobust.data.leakage import straddling
-from medrobust.data.split_rules import split_images
+from medrobust.data.check.leakage import leakage
+from medrobust.data.choose.leakage import straddling
+from medrobust.data.choose.split_rules import split_images
 
 ROOT = Path(os.environ.get("MEDROBUST_DATA", ""))
 SPECS = {
@@ -57,7 +58,7 @@ def test_counts_and_groups():
 
 def test_busi_has_one_picture_with_two_labels(checked):
     images, facts = look(checked, "busi")
-    exact, near, conflict = checks.duplicates(images, facts)
+    exact, near, conflict = duplicates(images, facts)
     assert exact.numbers["groups"] == [["benign/benign (433).png", "malignant/malignant (145).png"]]
     assert (exact.severity, conflict.severity) == ("warn", "fail")
     assert conflict.numbers["num_exact"] == 1
@@ -67,26 +68,26 @@ def test_busi_has_one_picture_with_two_labels(checked):
 
 def test_chest_xray_has_30_repeated_pictures_and_170_patients_on_both_sides(checked):
     images, facts = look(checked, "chest_xray")
-    exact, _, conflict = checks.duplicates(images, facts)
+    exact, _, conflict = duplicates(images, facts)
     assert exact.numbers["num_byte_identical"] == 30
     assert (exact.numbers["num_images"], exact.numbers["num_across_splits"]) == (62, 0)
     assert conflict.severity == "pass"
-    _, leakage, _ = checks.leakage(images)
-    assert leakage.severity == "fail"
-    assert leakage.numbers["num_straddling"] == 170
-    assert all(group.startswith("person") for group in leakage.numbers["groups"])
+    _, found, _ = leakage(images)
+    assert found.severity == "fail"
+    assert found.numbers["num_straddling"] == 170
+    assert all(group.startswith("person") for group in found.numbers["groups"])
     again = split_images(images, "group")
     assert not straddling(again.samples).groups
 
 
 def test_ham10000_has_two_repeated_pictures_and_leaks_by_image(checked):
     images, facts = look(checked, "ham10000")
-    exact, _, conflict = checks.duplicates(images, facts)
+    exact, _, conflict = duplicates(images, facts)
     pairs = [sorted(Path(name).stem for name in pair) for pair in exact.numbers["groups"]]
     assert sorted(pairs) == [["ISIC_0024366", "ISIC_0029861"], ["ISIC_0024777", "ISIC_0029938"]]
     assert exact.numbers["num_byte_identical"] == 2
     assert conflict.severity == "pass"
-    known, official, image_level = checks.leakage(images)
+    known, official, image_level = leakage(images)
     assert known.numbers["num_groups"] == 7470
     assert official.severity == "not_run"
     assert image_level.numbers == {

@@ -9,11 +9,11 @@ from collections import Counter
 import pytest
 
 from medrobust.data import Sample, open_images, repeat_rules, repeat_splits
-from medrobust.data.leakage import straddling
-from medrobust.data.select import balance_classes, cap_classes
-from medrobust.data.split_rules import fixed_counts, k_folds, split_images, write_split
-from medrobust.data.testing import tiny_set
+from medrobust.data.choose.classes import balance_classes, cap_classes
+from medrobust.data.choose.leakage import straddling
+from medrobust.data.choose.split_rules import fixed_counts, k_folds, split_images, write_split
 from medrobust.errors import UserError
+from medrobust.testing.image_sets import tiny_set
 
 
 def lesions(count: int = 200) -> list[Sample]:

@@ -8,8 +8,8 @@ import torch
 from torchvision.transforms.v2 import functional as reference
 
 from medrobust.data import View
-from medrobust.data.pixels import Pixels
-from medrobust.data.views import apply_view, center_crop, pad_to_square, resize
+from medrobust.data.files.pixels import Pixels
+from medrobust.data.images.view import apply_view, center_crop, pad_to_square, resize
 from medrobust.errors import UserError
 
 

@@ -8,9 +8,9 @@ import torch
 from PIL import Image
 
 from medrobust.data import View, batches, open_images
-from medrobust.data.pixels import BrokenImageError
-from medrobust.data.readers import num_frames, read_pixels
-from medrobust.data.views import to_unit
+from medrobust.data.files.pixels import BrokenImageError
+from medrobust.data.files.read import num_frames, read_pixels
+from medrobust.data.images.view import to_unit
 
 VOLUME = np.arange(4 * 5 * 6, dtype=np.int16).reshape(4, 5, 6)  # x, y, z as NIfTI stores it
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from medrobust.data import View, batches, open_images
-from medrobust.data.phantom import MODALITIES, describe, open_phantom, render
+from medrobust.data.phantom.cases import MODALITIES, describe, open_phantom, render
 from medrobust.errors import UserError
 
 modalities = pytest.mark.parametrize("modality", sorted(MODALITIES))
@@ -139,8 +139,8 @@ def test_signs_of_the_classes_overlap(modality: str) -> None:
 
 
 def test_speckle_is_rayleigh_and_wider_than_deep() -> None:
-    from medrobust.data.phantom_shapes import stream
-    from medrobust.data.phantom_ultrasound import Scanner, speckle
+    from medrobust.data.phantom.shapes import stream
+    from medrobust.data.phantom.ultrasound import Scanner, speckle
 
     power = 10 ** (speckle(stream(0), np.zeros((256, 256)), Scanner(1, 0.8, 1.6, 50.0, -80.0), 1.0) / 10)
     assert power.mean() == pytest.approx(1, abs=0.05)

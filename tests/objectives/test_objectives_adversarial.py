@@ -9,7 +9,7 @@ from medrobust.attacks import pgd
 from medrobust.data import Batch
 from medrobust.models import Classifier
 from medrobust.objectives import Adversarial, Clean, Constant, EpsilonRule, TrainingObjective, WarmUp
-from medrobust.objectives.testing import smooth_toy
+from medrobust.testing.objectives import smooth_toy
 from medrobust.threat import Threat
 
 

@@ -12,7 +12,7 @@ from medrobust.errors import UserError
 from medrobust.models import Classifier
 from medrobust.norms import L2
 from medrobust.objectives import OBJECTIVES, Awp, Clean, Loss, TrainingObjective, make_objective
-from medrobust.objectives.testing import check_objective, slope_error, smooth_toy
+from medrobust.testing.objectives import check_objective, slope_error, smooth_toy
 from medrobust.threat import Threat
 
 OPTIONS = {

@@ -25,7 +25,7 @@ from medrobust.objectives import (
     Trades,
     TrainingObjective,
 )
-from medrobust.objectives.testing import smooth_toy
+from medrobust.testing.objectives import smooth_toy
 from medrobust.threat import Threat
 
 THREAT = Threat(epsilon=0.1)

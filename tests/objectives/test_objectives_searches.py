@@ -16,7 +16,7 @@ from medrobust.norms import L2, Linf
 from medrobust.objectives import Amat, Dpaat, Fast, Free, LocallyLinear, Mirst, Trades, make_objective
 from medrobust.objectives.base import divergence
 from medrobust.objectives.dpaat import resized, synchronization_loss
-from medrobust.objectives.testing import smooth_toy
+from medrobust.testing.objectives import smooth_toy
 from medrobust.threat import Threat
 
 THREAT = Threat(epsilon=0.1)

@@ -14,7 +14,7 @@ from medrobust.models import Classifier, new_classifier
 from medrobust.models.checkpoint import save_checkpoint
 from medrobust.objectives import Rst, SemiRst, make_objective
 from medrobust.objectives.base import divergence
-from medrobust.objectives.testing import slope_error, smooth_toy
+from medrobust.testing.objectives import slope_error, smooth_toy
 from medrobust.threat import Threat
 
 THREAT = Threat(epsilon=0.1)

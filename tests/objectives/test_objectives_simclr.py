@@ -9,14 +9,14 @@ import torch
 from torch import Tensor, nn
 
 from medrobust.data import Batch, View
-from medrobust.data.phantom import open_phantom
+from medrobust.data.phantom.cases import open_phantom
 from medrobust.errors import UserError
 from medrobust.models import Classifier, new_classifier
 from medrobust.objectives import SimClr, make_objective
+from medrobust.objectives.random_views import ViewSpec, random_view
 from medrobust.objectives.simclr import features, nt_xent
-from medrobust.objectives.testing import check_objective, slope_error, smooth_toy
-from medrobust.objectives.views import ViewSpec, random_view
 from medrobust.streams import Streams
+from medrobust.testing.objectives import check_objective, slope_error, smooth_toy
 
 STILL = {"min_area": 1.0, "rotation": 0.0, "flip": False, "jitter": 0.0, "saturation": 0.0, "blur": 0.0}
 

@@ -195,7 +195,10 @@ def test_intervals_without_width_prove_nothing(page: Make) -> None:
         ("[]", "lacks schema, model, data and curve"),
         ('{"schema": "medrobust.audit/1", "model": "m", "data": {}}', "lacks curve"),
         ('{"schema": "medrobust.audit/9", "model": "m", "data": {}, "curve": []}', "schema 'medrobust.audit/9'"),
-        ('{"schema": "medrobust.audit/1", "model": "m", "data": {}, "curve": [{"attack": "pgd"}]}', "not in the form"),
+        (
+            '{"schema": "medrobust.audit/1", "model": "m", "data": {}, "curve": [{"attack": "pgd"}]}',
+            "not in the form",
+        ),
     ],
 )
 def test_bad_audit_is_one_clear_line_and_nothing_written(tmp_path: Path, audit: str, problem: str) -> None:

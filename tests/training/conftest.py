@@ -11,7 +11,7 @@ import pytest
 import torch
 from PIL import Image
 
-from medrobust.training.recipe import DataSpec, ModelSpec, ObjectiveSpec, TrainRecipe
+from medrobust.recipes.train import DataSpec, ModelSpec, ObjectiveSpec, TrainRecipe
 
 
 @pytest.fixture(autouse=True)

@@ -1,9 +1,9 @@
 import pytest
 import torch
 
+from medrobust.recipes.train import AugmentSpec
 from medrobust.streams import Streams
 from medrobust.training.augment import augment
-from medrobust.training.recipe import AugmentSpec
 
 EVERYTHING = AugmentSpec(flip=True, vertical_flip=True, shift=0.2, rotation=30)
 

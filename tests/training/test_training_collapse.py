@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 import torch
 
+from medrobust.recipes.train import AugmentSpec, OptimizerSpec
 from medrobust.training import TrainRecipe, train
 from medrobust.training import build as build_module
 from medrobust.training.collapse import find_collapse
-from medrobust.training.recipe import AugmentSpec, OptimizerSpec
 
 Make = Callable[..., TrainRecipe]
 CLASSES = ("benign", "malignant")

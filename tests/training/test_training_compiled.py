@@ -9,8 +9,8 @@ import torch
 from torch import nn
 
 from medrobust.models import load_model
+from medrobust.recipes.train import ModelSpec, OptimizerSpec
 from medrobust.training import TrainRecipe, train
-from medrobust.training.recipe import ModelSpec, OptimizerSpec
 
 Make = Callable[..., TrainRecipe]
 

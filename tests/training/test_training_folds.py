@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from medrobust.errors import UserError
+from medrobust.recipes.train import DataSpec, ThreatSpec
 from medrobust.training import TrainRecipe
 from medrobust.training.folds import spread, train_folds
-from medrobust.training.recipe import DataSpec, ThreatSpec
 
 Make = Callable[..., TrainRecipe]
 

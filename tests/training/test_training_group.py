@@ -13,8 +13,8 @@ import torch
 
 from medrobust.errors import UserError
 from medrobust.models import load_model
+from medrobust.recipes.train import AugmentSpec, AverageSpec, ModelSpec, OptimizerSpec
 from medrobust.training import TrainRecipe, train
-from medrobust.training.recipe import AugmentSpec, AverageSpec, ModelSpec, OptimizerSpec
 from training.test_training_resume import bits
 
 Make = Callable[..., TrainRecipe]

@@ -2,8 +2,8 @@ import pytest
 import torch
 from torch import nn
 
+from medrobust.recipes.train import OptimizerSpec, ScheduleSpec
 from medrobust.training.optimize import lr_factor, make_optimizer, set_lr
-from medrobust.training.recipe import OptimizerSpec, ScheduleSpec
 
 
 def curve(spec: ScheduleSpec, epochs: int = 10, steps: int = 4) -> list[float]:

@@ -1,6 +1,6 @@
 import torch
 
-from medrobust.data.testing import tiny_set
+from medrobust.testing.image_sets import tiny_set
 from medrobust.training.order import epoch_order, num_batches, training_batches
 
 

@@ -10,9 +10,7 @@ from torch import nn
 
 from medrobust.errors import UserError
 from medrobust.models import load_model
-from medrobust.training import TrainRecipe, train
-from medrobust.training.average import Average, estimating
-from medrobust.training.recipe import (
+from medrobust.recipes.train import (
     AverageSpec,
     ObjectiveSpec,
     OptimizerSpec,
@@ -21,6 +19,8 @@ from medrobust.training.recipe import (
     ThreatSpec,
     ValidationSpec,
 )
+from medrobust.training import TrainRecipe, train
+from medrobust.training.average import Average, estimating
 from training.test_training_resume import StoppedError, bits, stop_at
 
 Make = Callable[..., TrainRecipe]
@@ -54,7 +54,7 @@ def test_stopped_at_any_step_of_two_phases(make_recipe: Make, tmp_path: Path, ki
 
 def test_head_only_trains_the_last_layer_and_nothing_else(make_recipe: Make, tmp_path: Path) -> None:
     train(make_recipe("clean", epochs=1), tmp_path / "start")
-    from medrobust.training.recipe import ModelSpec
+    from medrobust.recipes.train import ModelSpec
 
     model = ModelSpec(name="training_nets:small", init=str(tmp_path / "start" / "last"))
     recipe = make_recipe("clean", model=model, phases=(PhaseSpec(epochs=2, train="head"),))

@@ -16,9 +16,9 @@ import pytest
 import torch
 
 from medrobust.errors import UserError
+from medrobust.recipes.train import AugmentSpec, ModelSpec, OptimizerSpec, ScheduleSpec, ThreatSpec
 from medrobust.training import TrainRecipe, train
 from medrobust.training.checkpoint import load_state, save_state
-from medrobust.training.recipe import AugmentSpec, ModelSpec, OptimizerSpec, ScheduleSpec, ThreatSpec
 
 Make = Callable[..., TrainRecipe]
 

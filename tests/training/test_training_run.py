@@ -7,8 +7,7 @@ import torch
 
 from medrobust.errors import UserError
 from medrobust.models import load_model
-from medrobust.training import TrainRecipe, train
-from medrobust.training.recipe import (
+from medrobust.recipes.train import (
     AttackSpec,
     AugmentSpec,
     DataSpec,
@@ -18,6 +17,7 @@ from medrobust.training.recipe import (
     ThreatSpec,
     ValidationSpec,
 )
+from medrobust.training import TrainRecipe, train
 
 Make = Callable[..., TrainRecipe]
 
@@ -111,8 +111,7 @@ def test_accumulation_equals_a_larger_batch(make_recipe: Make, tmp_path: Path) -
         ({"batch_size": 500}, "500 is more than the 42 training images"),
         ({"epochs": 0}, "epochs: 0 is not a positive"),
         ({"threat": ThreatSpec(epsilon=8)}, r"Did you mean 8/255\?"),
-        ({"threat": ThreatSpec(epsilon=-1)}, "epsilon must be 0 or larger"),
-        ({"threat": ThreatSpec(norm="l3")}, "unknown norm 'l3'"),
+        ({"threat": ThreatSpec(epsilon=-1)}, "threat.epsilon: -1 is not a budget"),
         ({"objective": "adversrial"}, "did you mean 'adversarial'"),
         ({"options": {"clean_wieght": 1}}, "did you mean 'clean_weight'"),
         ({"options": {"clean_weight": 2}}, "from 0 to 1"),
@@ -121,7 +120,7 @@ def test_accumulation_equals_a_larger_batch(make_recipe: Make, tmp_path: Path) -
         ({"optimizer": OptimizerSpec(name="adm")}, "did you mean 'adam"),
         ({"validation": ValidationSpec(metric="acuracy")}, "did you mean 'accuracy'"),
         ({"validation": ValidationSpec(attack=AttackSpec(name="pdg"))}, "did you mean 'pgd'"),
-        ({"device": "tpu"}, "unknown device"),
+        ({"device": "tpu"}, "'tpu' is not available here"),
         ({"model": ModelSpec(name="zoo:cbr")}, "unknown network"),
         ({"data": DataSpec(name="folder:/nowhere")}, "nowhere"),
         ({"model": ModelSpec(name="training_nets:exploding")}, "loss is not finite in epoch 1 at step 1"),

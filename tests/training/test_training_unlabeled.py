@@ -14,13 +14,13 @@ from typing import Any
 import pytest
 import torch
 
-from medrobust.config import train_spec
 from medrobust.data import View, open_images
 from medrobust.data.unlabeled import UNLABELED, hide_labels, join, open_unlabeled
 from medrobust.errors import UserError
 from medrobust.models import load_model
+from medrobust.recipes.train import AugmentSpec, DataSpec, ModelSpec
+from medrobust.recipes.yaml import train_recipe
 from medrobust.training import TrainRecipe, train
-from medrobust.training.recipe import AugmentSpec, DataSpec, ModelSpec
 
 Make = Callable[..., TrainRecipe]
 
@@ -111,7 +111,7 @@ def test_stopped_at_any_step(make_recipe: Make, tmp_path: Path, image_folder: Pa
 
 def test_awp_from_a_recipe_changes_the_weights(make_recipe: Make, tmp_path: Path) -> None:
     content = {"objective": {"name": "adversarial", "clean_weight": 0.5, "awp": {"gamma": 0.05}}}
-    assert train_spec(content).objective.options["awp"] == {"gamma": 0.05}
+    assert train_recipe(content).objective.options["awp"] == {"gamma": 0.05}
     runs = {}
     for gamma in (None, 0.0, 0.05):
         options: dict[str, Any] = {"clean_weight": 0.5} | ({} if gamma is None else {"awp": gamma})

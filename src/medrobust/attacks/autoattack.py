@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 
 from ..engine.count import narrow
-from ..engine.early import until_reached
 from ..engine.program import Model, Program
 from ..engine.tree import take
+from ..engine.until_reached import until_reached
 from ..errors import nearest
 from ..goals import Goal, GoalRule, Towards, as_classes, untargeted
 from ..losses import margin, probability_margin

@@ -7,11 +7,12 @@ from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
 from typing import Any
 
+from ..attacks import ATTACKS
 from ..engine.keep import KEEPS
 from ..errors import UserError, nearest
 from ..goals import GOALS, GoalRule, Targeted
 from ..losses import LOSSES
-from . import ATTACKS
+from ..numbers import parse_number
 from .base import Attack
 from .combine import restarts
 
@@ -63,7 +64,7 @@ def _value(key: str, value: Any, default: Any, where: str) -> Any:
     if isinstance(default, int):
         return _integer(value, where)
     if isinstance(value, str) and (default is None or isinstance(default, float)):
-        return number(value, where)
+        return parse_number(value, where)
     return value
 
 
@@ -98,25 +99,3 @@ def goal_rule(value: Any, where: str) -> GoalRule:
     if value not in GOALS:
         raise UserError(where, f"unknown goal {value!r}", nearest(str(value), [*GOALS, "targeted:CLASS"]))
     return GOALS[str(value)]
-
-
-def number(text: Any, where: str) -> float:
-    """A number as people write it: 0.03, "1e-3", "8/255", "2%".
-
-    Errors: UserError when it is none of these.
-
-    Example:
-        >>> number("2%", "x"), round(number("8/255", "x"), 6)
-        (0.02, 0.031373)
-    """
-    try:
-        if isinstance(text, bool):
-            raise ValueError
-        if isinstance(text, str) and text.strip().endswith("%"):
-            return float(text.strip()[:-1]) / 100
-        if isinstance(text, str) and "/" in text:
-            above, below = text.split("/")
-            return float(above) / float(below)
-        return float(text)
-    except (TypeError, ValueError, ZeroDivisionError) as error:
-        raise UserError(where, f"{text!r} is not a number", "write 8/255, 0.03 or 2%") from error

@@ -21,7 +21,7 @@ from ..losses import margin
 from ..norms import per_sample
 from ..streams import Streams
 from ..threat import Ball, Threat
-from .closest import Constant, Task, Turn, closest, task, within
+from .parts.turns import Constant, Task, Turn, closest, task, within
 
 
 class Adam(NamedTuple):

@@ -18,8 +18,8 @@ from ..norms import per_sample
 from ..streams import Streams
 from ..threat import Threat
 from .carlini_wagner import Adam, confident
-from .closest import Task, Turn, closest, distance, task, within
-from .hyperplanes import room
+from .parts.hyperplanes import room
+from .parts.turns import Task, Turn, closest, distance, task, within
 
 
 class _LinfState(NamedTuple):

@@ -14,8 +14,8 @@ from ..goals import GoalRule, untargeted
 from ..norms import per_sample
 from ..streams import Streams
 from ..threat import Ball, Threat
-from .closest import Task, Turn, closest, scored, task, within
-from .hyperplanes import nearest_boundary, rivals, room, shortest
+from .parts.hyperplanes import nearest_boundary, rivals, room, shortest
+from .parts.turns import Task, Turn, closest, scored, task, within
 
 
 class DeepFoolState(NamedTuple):

@@ -17,8 +17,8 @@ from ..losses import margin
 from ..norms import per_sample
 from ..streams import Streams, as_streams
 from ..threat import Ball, Threat
-from .closest import Task, Turn, closest, distance, task, tighten, within
-from .hyperplanes import nearest_boundary, rivals, room, shortest
+from .parts.hyperplanes import nearest_boundary, rivals, room, shortest
+from .parts.turns import Task, Turn, closest, distance, task, tighten, within
 
 
 class FabState(NamedTuple):

@@ -16,8 +16,8 @@ from ..goals import GoalRule, LeastLikely, untargeted
 from ..losses import cross_entropy
 from ..streams import Streams
 from ..threat import Threat
-from .closest import Constant, Task, Turn, closest, task, within
-from .hyperplanes import room
+from .parts.hyperplanes import room
+from .parts.turns import Constant, Task, Turn, closest, task, within
 from .pgd import fgsm
 
 _LARGEST = 1e10

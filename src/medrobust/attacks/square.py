@@ -17,7 +17,7 @@ from ..losses import margin
 from ..norms import Linf
 from ..streams import Streams, as_streams
 from ..threat import Ball, Threat
-from .windows import dents, first_dents, repaint, stripes
+from .parts.square_proposals import dents, first_dents, repaint, stripes
 
 # Share of the pixels that a square covers, halved after each of these numbers of queries of 10,000.
 _HALVED_AFTER = (10, 50, 200, 500, 1000, 2000, 4000, 6000, 8000)

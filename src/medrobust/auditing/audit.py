@@ -9,16 +9,18 @@ from typing import Any
 
 from .. import __version__
 from ..attacks.build import describe
-from ..evaluation.measure import measure
-from ..evaluation.records import Records
 from ..files import read_json, write_atomic, write_json
+from ..measuring.measure import measure
 from ..progress import Report
-from ..runs import claim, digest, finish, hardware
+from ..recipes.audit import AuditRecipe
+from ..recipes.plain import deciding
+from ..records.records import Records
+from ..runs import AUDIT_SCHEMA, claim, digest, finish, hardware
 from .checks import CHECKS
-from .findings import Context, run_checks
+from .context import Context, run_checks
 from .gallery import make_gallery
-from .setup import AuditSpec, Setup, resolve, weights_digest
-from .summary import SCHEMA, source_units, summarize
+from .setup import Setup, resolve, weights_digest
+from .summary import source_units, summarize
 
 NOT_TESTED = (
     "Changes of geometry, contrast, noise, scanner or site; only the norms listed were tested.",
@@ -30,28 +32,28 @@ NOT_TESTED = (
 def identity(setup: Setup) -> dict[str, str]:
     """What must be equal for a run to be gone on with."""
     return {
-        "recipe": digest(setup.spec.numbers()),
+        "recipe": digest(deciding(setup.recipe)),
         "model": weights_digest(setup.model),
         "data": setup.images.fingerprint(),
         "version": __version__,
     }
 
 
-def run_audit(spec: AuditSpec, out: Path | None, recipe_text: str, report: Report | None = None) -> Path:
+def run_audit(recipe: AuditRecipe, out: Path | None, recipe_text: str, report: Report | None = None) -> Path:
     """Run or go on with an audit; returns its directory.
 
     Args:
-        spec: what to audit.
+        recipe: what to audit.
         out: the directory; by default runs/audit-HASH, so that the same command goes on with the same run.
         recipe_text: YAML of the whole recipe, kept in the directory.
         report: called with (what, done, of).
 
     Errors: UserError before anything is written, for every bad input.
     """
-    setup = resolve(spec, report)
+    setup = resolve(recipe, report)
     hashes = identity(setup)
     folder = out or Path("runs") / f"audit-{digest(hashes)[:10]}"
-    run = claim(folder, "audit", hashes, {"seed": spec.seed, "hardware": hardware(setup.plan.device)})
+    run = claim(folder, "audit", hashes, {"seed": recipe.seed, "hardware": hardware(setup.plan.device)})
     write_atomic(folder / "recipe.yaml", recipe_text)
     finished = (folder / "records.parquet").exists() and run["status"] != "running"
     if finished:
@@ -61,7 +63,7 @@ def run_audit(spec: AuditSpec, out: Path | None, recipe_text: str, report: Repor
     began = perf_counter()
     if not (folder / "images" / "gallery.json").exists():
         make_gallery(records, setup, folder / "images", report)
-    context = Context(setup.model, setup.images, setup.plan, {k: dict(v) for k, v in spec.attacks.items()}, report)
+    context = Context(setup.model, setup.images, setup.plan, {k: dict(v) for k, v in recipe.attacks.items()}, report)
     findings = run_checks(CHECKS, records, context)
     if not finished:
         cost = {**cost, "checks_and_pictures_seconds": round(perf_counter() - began, 3)}
@@ -74,7 +76,7 @@ def run_audit(spec: AuditSpec, out: Path | None, recipe_text: str, report: Repor
 
 def summary(setup: Setup, records: Records, run: dict[str, Any]) -> dict[str, Any]:
     """audit.json without the findings."""
-    images, plan, spec = setup.images, setup.plan, setup.spec
+    images, plan, recipe = setup.images, setup.plan, setup.recipe
     bits = min(images.bit_depth(i) for i in range(min(len(images), 16)))
     measured = summarize(
         records,
@@ -86,9 +88,9 @@ def summary(setup: Setup, records: Records, run: dict[str, Any]) -> dict[str, An
         seed=plan.seed,
     )
     return {
-        "schema": SCHEMA,
+        "schema": AUDIT_SCHEMA,
         "model": {
-            "name": spec.model["name"],
+            "name": recipe.model.name,
             "network": setup.model.spec,
             "classes": list(images.classes),
             "num_parameters": sum(p.numel() for p in setup.model.parameters()),
@@ -99,7 +101,7 @@ def summary(setup: Setup, records: Records, run: dict[str, Any]) -> dict[str, An
             "title": images.card.title,
             "license": images.card.license,
             "paper": images.card.paper,
-            "split": spec.data.get("split") or "auto",
+            "split": recipe.data.split,
             "num_images": len(images),
             "num_groups": len(set(images.groups)),
             "classes": list(images.classes),
@@ -113,7 +115,7 @@ def summary(setup: Setup, records: Records, run: dict[str, Any]) -> dict[str, An
             "name": plan.protocol,
             "precision": plan.precision,
             "attacks": {
-                title: {"parameters": dict(spec.attacks[title]), "goal": plan.goals[title], "parts": describe(attack)}
+                title: {"parameters": dict(recipe.attacks[title]), "goal": plan.goals[title], "parts": describe(attack)}
                 for title, attack in plan.attacks.items()
             },
             "verified": "every success was re-checked in float32, inside the exact ball, by the classifier itself",
@@ -128,7 +130,7 @@ def summary(setup: Setup, records: Records, run: dict[str, Any]) -> dict[str, An
             "versions": run["versions"],
             "commit": run["commit"],
             "command": run["command"],
-            "seed": spec.seed,
+            "seed": recipe.seed,
             "model_sha256": run["identity"]["model"],
             "data_sha256": run["identity"]["data"],
             "recipe_sha256": run["identity"]["recipe"],

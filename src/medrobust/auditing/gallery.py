@@ -12,12 +12,12 @@ from torch import Tensor
 
 from ..attacks.base import Attack
 from ..engine.program import clean_goal
-from ..evaluation.outcome import Grid
-from ..evaluation.records import Records
-from ..evaluation.sensitivity import sensitivity
-from ..evaluation.verify import verify
 from ..files import write_atomic, write_json
+from ..measuring.outcome import Grid
+from ..measuring.verify import verify
 from ..progress import Report
+from ..records.records import Records
+from ..records.sensitivity import sensitivity
 from ..streams import Streams
 from ..threat import Threat
 from .setup import Setup

@@ -8,16 +8,16 @@ from typing import Any
 
 import numpy as np
 
-from ..data import ImageSet
-from ..evaluation.curves import Curve, curves, norms, worst_case
-from ..evaluation.groups import groups
-from ..evaluation.metrics import Resampler, clean_metrics
-from ..evaluation.outcome import Grid
-from ..evaluation.records import Records
-from ..evaluation.referral import referral
-from ..evaluation.sensitivity import quantiles, sensitivity
+from ..data.images.image_set import ImageSet
+from ..measuring.outcome import Grid
+from ..numbers import epsilon_text
+from ..records.curves import Curve, curves, norms, worst_case
+from ..records.groups import groups
+from ..records.metrics import Resampler, clean_metrics
+from ..records.records import Records
+from ..records.referral import referral
+from ..records.sensitivity import quantiles, sensitivity
 
-SCHEMA = "medrobust.audit/1"
 NUM_FRAGILE = 12
 NUM_SOURCES = 16  # images whose source range is looked at
 
@@ -29,8 +29,7 @@ def budget(norm: str, epsilon: float, bits: int) -> dict[str, Any]:
         >>> budget("linf", 1 / 255, 8)["text"]
         '1/255'
     """
-    text = f"{epsilon * 255:.4g}/255" if norm == "linf" else f"{epsilon:.4g}"
-    out: dict[str, Any] = {"norm": norm, "epsilon": epsilon, "text": text}
+    out: dict[str, Any] = {"norm": norm, "epsilon": epsilon, "text": epsilon_text(epsilon, norm)}
     if norm == "linf":
         out |= {"grey_levels": round(epsilon * (2**bits - 1), 4), "percent": round(100 * epsilon, 4)}
     return out
@@ -42,7 +41,7 @@ def source_units(images: ImageSet, epsilons: Sequence[float]) -> dict[str, Any]:
     Images whose ranges differ, as DICOM windows may, give the smallest and the largest size of a budget.
 
     Example:
-        >>> from medrobust.data.phantom import open_phantom
+        >>> from medrobust.data.phantom.cases import open_phantom
         >>> found = source_units(open_phantom("ct@16,count=40"), [1 / 255])
         >>> found["unit"], found["budgets"]
         ('HU', [{'epsilon': 0.00392156862745098, 'low': 5.4902, 'high': 5.4902}])

@@ -16,7 +16,7 @@ Options = Annotated[list[str] | None, typer.Argument(help="Options of the set: g
 
 @contextmanager
 def _shown(what: str) -> Iterator[Callable[[int, int], None]]:
-    from .progress import progress
+    from ..progress import progress
 
     with progress() as report:
         yield lambda done, of: report(what, done, of)
@@ -27,7 +27,7 @@ def _listed(text: str | None) -> list[str] | None:
 
 
 def _pairs(words: list[str] | None) -> dict[str, str]:
-    from .errors import UserError
+    from ..errors import UserError
 
     pairs = {}
     for word in words or []:
@@ -40,7 +40,7 @@ def _pairs(words: list[str] | None) -> dict[str, str]:
 
 def ls(name: Annotated[str, typer.Argument(help="A data set, for all that is known about it.")] = "") -> None:
     """List the data sets."""
-    from .data.commands import describe
+    from ..data.commands import describe
 
     typer.echo(describe(name))
 
@@ -55,11 +55,10 @@ def check(
     fail_on: Annotated[str | None, typer.Option(help="Exit with code 1 on findings this bad: warn or fail.")] = None,
 ) -> None:
     """Look for duplicates, leakage, contradicting labels, shortcuts, damage and patient identifiers."""
-    from .data import commands
-    from .errors import UserError
+    from ..data import commands
+    from ..findings import fatal
 
-    if fail_on not in (None, "warn", "fail"):
-        raise UserError("--fail-on", f"{fail_on!r} is not a severity", "valid: warn, fail")
+    bad = fatal(fail_on)
     with _shown("images") as progress:
         report, text = commands.check(
             data,
@@ -71,7 +70,6 @@ def check(
             options=_pairs(options),
         )
     typer.echo(text)
-    bad = ("fail",) if fail_on == "fail" else ("fail", "warn") if fail_on else ()
     if report["verdict"] in bad:
         raise typer.Exit(1)
 
@@ -92,7 +90,7 @@ def split(
     ] = False,
 ) -> None:
     """Write a split, folds or repeats as tables that can be committed and used again."""
-    from .data import commands
+    from ..data import commands
 
     with _shown("images") as progress:
         said = commands.split(
@@ -125,7 +123,7 @@ def prepare_lidc(
     min_readers: Annotated[int, typer.Option(help="Leave out nodules outlined by fewer.")] = 1,
 ) -> None:
     """Nodule crops from LIDC-IDRI: CT slices in DICOM, outlines and ratings in XML."""
-    from .data.commands import prepare
+    from ..data.commands import prepare
 
     with _shown("series") as progress:
         said = prepare(
@@ -151,7 +149,7 @@ def prepare_cbis_ddsm(
     skip_broken: Annotated[bool, typer.Option("--skip-broken", help="Leave out cases without their files.")] = False,
 ) -> None:
     """Lesion crops from CBIS-DDSM: mammograms and masks in DICOM, cases in CSV."""
-    from .data.commands import prepare
+    from ..data.commands import prepare
 
     with _shown("cases") as progress:
         said = prepare(
@@ -162,7 +160,7 @@ def prepare_cbis_ddsm(
 
 def cache(clear: Annotated[bool, typer.Option("--clear", help="Remove all decoded images.")] = False) -> None:
     """Show or clear the cache of decoded images ($MEDROBUST_CACHE, else ~/.cache/medrobust)."""
-    from .data.commands import cache_size, clear_cache
+    from ..data.commands import cache_size, clear_cache
 
     count, size = clear_cache() if clear else cache_size()
     typer.echo(f"{'removed ' if clear else ''}{count} sets, {size / 1e6:.1f} MB")

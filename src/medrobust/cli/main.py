@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from .cli_data import data_app
+from .data import data_app
 
 app = typer.Typer(
     name="medrobust",
@@ -25,7 +25,7 @@ Out = Annotated[Path | None, typer.Option("--out", help="Directory of the run.")
 
 def _version(wanted: bool) -> None:
     if wanted:
-        from . import __version__
+        from .. import __version__
 
         typer.echo(__version__)
         raise typer.Exit()
@@ -60,15 +60,14 @@ def audit(
     fail_on: Annotated[str | None, typer.Option(help="Exit with code 1 on findings this bad: warn or fail.")] = None,
 ) -> None:
     """How small a change flips the decisions of a classifier? Writes a report."""
-    from .audit import AuditSpec, run_audit
-    from .config import audit_recipe, dump, read_recipe
-    from .errors import UserError
-    from .models.memory import keep_freed_memory
-    from .progress import progress
-    from .report import write_report
+    from ..auditing.audit import run_audit
+    from ..findings import fatal
+    from ..models.memory import keep_freed_memory
+    from ..progress import progress
+    from ..recipes.yaml import audit_recipe, dump, read_recipe
+    from ..report.html import write_report
 
-    if fail_on not in (None, "warn", "fail"):
-        raise UserError("--fail-on", f"{fail_on!r} is not a severity", "valid: warn, fail")
+    bad = fatal(fail_on)
     given: dict[str, object] = {
         "model.name": model,
         "model.weights": weights,
@@ -77,27 +76,17 @@ def audit(
     }
     given |= {"data.skip_broken": True} if skip_broken else {}
     checked = audit_recipe(read_recipe(recipe, overrides or [], given))
-    plain = checked.model_dump()
-    spec = AuditSpec(
-        model=plain["model"],
-        data=plain["data"],
-        attacks=plain["attacks"],
-        epsilons=checked.grids(),
-        **{
-            name: plain[name]
-            for name in ("protocol", "precision", "batch_size", "memory_limit", "seed", "device", "num_workers")
-        },
-    )
     keep_freed_memory()
     with progress() as report:
-        folder = run_audit(spec, out, dump(plain), report)
+        folder = run_audit(checked, out, dump(checked), report)
         page = write_report(folder)
     _say(folder, page)
-    _exit_on(folder, fail_on)
+    _exit_on(folder, bad)
 
 
 def _say(folder: Path, page: Path) -> None:
-    from .audit import read_audit
+    from ..auditing.audit import read_audit
+    from ..numbers import epsilon_text
 
     content = read_audit(folder)
     clean = content["clean"]["accuracy"]
@@ -106,17 +95,16 @@ def _say(folder: Path, page: Path) -> None:
     if source["unit"] != "grey level" or source["bits"] != [8]:
         typer.echo(f"  {source['words']}")
     for point in content["worst_case"]:
-        label = f"{point['epsilon'] * 255:.4g}/255" if point["norm"] == "linf" else f"{point['epsilon']:.4g}"
+        label = epsilon_text(point["epsilon"], point["norm"])
         found = point["robust_accuracy"]
         span = f"[{found['low']:.3f}, {found['high']:.3f}]"
         typer.echo(f"  {point['norm']} {label:>10}  robust accuracy {found['value']:.3f}  {span}")
     typer.echo(f"Report: {page}")
 
 
-def _exit_on(folder: Path, fail_on: str | None) -> None:
-    from .audit import read_audit
+def _exit_on(folder: Path, bad: tuple[str, ...]) -> None:
+    from ..auditing.audit import read_audit
 
-    bad = {"fail": ("fail",), "warn": ("fail", "warn")}.get(fail_on or "", ())
     hits = [finding for finding in read_audit(folder)["findings"] if finding["severity"] in bad]
     for finding in hits:
         typer.echo(f"{finding['severity']}: {finding['title']} {finding['evidence']}", err=True)
@@ -136,13 +124,13 @@ def train(
     ] = None,
 ) -> None:
     """Train a classifier, plainly or against attacks."""
-    from .config import read_recipe, train_spec
-    from .models.memory import keep_freed_memory
-    from .progress import progress
-    from .training.folds import SUMMARY, train_folds
-    from .training.run import train as run_training
+    from ..models.memory import keep_freed_memory
+    from ..progress import progress
+    from ..recipes.yaml import read_recipe, train_recipe
+    from ..training.folds import SUMMARY, train_folds
+    from ..training.run import train as run_training
 
-    spec = train_spec(read_recipe(recipe, overrides or [], {"on_collapse": on_collapse}))
+    spec = train_recipe(read_recipe(recipe, overrides or [], {"on_collapse": on_collapse}))
     keep_freed_memory()
     with progress() as report:
         if folds or repeats != 1:
@@ -156,7 +144,7 @@ def train(
 @app.command()
 def report(directory: Annotated[Path, typer.Argument(help="Directory of an audit.")]) -> None:
     """Write report.html again from the records, without measuring."""
-    from .report import write_report
+    from ..report.html import write_report
 
     typer.echo(f"Report: {write_report(directory)}")
 
@@ -172,7 +160,7 @@ def _models() -> None:
 @models_app.command("ls")
 def models_ls() -> None:
     """List the networks of our own, and how to name those of torchvision and timm."""
-    from .models.zoo import MODELS
+    from ..models.zoo import MODELS
 
     for name, builder in sorted(MODELS.items()):
         what = getattr(builder, "func", builder).__doc__ or ""
@@ -187,7 +175,7 @@ app.add_typer(data_app(), name="data")
 
 def main() -> None:
     """Entry point: a user error is one line and exit code 2; an interrupt says how to go on."""
-    from .errors import UserError
+    from ..errors import UserError
 
     try:
         app()

@@ -11,18 +11,20 @@ from typing import Any
 
 from ..errors import UserError, nearest
 from ..files import write_json
-from . import DATASETS, ImageSet, list_images, set_options
-from .cache import cache_size, clear_cache
-from .cards import DatasetCard
-from .check import as_json, as_text, check_images
+from .check import check_images
+from .check.duplicates import clusters, near_pairs, same
 from .check.facts import collect
-from .check.near import clusters, near_pairs, same
-from .leakage import straddling
-from .prepare_cbis_ddsm import prepare_cbis_ddsm
-from .prepare_lidc import prepare_lidc
-from .split_rules import repeat_rules, split_images, split_name, write_split
-from .splits import complete_splits
-from .store import Progress
+from .check.report import as_json, as_text
+from .choose.leakage import straddling
+from .choose.split_rules import repeat_rules, split_images, split_name, write_split
+from .images.cache import cache_size, clear_cache
+from .images.card import DatasetCard
+from .images.image_set import ImageSet
+from .images.splits import complete_splits
+from .images.store import Progress
+from .open import DATASETS, list_images, set_options
+from .prepare.cbis_ddsm import prepare_cbis_ddsm
+from .prepare.lidc import prepare_lidc
 
 PREPARE: dict[str, Callable[..., dict[str, int]]] = {"cbis_ddsm": prepare_cbis_ddsm, "lidc": prepare_lidc}
 __all__ = ["PREPARE", "cache_size", "cards", "check", "clear_cache", "describe", "prepare", "split"]
@@ -30,7 +32,7 @@ __all__ = ["PREPARE", "cache_size", "cards", "check", "clear_cache", "describe",
 
 def cards() -> list[DatasetCard]:
     """The cards of all data sets, by name."""
-    return [import_module(f"{__package__}.{name}").CARD for name in sorted(DATASETS)]
+    return [import_module(DATASETS[name].__module__).CARD for name in sorted(DATASETS)]
 
 
 def describe(name: str = "") -> str:

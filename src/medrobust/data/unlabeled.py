@@ -8,12 +8,12 @@ from collections import Counter, defaultdict
 from collections.abc import Sequence
 
 from ..errors import UserError
-from .folder import frame_samples, require_folder, visible_files
-from .hashes import content_hashes
-from .image_set import ImageSet
-from .loading import verify
-from .sample import Sample
-from .store import Progress, Store, Stored
+from .images.hashes import content_hashes
+from .images.image_set import ImageSet
+from .images.loading import verify
+from .images.sample import Sample
+from .images.store import Progress, Store, Stored
+from .sets.folder import frame_samples, require_folder, visible_files
 
 UNLABELED = -1
 
@@ -24,7 +24,7 @@ def hide_labels(images: ImageSet, share: float, seed: int = 0) -> ImageSet:
     Errors: UserError when the share is not from 0 to below 1, or a class would have no label left.
 
     Example:
-        >>> from medrobust.data.testing import tiny_set
+        >>> from medrobust.testing.image_sets import tiny_set
         >>> labels = hide_labels(tiny_set(num_images=20), 0.5).labels
         >>> int((labels == UNLABELED).sum())
         10
@@ -69,7 +69,7 @@ def open_unlabeled(
             samples += frame_samples(Sample(relative, file, UNLABELED, relative))
         images = ImageSet(root.name or name, like.classes, samples, view=like.view, seed=seed)
     else:
-        from . import list_images
+        from .open import list_images
 
         images = list_images(spec, seed=seed).replace(view=like.view, classes=like.classes)
     known = set(_contents(like.samples).values())

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from ..goals import Goal
 from ..losses import margin
-from ..models.layers import channels_last
+from ..memory_order import channels_last
 from ..norms import per_sample
 from ..threat import Ball
 from .ascend import Point, Search, advance, begin, subset

@@ -18,8 +18,8 @@ from ..engine.tree import take
 from ..losses import margin
 from ..streams import Streams
 from ..threat import Threat
+from .as_saved import extend_stored
 from .outcome import Grid, Outcome
-from .stored import extend_stored
 from .sweep import Effort, bracket
 from .verify import Verdict, verify
 

@@ -13,19 +13,20 @@ import torch
 from torch import Tensor
 
 from ..attacks.base import Attack
-from ..data import ImageSet, batches
+from ..data.images.image_set import ImageSet
+from ..data.images.loading import batches
 from ..engine.program import Program, clean_goal
 from ..errors import UserError
 from ..files import read_json, write_json
 from ..goals import Goal, as_classes, untargeted
 from ..losses import margin
 from ..models.classifier import Classifier
-from ..models.fast import search_copy
+from ..models.search_copy import search_copy
+from ..records.records import CLEAN, Records, merge, meta_types, write_rows
 from ..streams import Streams
 from .bisect import bisect
 from .each_budget import each_budget
 from .outcome import Grid, Outcome
-from .records import CLEAN, Records, merge, meta_types, write_rows
 from .sweep import Effort, sweep
 from .verify import exact_float32
 

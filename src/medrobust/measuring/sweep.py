@@ -19,9 +19,9 @@ from ..engine.program import Program
 from ..engine.tree import concatenate, take
 from ..goals import Goal
 from ..threat import Threat
-from .board import Board, Model
+from .as_saved import extend_stored
+from .brackets import Board, Model
 from .outcome import Grid, Outcome
-from .stored import extend_stored
 from .verify import Verdict, verify
 
 NEAR = 2.0  # times the rounding error of a margin: as near as the fast copy can lead a search astray

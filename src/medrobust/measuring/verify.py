@@ -11,7 +11,7 @@ from torch import Tensor
 
 from ..engine.tree import take
 from ..goals import Goal, as_classes
-from ..models.layers import channels_last
+from ..memory_order import channels_last
 from ..norms import per_sample
 from ..threat import Ball
 

@@ -9,15 +9,6 @@ from types import MethodType
 import torch
 from torch import Tensor, nn
 
-# The memory order that convolution kernels want, by the number of dimensions of a batch.
-ORDERS = {4: torch.channels_last, 5: torch.channels_last_3d}
-
-
-def channels_last(x: Tensor) -> Tensor:
-    """The same numbers in the memory order of ORDERS; x itself where it is so already, or has other dimensions."""
-    order = ORDERS.get(x.ndim)
-    return x if order is None else x.contiguous(memory_format=order)
-
 
 def conv_bn_relu(in_channels: int, out_channels: int, kernel_size: int, *, padding: str | int) -> nn.Sequential:
     """Convolution, batch norm, ReLU; the convolution has no bias, the norm has one."""

@@ -8,8 +8,9 @@ import warnings
 import torch
 from torch import Tensor, nn
 
+from ..memory_order import ORDERS, channels_last
 from .classifier import Classifier
-from .layers import ORDERS, channels_last, first_convolution, replace_module
+from .layers import first_convolution, replace_module
 
 # A search model may round, but its answers must stay those of the classifier.
 MOST_DIFFERENT = 0.1

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from .classifier import Classifier
-from .fast import search_copy
+from .search_copy import search_copy
 
 FOLDS = ((nn.Conv1d, nn.BatchNorm1d), (nn.Conv2d, nn.BatchNorm2d), (nn.Conv3d, nn.BatchNorm3d))
 WRAPPED = ".convolution"  # where search_copy keeps the first layer

@@ -7,8 +7,9 @@ from typing import Any
 
 from torch import Tensor
 
-from ..attacks import Attack, pgd
-from ..data.batch import Batch
+from ..attacks import pgd
+from ..attacks.base import Attack
+from ..data.images.batch import Batch
 from ..models.classifier import Classifier
 from ..threat import Threat
 from .base import Loss, TrainingObjective, adversarial_loss, clean_loss, joint

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ..data.batch import Batch
+from ..data.images.batch import Batch
 from ..models.classifier import Classifier
 from .base import Loss, TrainingObjective
 from .distributed import joint_mean

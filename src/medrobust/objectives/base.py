@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..data.batch import Batch
+from ..data.images.batch import Batch
 from ..models.classifier import Classifier
 from ..streams import Streams
 

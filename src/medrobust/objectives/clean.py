@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..data.batch import Batch
+from ..data.images.batch import Batch
 from ..models.classifier import Classifier
 from .base import Loss, TrainingObjective, clean_loss
 

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ..attacks import pgd
-from ..data.batch import Batch
+from ..data.images.batch import Batch
 from ..engine.ascend import Point, against
 from ..goals import Goal
 from ..losses import cross_entropy

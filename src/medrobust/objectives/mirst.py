@@ -9,8 +9,9 @@ from typing import cast
 import torch
 from torch import Tensor
 
-from ..attacks import Attack, pgd
-from ..data.batch import Batch
+from ..attacks import pgd
+from ..attacks.base import Attack
+from ..data.images.batch import Batch
 from ..engine.program import Program
 from ..models.classifier import Classifier
 from ..threat import Threat

@@ -6,8 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ..attacks import Attack
-from ..data.batch import Batch
+from ..attacks.base import Attack
+from ..data.images.batch import Batch
 from ..models.classifier import Classifier
 from ..threat import Threat
 from .adversarial import AgainstAttack

@@ -9,13 +9,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..data.batch import Batch
+from ..data.images.batch import Batch
 from ..errors import UserError
 from ..models.classifier import Classifier
 from ..models.layers import last_layer
 from ..streams import Streams
 from .base import Loss, TrainingObjective
-from .views import ViewSpec, random_view
+from .random_views import ViewSpec, random_view
 
 
 def nt_xent(a: Tensor, b: Tensor, temperature: float = 0.5) -> Tensor:

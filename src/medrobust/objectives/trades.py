@@ -7,8 +7,8 @@ from typing import cast
 import torch
 from torch import Tensor
 
-from ..attacks import Attack
-from ..data.batch import Batch
+from ..attacks.base import Attack
+from ..data.images.batch import Batch
 from ..engine.ascend import Score, ascend
 from ..engine.program import Program
 from ..models.classifier import Classifier

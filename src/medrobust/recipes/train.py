@@ -2,61 +2,10 @@
 
 from __future__ import annotations
 
-import dataclasses
-import json
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import ClassVar, Literal
 
-Options = dict[str, Any]
-
-
-@dataclass(frozen=True, kw_only=True)
-class ModelSpec:
-    """The network and what surrounds it.
-
-    Args:
-        name: zoo:NAME, torchvision:NAME, timm:NAME (options in brackets) or package.module:callable.
-        init: weights to start from: a checkpoint folder or run of ours, or a weights file; the last layer is new when
-        it has
-            another number of outputs.
-        pretrained: start from the published ImageNet weights of torchvision or timm.
-        mean, std: normalization in pixel units; ImageNet's for torchvision and timm, none for ours.
-        channels: of the network's input; grey images are repeated to fit. Default: the data's for ours, 3 for the
-        others.
-    """
-
-    name: str = "zoo:cbr_tiny"
-    init: str | None = None
-    pretrained: bool = False
-    mean: tuple[float, ...] | None = None
-    std: tuple[float, ...] | None = None
-    channels: int | None = None
-
-
-@dataclass(frozen=True, kw_only=True)
-class DataSpec:
-    """The images; train and val are used, test never. See medrobust.data.open_images.
-
-    Args:
-        splits, cap, balance: see open_images; splits: fold:1/5 trains the first of five folds.
-        hide_labels: share of the training images whose labels are hidden, class by class and group by group.
-        unlabeled: NAME:PATH of images to train on without labels; folder:PATH is any folder of images.
-    """
-
-    name: str = "phantom"
-    image_size: int | None = None
-    color: Literal["rgb", "grey"] = "grey"
-    fit: Literal["resize", "pad", "crop"] = "resize"
-    classes: tuple[str, ...] | None = None
-    limit: int | None = None
-    seed: int = 0
-    skip_broken: bool = False
-    splits: str = "auto"
-    cap: int | None = None
-    balance: bool = False
-    hide_labels: float = 0.0
-    unlabeled: str | None = None
-    options: Options = field(default_factory=dict)
+from .parts import AttackSpec, DataSpec, ModelSpec, Options, ThreatSpec
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,23 +14,6 @@ class ObjectiveSpec:
 
     name: str = "clean"
     options: Options = field(default_factory=dict)
-
-
-@dataclass(frozen=True, kw_only=True)
-class AttackSpec:
-    """A name of ATTACKS and its options. None in num_steps etc. means the attack's own default."""
-
-    name: str = "pgd"
-    options: Options = field(default_factory=dict)
-
-
-@dataclass(frozen=True, kw_only=True)
-class ThreatSpec:
-    """What the adversary of training and validation may do. epsilon_warm_up: epochs of growing budget."""
-
-    epsilon: float = 4 / 255
-    norm: Literal["linf", "l2", "l1"] = "linf"
-    epsilon_warm_up: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -184,7 +116,19 @@ class TrainRecipe:
         compile: torch.compile the network; numbers may differ in the last bits.
     """
 
-    model: ModelSpec = field(default_factory=ModelSpec)
+    # Keys of shared sections that have no meaning here, and what to do instead.
+    WHAT: ClassVar[str] = "training"
+    FOREIGN: ClassVar[dict[str, str]] = {
+        "model.weights": "did you mean 'init'?",
+        "model.classes": "did you mean data.classes?",
+        "model.head": "a network that is trained has one output a class",
+        "data.split": "training uses train and val; data.splits says how they are made",
+        "threat.epsilons": "did you mean 'epsilon'? Training takes one budget",
+    }
+    # These change where and how often, not what: a run may be gone on with under others.
+    FREE: ClassVar[tuple[str, ...]] = ("device", "num_workers", "save_every", "logger", "compile")
+
+    model: ModelSpec = field(default_factory=lambda: ModelSpec(name="zoo:cbr_tiny"))
     data: DataSpec = field(default_factory=DataSpec)
     objective: ObjectiveSpec = field(default_factory=ObjectiveSpec)
     attack: AttackSpec = field(default_factory=lambda: AttackSpec(options={"num_steps": 7, "relative_step_size": 0.25}))
@@ -209,18 +153,3 @@ class TrainRecipe:
     save_every: int = 0
     logger: Literal["none", "tensorboard", "mlflow"] = "none"
     compile: bool = False
-
-
-# These change where and how often, not what: a run may be gone on with under others.
-FREE = ("device", "num_workers", "save_every", "logger", "compile")
-
-
-def as_dict(recipe: TrainRecipe) -> dict[str, Any]:
-    """The recipe as JSON has it."""
-    content: dict[str, Any] = json.loads(json.dumps(dataclasses.asdict(recipe)))
-    return content
-
-
-def deciding(recipe: TrainRecipe) -> dict[str, Any]:
-    """The part that decides the weights: runs that are equal here are the same run."""
-    return {name: value for name, value in as_dict(recipe).items() if name not in FREE}

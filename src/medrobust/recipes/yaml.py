@@ -1,91 +1,24 @@
-"""Recipes: YAML and key=value in, checked plain values out. The only file that knows pydantic and YAML."""
+"""YAML and key=value in, recipes out. The only file that knows pydantic and YAML."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import dataclasses
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args
+from typing import Any, TypeVar, get_args, get_type_hints
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import ConfigDict, TypeAdapter, ValidationError
 
-from .budgets import DEFAULT_EPSILONS, epsilons
-from .errors import UserError, nearest
+from ..errors import UserError, nearest
+from ..numbers import parse_budgets, parse_number
+from .audit import AuditRecipe
+from .train import TrainRecipe
 
-NormName = Literal["linf", "l2", "l1"]
-
-
-class Section(BaseModel):
-    """A part of a recipe; unknown keys are errors."""
-
-    model_config = ConfigDict(extra="forbid", validate_default=True, protected_namespaces=())
-
-
-class ModelSection(Section):
-    """What to load; see `medrobust models ls`."""
-
-    name: str = "default"
-    weights: str | None = None
-    mean: float | list[float] | None = None
-    std: float | list[float] | None = None
-    classes: list[str] | None = None
-    head: Literal["auto", "softmax", "one_logit", "probabilities", "multi_label"] = "auto"
-
-
-class DataSection(Section):
-    """Which images, and how they are shown to the model."""
-
-    name: str = "phantom"
-    image_size: int | None = Field(default=None, ge=1, le=4096)
-    color: Literal["rgb", "grey"] | None = None
-    fit: Literal["resize", "pad", "crop"] | None = None
-    split: Literal["auto", "train", "val", "test", "all"] = "auto"
-    limit: int | None = Field(default=None, ge=1)
-    classes: list[str] | None = None
-    skip_broken: bool = False
-    window: tuple[float, float] | None = None
-    scale: Literal["source", "image", "set"] | None = None
-    splits: str = "auto"
-    cap: int | dict[str, int] | None = None
-    balance: bool = False
-    options: dict[str, Any] = {}
-
-
-class ThreatSection(Section):
-    """Budgets. `epsilons` is a list, or one text as geometric(1e-4, 2e-2, 20), or a mapping from norm to either."""
-
-    norm: NormName | list[NormName] = "linf"
-    epsilons: Any = None
-
-
-class AuditRecipe(Section):
-    """Everything that decides the numbers of an audit, and the few things that only decide its speed."""
-
-    model: ModelSection = ModelSection()
-    data: DataSection = DataSection()
-    attacks: dict[str, dict[str, Any]] = {"fgsm": {}, "bim": {}, "pgd": {}, "cw_linf": {}}
-    threat: ThreatSection = ThreatSection()
-    protocol: Literal["honest", "paper"] = "honest"
-    precision: Literal["fast", "float32"] = "fast"
-    batch_size: Annotated[int, Field(ge=1)] | Literal["auto"] = "auto"
-    memory_limit: float | None = Field(default=None, gt=0)
-    seed: int = Field(default=0, ge=0)
-    device: str = "auto"
-    num_workers: int = Field(default=0, ge=0)
-
-    def grids(self) -> dict[str, list[float]]:
-        """Norm -> budgets, ascending."""
-        names = [self.threat.norm] if isinstance(self.threat.norm, str) else list(self.threat.norm)
-        given = self.threat.epsilons
-        by_norm = given if isinstance(given, Mapping) else {}
-        for key in by_norm:
-            if key not in names:
-                raise UserError(f"threat.epsilons.{key}", "not among threat.norm", nearest(str(key), names))
-        out: dict[str, list[float]] = {}
-        for name in names:
-            value = by_norm.get(name) if by_norm else given
-            out[name] = epsilons(DEFAULT_EPSILONS[name] if value is None else value, name)
-        return out
+Recipe = TypeVar("Recipe", AuditRecipe, TrainRecipe)
+# Sections that one word may stand for: `model: default` is `model: {name: default}`.
+NAMED = ("model", "data", "objective", "attack", "optimizer", "schedule")
+DEFAULT_MODEL = {AuditRecipe: "default", TrainRecipe: "zoo:cbr_tiny"}
 
 
 def read_recipe(
@@ -98,19 +31,7 @@ def read_recipe(
 
     Errors: UserError for a missing file, broken YAML (with the line), or an override without `=`.
     """
-    content: Any = {}
-    if path is not None:
-        try:
-            content = yaml.safe_load(Path(path).read_text(encoding="utf-8")) or {}
-        except (OSError, UnicodeDecodeError) as error:
-            reason = getattr(error, "strerror", None) or "is not text"
-            raise UserError(str(path), f"cannot be read: {reason}") from error
-        except yaml.YAMLError as error:
-            mark = getattr(error, "problem_mark", None)
-            line = f", line {mark.line + 1}" if mark else ""
-            raise UserError(f"{path}{line}", f"is not YAML: {getattr(error, 'problem', error)}") from error
-        if not isinstance(content, dict):
-            raise UserError(str(path), "is not a mapping of keys to values")
+    content = {} if path is None else _read(Path(path))
     for key, value in (options or {}).items():
         if value is not None:
             put_key(content, key.split("."), value)
@@ -126,13 +47,28 @@ def read_recipe(
     return content
 
 
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        content: Any = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "is not text"
+        raise UserError(str(path), f"cannot be read: {reason}") from error
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        line = f", line {mark.line + 1}" if mark else ""
+        raise UserError(f"{path}{line}", f"is not YAML: {getattr(error, 'problem', error)}") from error
+    if not isinstance(content, dict):
+        raise UserError(str(path), "is not a mapping of keys to values")
+    return content
+
+
 def put_key(content: dict[str, Any], path: Sequence[str], value: Any) -> None:
     """Set content[a][b][c]; a list of attack names on the way becomes a mapping."""
     for i, key in enumerate(path[:-1]):
         inner = content.get(key)
         if isinstance(inner, list):
             inner = {str(name): {} for name in inner}
-        elif isinstance(inner, str) and key in ("model", "data"):
+        elif isinstance(inner, str) and key in NAMED:
             inner = {"name": inner}
         elif inner is None:
             inner = {path[i + 1]: {}} if key == "attacks" else {}
@@ -144,7 +80,7 @@ def put_key(content: dict[str, Any], path: Sequence[str], value: Any) -> None:
 
 
 def audit_recipe(content: Mapping[str, Any]) -> AuditRecipe:
-    """Check a mapping. Errors: UserError with the path of the key and the nearest valid name."""
+    """The AuditRecipe of a mapping. Errors: UserError with the path of the key and the nearest valid name."""
     content = dict(content)
     given = content.get("attacks")
     if isinstance(given, str):
@@ -153,107 +89,51 @@ def audit_recipe(content: Mapping[str, Any]) -> AuditRecipe:
         content["attacks"] = {str(name): {} for name in given}
     elif isinstance(given, dict):
         content["attacks"] = {name: {} if value is None else value for name, value in given.items()}
-    for section in ("model", "data"):
-        if isinstance(content.get(section), str):
-            content[section] = {"name": content[section]}
-    return check(AuditRecipe, content)
+    recipe = _checked(AuditRecipe, _sections(content))
+    recipe.threat.grids()
+    return recipe
 
 
-def check(kind: type[Any], content: Mapping[str, Any]) -> Any:
-    """The recipe `kind` of a mapping, with pydantic's first complaint said in our words."""
-    try:
-        return kind(**content)
-    except ValidationError as error:
-        raise _first_complaint(error, lambda path: _keys(kind, path)) from None
-
-
-def _first_complaint(error: ValidationError, valid: Callable[[Sequence[str]], list[str]]) -> UserError:
-    first = error.errors()[0]
-    tags = ("list[", "literal[", "constrained", "function-", "tuple[")
-    path = [str(part) for part in first["loc"] if not str(part).startswith(tags)]
-    path = [part for part in path if part not in ("float", "int", "str")]
-    place = ".".join(path) or "recipe"
-    if first["type"] in ("extra_forbidden", "unexpected_keyword_argument"):
-        return UserError(place, "unknown key", nearest(path[-1], valid(path[:-1])))
-    message = first["msg"].replace("Input should be", "must be")
-    return UserError(place, f"{first['input']!r}: {message}")
-
-
-def _keys(kind: type[Any], path: Sequence[str]) -> list[str]:
-    for part in path:
-        field = kind.model_fields.get(part)
-        candidates = [field.annotation, *get_args(field.annotation)] if field else []
-        nested = [c for c in candidates if isinstance(c, type) and issubclass(c, BaseModel)]
-        if not nested:
-            break
-        kind = nested[0]
-    return list(kind.model_fields)
-
-
-def dump(content: Mapping[str, Any]) -> str:
-    """YAML of plain values, keys in order."""
-    return str(yaml.safe_dump(dict(content), sort_keys=False, allow_unicode=True))
-
-
-def train_spec(content: Mapping[str, Any]) -> Any:
+def train_recipe(content: Mapping[str, Any]) -> TrainRecipe:
     """The TrainRecipe of a mapping; in `objective` and `attack` every key but `name` is an option of theirs.
 
     Errors: UserError with the path of the key and the nearest valid name.
     """
-    from dataclasses import fields, is_dataclass
-
-    from pydantic import TypeAdapter
-
-    from .training.recipe import PhaseSpec, TrainRecipe
-
-    content = _with_sections(content, "")
-    if isinstance(content.get("validation"), Mapping) and "attack" in content["validation"]:
-        content["validation"] = {
-            **content["validation"],
-            "attack": _with_options(content["validation"]["attack"]),
-        }
-    if isinstance(content.get("phases"), list):
+    content = _sections(_with_budget(content, ""))
+    validation = content.get("validation")
+    if isinstance(validation, Mapping) and "attack" in validation:
+        content["validation"] = {**validation, "attack": _with_options(validation["attack"])}
+    phases = content.get("phases")
+    if isinstance(phases, list):
         content["phases"] = [
-            _with_sections(phase, f"phases.{number}.") if isinstance(phase, Mapping) else phase
-            for number, phase in enumerate(content["phases"])
+            _sections(_with_budget(phase, f"phases.{number}.")) if isinstance(phase, Mapping) else phase
+            for number, phase in enumerate(phases)
         ]
-    content = {name: value for name, value in content.items() if value is not None}
-
-    def refuse_unknown(kind: Any) -> None:
-        kind.__pydantic_config__ = ConfigDict(extra="forbid")
-        for field in fields(kind):
-            if is_dataclass(default := _default(field)):
-                refuse_unknown(type(default))
-
-    refuse_unknown(TrainRecipe)
-    refuse_unknown(PhaseSpec)
-    try:
-        return TypeAdapter(TrainRecipe).validate_python(content)
-    except ValidationError as error:
-        raise _first_complaint(error, lambda path: _fields(TrainRecipe, path)) from None
+    return _checked(TrainRecipe, content)
 
 
-def _with_sections(given: Mapping[str, Any], place: str) -> dict[str, Any]:
-    """A recipe or a phase of it, with names written out as sections, and epsilon as a number."""
-    from .attacks.build import number
+def dump(recipe: AuditRecipe | TrainRecipe) -> str:
+    """YAML of a recipe, keys in order."""
+    return str(yaml.safe_dump(_plain(dataclasses.asdict(recipe)), sort_keys=False, allow_unicode=True))
 
-    content = dict(given)
-    for section in ("model", "data", "objective", "attack", "optimizer", "schedule"):
-        if isinstance(content.get(section), str):
-            content[section] = {"name": content[section]}
-    for section in ("objective", "attack"):
-        content[section] = _with_options(content.get(section))
-    if isinstance(content.get("threat"), Mapping) and "epsilon" in content["threat"]:
-        epsilon = number(content["threat"]["epsilon"], f"{place}threat.epsilon")
-        norm = content["threat"].get("norm", "linf")
-        epsilons([epsilon], norm if isinstance(norm, str) else "linf", f"{place}threat.epsilon")
-        content["threat"] = {**content["threat"], "epsilon": epsilon}
-    return content
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    return [_plain(item) for item in value] if isinstance(value, (list, tuple)) else value
+
+
+def _sections(content: Mapping[str, Any]) -> dict[str, Any]:
+    """Names written out as sections, the options of objective and attack gathered, empty values left out."""
+    found: dict[str, Any] = {}
+    for key, value in content.items():
+        found[key] = {"name": value} if key in NAMED and isinstance(value, str) else value
+    for key in ("objective", "attack"):
+        found[key] = _with_options(found.get(key))
+    return {key: value for key, value in found.items() if value is not None}
 
 
 def _with_options(given: Any) -> Any:
-    if given is None:
-        return None
     if isinstance(given, str):
         return {"name": given}
     if not isinstance(given, Mapping) or "options" in given:
@@ -262,22 +142,70 @@ def _with_options(given: Any) -> Any:
     return {**({"name": given["name"]} if "name" in given else {}), **({"options": rest} if rest else {})}
 
 
-def _default(field: Any) -> Any:
-    from dataclasses import MISSING
+def _with_budget(content: Mapping[str, Any], place: str) -> Mapping[str, Any]:
+    """threat.epsilon as a number, refused here, where its place in the recipe is known."""
+    threat = content.get("threat")
+    if not isinstance(threat, Mapping) or "epsilon" not in threat:
+        return content
+    epsilon = parse_number(threat["epsilon"], f"{place}threat.epsilon")
+    norm = threat.get("norm", "linf")
+    parse_budgets([epsilon], norm if isinstance(norm, str) else "linf", f"{place}threat.epsilon")
+    return {**content, "threat": {**threat, "epsilon": epsilon}}
 
-    return field.default_factory() if field.default_factory is not MISSING else field.default
+
+def _checked(kind: type[Recipe], content: dict[str, Any]) -> Recipe:
+    """The recipe of a mapping, with pydantic's first complaint said in our words."""
+    _refuse_foreign(kind, content)
+    model = content.get("model")
+    if isinstance(model, Mapping) and "name" not in model:
+        content = {**content, "model": {"name": DEFAULT_MODEL[kind], **model}}
+    for part in _dataclasses(kind):
+        part.__pydantic_config__ = ConfigDict(extra="forbid")
+    try:
+        return TypeAdapter(kind).validate_python(content)
+    except ValidationError as error:
+        raise _first_complaint(error, kind) from None
 
 
-def _fields(kind: Any, path: Sequence[str]) -> list[str]:
-    from dataclasses import fields, is_dataclass
+def _refuse_foreign(kind: type[Any], content: Mapping[str, Any]) -> None:
+    for key, instead in kind.FOREIGN.items():
+        section, _, name = key.partition(".")
+        if isinstance(given := content.get(section), Mapping) and name in given:
+            raise UserError(key, f"has no meaning in {kind.WHAT}", instead)
 
-    from .training.recipe import PhaseSpec, TrainRecipe
 
-    if kind is TrainRecipe and path and path[0] == "phases":
-        kind, path = (PhaseSpec, path[2:]) if len(path) < 3 else (TrainRecipe, path[2:])
+def _first_complaint(error: ValidationError, kind: type[Any]) -> UserError:
+    first = error.errors()[0]
+    tags = ("list[", "literal[", "constrained", "function-", "tuple[", "dict[")
+    path = [str(part) for part in first["loc"] if not str(part).startswith(tags)]
+    path = [part for part in path if part not in ("float", "int", "str", "bool")]
+    place = ".".join(path) or "recipe"
+    if first["type"] in ("extra_forbidden", "unexpected_keyword_argument"):
+        return UserError(place, "unknown key", nearest(path[-1], _keys(kind, path[:-1])))
+    message = first["msg"].replace("Input should be", "must be")
+    return UserError(place, f"{first['input']!r}: {message}")
+
+
+def _nested(hint: Any) -> Iterator[type[Any]]:
+    """The dataclasses in a type: ModelSpec of `ModelSpec | None`, PhaseSpec of `tuple[PhaseSpec, ...]`."""
+    if isinstance(hint, type) and dataclasses.is_dataclass(hint):
+        yield hint
+    for inner in get_args(hint):
+        yield from _nested(inner)
+
+
+def _dataclasses(kind: type[Any]) -> Iterator[Any]:
+    yield kind
+    for field in dataclasses.fields(kind):
+        for inner in _nested(get_type_hints(kind)[field.name]):
+            yield from _dataclasses(inner)
+
+
+def _keys(kind: type[Any], path: Sequence[str]) -> list[str]:
+    """The keys that are valid at a place of a recipe; the place may hold positions of lists."""
     for part in path:
-        inner = {field.name: _default(field) for field in fields(kind)}.get(part)
-        if not is_dataclass(inner):
+        inner = next(_nested(get_type_hints(kind).get(part)), None) if not part.isdecimal() else kind
+        if inner is None:
             break
-        kind = type(inner)
-    return [field.name for field in fields(kind)]
+        kind = inner
+    return [field.name for field in dataclasses.fields(kind)]

@@ -10,12 +10,12 @@ from typing import Any
 
 from ..errors import UserError
 from ..files import read_json, write_atomic
-from . import figures, sections, words
+from ..report import figures, sections, words
+from ..runs import AUDIT_SCHEMA
 from .measured import Json, broken_share, class_names, clean_accuracy, focus, lines, mapping, name_of, norms
 from .pictures import example, gallery, slider_data
 from .verdict import context, trust, verdict
 
-SCHEMA = "medrobust.audit/1"
 NEEDED = ("schema", "model", "data", "curve")
 TEMPLATES = Path(__file__).parent / "templates"
 POLICY = (
@@ -54,8 +54,10 @@ def _audit(folder: Path) -> Json:
     lacking = [key for key in NEEDED if key not in audit] if isinstance(audit, dict) else list(NEEDED)
     if lacking:
         raise UserError(str(path), f"lacks {words.listed(lacking)}", "medrobust audit writes it")
-    if audit["schema"] != SCHEMA:
-        raise UserError(str(path), f"schema {audit['schema']!r} is not {SCHEMA!r}", "measure again with this version")
+    if audit["schema"] != AUDIT_SCHEMA:
+        raise UserError(
+            str(path), f"schema {audit['schema']!r} is not {AUDIT_SCHEMA!r}", "measure again with this version"
+        )
     return dict(audit)
 
 

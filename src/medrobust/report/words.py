@@ -6,6 +6,8 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
+from ..numbers import epsilon_text
+
 GREY_LEVELS = 255  # what an 8-bit screen shows; pixel values run from 0 to 1
 
 # Rough guide, stated in the glossary: up to this many grey levels a change of every pixel looks like this.
@@ -166,8 +168,8 @@ class Budget:
 
     @property
     def fraction(self) -> str:
-        """As papers write it, with three digits."""
-        return f"{number(self.grey_levels, 3)}/{GREY_LEVELS}" if self.norm == "linf" else number(self.epsilon, 3)
+        """As papers write it."""
+        return epsilon_text(self.epsilon, self.norm)
 
     @property
     def look(self) -> str:

@@ -7,7 +7,7 @@ Example:
 
     >>> import torch
     >>> from medrobust.objectives import Adversarial
-    >>> from medrobust.objectives.testing import smooth_toy
+    >>> from medrobust.testing.objectives import smooth_toy
     >>> from medrobust.testing import check_objective
     >>> from medrobust.threat import Threat
     >>> check_objective(Adversarial(Threat(epsilon=0.1)), *smooth_toy(torch.float32))
@@ -15,9 +15,9 @@ Example:
 
 from __future__ import annotations
 
-from ..objectives.testing import check_objective
 from .attacks import ATTACK_CHECKS, check_attack
 from .models import HEADS, LinearModel, TinyModel, images_of
+from .objectives import check_objective
 from .setting import AttackCase
 
 __all__ = [

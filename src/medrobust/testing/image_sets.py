@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from .image_set import ImageSet
-from .pixels import Pixels
-from .sample import Sample
+from ..data.files.pixels import Pixels
+from ..data.images.image_set import ImageSet
+from ..data.images.sample import Sample
 
 
 def decode_tiny(sample: Sample) -> Pixels:

@@ -7,10 +7,10 @@ import copy
 import torch
 from torch import Tensor, nn
 
-from ..data.batch import Batch
+from ..data.images.batch import Batch
 from ..models.classifier import Classifier
 from ..models.layers import last_layer
-from .base import Loss, TrainingObjective
+from ..objectives.base import Loss, TrainingObjective
 
 
 def smooth_toy(dtype: torch.dtype = torch.float64, *, num_classes: int = 3) -> tuple[Classifier, Batch]:

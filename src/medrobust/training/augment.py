@@ -8,8 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ..recipes.train import AugmentSpec
 from ..streams import Streams
-from .recipe import AugmentSpec
 
 
 def augment(x: Tensor, spec: AugmentSpec, streams: Streams) -> Tensor:

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from .recipe import AverageSpec
+from ..recipes.train import AverageSpec
 
 
 class Average:

@@ -9,21 +9,21 @@ from typing import Any
 
 import torch
 
-from ..attacks import Attack
-from ..attacks.build import build_attack
-from ..data import ImageSet, View, batches, open_images
+from ..data.images.image_set import ImageSet
+from ..data.images.loading import batches
 from ..data.unlabeled import hide_labels, join, open_unlabeled
 from ..errors import UserError, nearest
-from ..models import Classifier, new_classifier
-from ..norms import NORMS
-from ..objectives import OBJECTIVES, Constant, EpsilonRule, TrainingObjective, WarmUp, make_objective
+from ..models.classifier import Classifier
+from ..objectives import OBJECTIVES, make_objective
+from ..objectives.base import TrainingObjective
+from ..objectives.epsilon import Constant, EpsilonRule, WarmUp
 from ..progress import Report
-from ..threat import Threat
+from ..recipes.train import TrainRecipe
+from ..resolve import decoding, make_attack, make_threat, make_view, open_data
 from .collapse import ACTIONS
 from .optimize import make_optimizer
 from .phases import Begun, Phase, phase_recipes, refuse_ignored_warm_up
 from .plan import Plan, Row
-from .recipe import AttackSpec, DataSpec, TrainRecipe
 from .validate import CLEAN_METRICS, METRICS, evenly, validate
 
 # Objectives that train on examples of the whole budget; those of others differ from image to image.
@@ -56,7 +56,7 @@ def check(recipe: TrainRecipe) -> None:
         valid = nearest(recipe.validation.metric, ("auto", *METRICS))
         raise UserError("validation.metric", f"unknown metric {recipe.validation.metric!r}", valid)
     check_labels(recipe)
-    make_threat(recipe)
+    make_threat(recipe.threat)
 
 
 def check_batch(recipe: TrainRecipe, num_images: int) -> None:
@@ -79,52 +79,9 @@ def check_labels(recipe: TrainRecipe) -> None:
             raise UserError(f"data.{key}", reason, f"leave it out, or use objective.name={able}")
 
 
-def make_threat(recipe: TrainRecipe) -> Threat:
-    """The threat of training and validation. Errors: UserError for an unknown norm or an impossible budget."""
-    spec = recipe.threat
-    if spec.norm not in NORMS:
-        raise UserError("threat.norm", f"unknown norm {spec.norm!r}", nearest(spec.norm, NORMS))
-    if spec.norm == "linf" and spec.epsilon > 1:
-        reason = f"{spec.epsilon:g} is larger than the domain [0, 1]"
-        raise UserError("threat.epsilon", reason, f"did you mean {spec.epsilon:g}/255?")
-    try:
-        return Threat(epsilon=spec.epsilon, norm=NORMS[spec.norm])
-    except ValueError as error:
-        raise UserError("threat.epsilon", str(error)) from error
-
-
-def make_attack(spec: AttackSpec, place: str) -> Attack:
-    """The attack that spec names."""
-    return build_attack(spec.name, spec.options, place)
-
-
-def make_view(spec: DataSpec) -> View:
-    """How images are shown to the network."""
-    return View(spec.image_size, spec.color, spec.fit)
-
-
 def open_all(recipe: TrainRecipe, report: Report | None = None) -> ImageSet:
     """All labeled images with their splits, decoded. Errors: UserError as open_images."""
-    spec = recipe.data
-    return open_images(
-        spec.name,
-        view=make_view(spec),
-        split="all",
-        limit=spec.limit,
-        seed=spec.seed,
-        skip_broken=spec.skip_broken,
-        classes=spec.classes,
-        splits=spec.splits,
-        cap=spec.cap,
-        balance=spec.balance,
-        progress=decoding(report),
-        **spec.options,
-    )
-
-
-def decoding(report: Report | None) -> Callable[[int, int], None] | None:
-    """The progress of decoding, as a report takes it."""
-    return (lambda done, of: report("decoding", done, of)) if report else None
+    return open_data(recipe.data, make_view(recipe.data, {}, "grey"), split="all", report=report)
 
 
 def open_sets(recipe: TrainRecipe, report: Report | None = None) -> tuple[ImageSet, ImageSet, ImageSet]:
@@ -132,7 +89,7 @@ def open_sets(recipe: TrainRecipe, report: Report | None = None) -> tuple[ImageS
 
     Errors: UserError when the images cannot be read, a class is missing from a part, or a group is on both sides.
     """
-    spec, images = recipe.data, open_all(recipe, report)
+    spec, images, seed = recipe.data, open_all(recipe, report), recipe.data.seed or 0
     require_classes(images, ("train", "val"))
     train, val = images.with_split("train"), images.with_split("val")
     shared = sorted(set(train.groups) & set(val.groups))
@@ -142,10 +99,10 @@ def open_sets(recipe: TrainRecipe, report: Report | None = None) -> tuple[ImageS
         )
         raise UserError("data", reason, "give every group one split")
     if spec.hide_labels:
-        train = hide_labels(train, spec.hide_labels, spec.seed)
+        train = hide_labels(train, spec.hide_labels, seed)
     if spec.unlabeled:
         more = open_unlabeled(
-            spec.unlabeled, images, seed=spec.seed, skip_broken=spec.skip_broken, progress=decoding(report)
+            spec.unlabeled, images, seed=seed, skip_broken=spec.skip_broken, progress=decoding(report)
         )
         train = join(train, more)
     return images, train, val
@@ -162,28 +119,10 @@ def require_classes(images: ImageSet, splits: Sequence[str]) -> None:
                 )
 
 
-def make_model(recipe: TrainRecipe, train: ImageSet) -> Classifier:
-    """The classifier before its first step."""
-    x = train[0][0]
-    spec = recipe.model
-    return new_classifier(
-        spec.name,
-        classes=train.classes,
-        data_channels=x.shape[0],
-        channels=spec.channels,
-        image_size=x.shape[-1],
-        mean=spec.mean,
-        std=spec.std,
-        init=spec.init,
-        pretrained=spec.pretrained,
-        seed=recipe.seed,
-    )
-
-
 def build_objective(recipe: TrainRecipe, num_images: int, model: Classifier) -> TrainingObjective:
     """The objective, with the run's threat, attack, budgets, seed, number of images and model."""
-    threat = make_threat(recipe)
-    rule: EpsilonRule = Constant(recipe.threat.epsilon)
+    threat = make_threat(recipe.threat)
+    rule: EpsilonRule = Constant(recipe.threat.budget)
     if recipe.threat.epsilon_warm_up:
         rule = WarmUp(rule, recipe.threat.epsilon_warm_up)
     return make_objective(
@@ -215,7 +154,7 @@ def make_judge(
         size, workers = min(recipe.batch_size, len(val)), recipe.num_workers
         return lambda model: objective.judge(model, batches(val, size, num_workers=workers))
     attack = make_attack(recipe.validation.attack, "validation.attack") if robust else None
-    threat = make_threat(recipe)
+    threat = make_threat(recipe.threat)
     mine = torch.arange(fabric.global_rank, len(val), fabric.world_size)
     part = val.subset(mine.tolist())
     attacked = evenly(recipe.validation.limit, len(val))

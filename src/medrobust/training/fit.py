@@ -12,12 +12,13 @@ from typing import Any
 
 import torch
 
-from ..data import Batch, ImageSet
+from ..data.images.batch import Batch
+from ..data.images.image_set import ImageSet
 from ..errors import UserError
 from ..files import write_json
 from ..models.classifier import Classifier
-from ..models.fast import low_precision
 from ..models.layers import exact_first_layer
+from ..models.search_copy import low_precision
 from ..models.twin import Twin
 from ..progress import Report
 from ..streams import Streams

@@ -8,15 +8,18 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ..data import batches, list_images, repeat_rules
-from ..data.split_rules import split_images, split_name
+from ..data.choose.split_rules import repeat_rules, split_images, split_name
+from ..data.images.loading import batches
+from ..data.open import list_images
 from ..errors import UserError
 from ..files import read_json, write_atomic, write_json
-from ..models import load_model
+from ..models.load import load_model
 from ..progress import Report
+from ..recipes.plain import as_dict
+from ..recipes.train import TrainRecipe
+from ..resolve import make_attack, make_threat
 from ..runs import digest
-from .build import check, make_attack, make_threat, open_all, require_classes, spares_weights
-from .recipe import TrainRecipe, as_dict
+from .build import check, open_all, require_classes, spares_weights
 from .run import Say, train
 from .validate import validate
 
@@ -45,8 +48,8 @@ def train_folds(
     if spares_weights(recipe):
         raise UserError("folds", f"{recipe.objective.name} gives no answers to test", "train it once")
     spec = recipe.data
-    rules = repeat_rules(folds=folds, repeats=repeats, seed=spec.seed)
-    everything = list_images(spec.name, seed=spec.seed, classes=spec.classes, **spec.options)
+    rules = repeat_rules(folds=folds, repeats=repeats, seed=spec.seed or 0)
+    everything = list_images(spec.name, seed=spec.seed or 0, classes=spec.classes, **spec.options)
     for rule in rules:
         try:
             require_classes(split_images(everything, rule), ("train", "val", "test"))
@@ -82,7 +85,7 @@ def judged(recipe: TrainRecipe, folder: Path) -> dict[str, Any]:
         load_model(str(folder), classes=images.classes),
         batches(images, recipe.batch_size, num_workers=recipe.num_workers),
         attack=make_attack(recipe.validation.attack, "validation.attack") if robust else None,
-        threat=make_threat(recipe),
+        threat=make_threat(recipe.threat),
         seed=recipe.seed,
     )
     row = {key: value for key, value in found.items() if isinstance(value, float)} | {"num_images": len(images)}

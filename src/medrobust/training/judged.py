@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ..data import ImageSet
+from ..data.images.image_set import ImageSet
 from ..models.classifier import Classifier
 from .average import Average, estimating, norms_of
 from .order import training_batches

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from ..errors import UserError, nearest
-from .recipe import OptimizerSpec, ScheduleSpec
+from ..recipes.train import OptimizerSpec, ScheduleSpec
 
 FUSED_ON = ("cpu", "cuda")
 

@@ -8,7 +8,9 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-from ..data import Batch, ImageSet, batches
+from ..data.images.batch import Batch
+from ..data.images.image_set import ImageSet
+from ..data.images.loading import batches
 
 
 def derived_seed(seed: int, *labels: int | str) -> int:

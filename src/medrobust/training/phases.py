@@ -13,9 +13,9 @@ from torch import nn
 from ..errors import UserError
 from ..models.classifier import Classifier
 from ..models.layers import last_layer
-from ..objectives import TrainingObjective
+from ..objectives.base import TrainingObjective
+from ..recipes.train import PhaseSpec, ScheduleSpec, TrainRecipe
 from .order import derived_seed
-from .recipe import PhaseSpec, ScheduleSpec, TrainRecipe
 
 OVERRIDES = tuple(f.name for f in dataclasses.fields(PhaseSpec) if f.name != "train")
 

@@ -8,10 +8,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ..data import Batch
+from ..data.images.batch import Batch
 from ..models.classifier import Classifier
-from ..objectives import Loss, TrainingObjective
-from .recipe import AugmentSpec, AverageSpec
+from ..objectives.base import Loss, TrainingObjective
+from ..recipes.train import AugmentSpec, AverageSpec
 
 Row = dict[str, Any]
 

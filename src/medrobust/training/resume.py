@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from ..models.classifier import Classifier
-from ..objectives import TrainingObjective
+from ..objectives.base import TrainingObjective
 from .average import Average
 from .checkpoint import load_state, save_state
 

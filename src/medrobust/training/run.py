@@ -10,33 +10,22 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from .. import __version__
-from ..data import ImageSet
+from ..data.images.image_set import ImageSet
 from ..data.unlabeled import UNLABELED
-from ..errors import UserError
 from ..files import unfinished, write_atomic
 from ..progress import Report
+from ..recipes.plain import as_dict, deciding
+from ..recipes.train import TrainRecipe
+from ..resolve import create_classifier, pick_device
 from ..runs import claim, digest, finish, hardware, record
-from .build import (
-    accepts,
-    check,
-    check_batch,
-    make_model,
-    make_phases,
-    make_plan,
-    make_view,
-    open_sets,
-    spares_weights,
-)
+from .build import accepts, check, check_batch, make_phases, make_plan, open_sets, spares_weights
 from .collapse import MOST_RESTARTS, CollapsedError
 from .fit import LAST, fit
 from .launch import alone, in_processes
 from .loggers import make_log, require_logger
 from .order import derived_seed
 from .phases import phase_recipes
-from .recipe import TrainRecipe, as_dict, deciding
 from .resume import STATE
 
 SPLITS = "splits.csv"
@@ -60,11 +49,11 @@ def train(
     """
     check(recipe)
     require_logger(recipe.logger)
-    device = device_of(recipe)
+    device = pick_device(recipe.device, recipe.devices)
     say = say or ((lambda line: print(line, file=sys.stderr, flush=True)) if report else lambda line: None)
     images, train_set, val_set = open_sets(recipe, report)
     check_batch(recipe, len(train_set))
-    model = make_model(recipe, train_set)
+    model = create_classifier(recipe.model, train_set, recipe.seed)
     metric = make_phases(None, recipe, train_set, val_set, model)[1][-1]
     seen = (
         images.fingerprint() if not recipe.data.unlabeled else digest([images.fingerprint(), train_set.fingerprint()])
@@ -127,24 +116,10 @@ def share(
 ) -> list[dict[str, Any]]:
     """What each process of a group does, or the only one: build everything and train. Returns the history."""
     train_set, val_set = sets or open_sets(recipe)[1:]
-    model = make_model(recipe, train_set)
+    model = create_classifier(recipe.model, train_set, recipe.seed)
     phases, _ = make_phases(fabric, recipe, train_set, val_set, model)
     log = make_log(recipe.logger, folder) if fabric.is_global_zero else lambda row: None
     return fit(fabric, model, phases, train_set, make_plan(recipe), folder, card=card, report=report, say=say, log=log)
-
-
-def device_of(recipe: TrainRecipe) -> str:
-    """cpu or cuda. Errors: UserError for one that is not here, or not often enough."""
-    device = recipe.device
-    if device not in ("auto", "cpu", "cuda"):
-        raise UserError("device", f"unknown device {device!r}", "valid: auto, cpu, cuda")
-    if device == "cuda" and not torch.cuda.is_available():
-        raise UserError("device", "'cuda' is not available here", "use cpu or auto")
-    if device == "auto":
-        device = "cuda" if torch.cuda.is_available() else "cpu"
-    if device == "cuda" and recipe.devices > torch.cuda.device_count():
-        raise UserError("devices", f"{recipe.devices} are wanted, {torch.cuda.device_count()} are here")
-    return device
 
 
 def _details(
@@ -161,7 +136,7 @@ def _details(
         "num_groups": len(set(images.groups)),
         "broken": [list(pair) for pair in images.broken],
     }
-    view = dataclasses.asdict(make_view(recipe.data))
+    view = dataclasses.asdict(images.view)
     # A model trained without an adversary has none on its card, though validation may have used one.
     robust = any(accepts(phase.objective.name, "threat") for _, phase in phase_recipes(recipe))
     threat = content["threat"] | {"attack": content["attack"]} if robust else None

@@ -8,10 +8,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..attacks import Attack
-from ..data import Batch
+from ..attacks.base import Attack
+from ..data.images.batch import Batch
 from ..models.classifier import Classifier
-from ..models.fast import search_copy
+from ..models.search_copy import search_copy
 from ..streams import Streams
 from ..threat import Threat
 

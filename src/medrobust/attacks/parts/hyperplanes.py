@@ -7,13 +7,13 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from ..engine.ascend import Point, Score
-from ..engine.program import Model
-from ..goals import Goal, as_classes
-from ..losses import margin
-from ..norms import Norm, per_sample
-from ..threat import Ball
-from .closest import scored
+from ...engine.ascend import Point, Score
+from ...engine.program import Model
+from ...goals import Goal, as_classes
+from ...losses import margin
+from ...norms import Norm, per_sample
+from ...threat import Ball
+from .turns import scored
 
 
 def room(ball: Ball, x: Tensor) -> tuple[Tensor, Tensor]:

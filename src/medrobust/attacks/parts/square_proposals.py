@@ -12,9 +12,9 @@ from functools import lru_cache
 import torch
 from torch import Tensor
 
-from ..norms import L1, per_sample
-from ..streams import Streams
-from ..threat import Ball
+from ...norms import L1, per_sample
+from ...streams import Streams
+from ...threat import Ball
 
 # A change that is small in l1 should be sparse: dents are made too high and the projection cuts their slopes.
 _TOO_HIGH = 10

@@ -8,15 +8,15 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from ..engine.ascend import Point, Score, against
-from ..engine.count import narrow
-from ..engine.keep import Kept, nothing, smallest, update
-from ..engine.program import Model
-from ..engine.tree import choose, put, take
-from ..goals import Goal, GoalRule
-from ..losses import margin
-from ..norms import per_sample
-from ..threat import Ball, Threat
+from ...engine.ascend import Point, Score, against
+from ...engine.count import narrow
+from ...engine.keep import Kept, nothing, smallest, update
+from ...engine.program import Model
+from ...engine.tree import choose, put, take
+from ...goals import Goal, GoalRule
+from ...losses import margin
+from ...norms import per_sample
+from ...threat import Ball, Threat
 
 
 class Task(NamedTuple):

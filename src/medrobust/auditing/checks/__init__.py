@@ -1,6 +1,6 @@
 """Checks of an evaluation: can its numbers be trusted? One function each."""
 
-from ..findings import Check
+from ..context import Check
 from .budgets import below_half_grey_level, largest_budget_breaks_all, reach
 from .data import data_findings
 from .model import answers_something, batch_independent, deterministic

@@ -8,9 +8,10 @@ from ...attacks.base import Attack
 from ...attacks.combine import WorstCase
 from ...engine.program import Program
 from ...engine.steps import Momentum, Steepest
-from ...evaluation.curves import norms, worst_case
-from ...evaluation.records import Records
-from ..findings import Context, Finding
+from ...findings import Finding
+from ...records.curves import norms, worst_case
+from ...records.records import Records
+from ..context import Context
 
 
 def _programs(name: str, attack: Attack) -> Iterator[tuple[str, Program]]:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from ...data.check import check_part
-from ...evaluation.records import Records
-from ..findings import Context, Finding
+from ...data.check.part import check_part
+from ...findings import Finding
+from ...records.records import Records
+from ..context import Context
 
 
 def data_findings(records: Records, context: Context) -> list[Finding]:

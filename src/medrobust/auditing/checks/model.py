@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from ...evaluation.records import Records
-from ..findings import Context, Finding
+from ...findings import Finding
+from ...records.records import Records
+from ..context import Context
 
 NUM_IMAGES = 8
 TOLERANCE = 1e-4  # AutoAttack's rule for deterministic models (arXiv:2003.01690, checks of the reference code)

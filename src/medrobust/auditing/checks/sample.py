@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from ...evaluation.metrics import Resampler
-from ...evaluation.records import Records
-from ..findings import Context, Finding
+from ...findings import Finding
+from ...records.metrics import Resampler
+from ...records.records import Records
+from ..context import Context
 
 WIDEST = 0.10  # half-width of an interval that still says something
 

@@ -1,41 +1,7 @@
 """The check of a set of images before anything is trained or measured on it."""
 
-from __future__ import annotations
-
-from ..image_set import ImageSet
-from ..store import Progress
-from .checks import balance, corrupt, counts, dicom_identifiers, duplicates, leakage, shortcuts
-from .facts import collect
-from .findings import DataFinding, as_json, as_text, verdict
 from .part import check_part
+from .report import as_json, as_text
+from .whole import check_images
 
-__all__ = ["DataFinding", "as_json", "as_text", "check_images", "check_part", "verdict"]
-
-
-def check_images(images: ImageSet, *, seed: int = 0, progress: Progress | None = None) -> list[DataFinding]:
-    """Counts, duplicates, leakage, labels, balance, shortcuts, damage and identifiers of a set.
-
-    Every file is decoded once at its own resolution. Give the set with all its splits (list_images, or open_images with
-    split="all"): what is checked in one split alone cannot show leakage.
-
-    Args:
-        images: the set.
-        seed: of the image-level split that is tried out and of the cross-validation.
-        progress: called with (images done, images in all).
-
-    Example:
-        >>> from medrobust.data.testing import tiny_set
-        >>> findings = check_images(tiny_set(40))
-        >>> [finding.id for finding in findings if finding.severity == "fail"]  # one class is brighter
-        ['data-shortcuts']
-    """
-    facts, broken = collect(images, progress)
-    return [
-        counts(images, facts),
-        corrupt(images, broken),
-        *duplicates(images, facts),
-        *leakage(images, seed),
-        balance(images),
-        shortcuts(facts, seed),
-        dicom_identifiers(images),
-    ]
+__all__ = ["as_json", "as_text", "check_images", "check_part"]

@@ -11,12 +11,12 @@ from functools import lru_cache
 import numpy as np
 import torch
 
-from ..hashes import content_hashes
-from ..image_set import ImageSet
-from ..pixels import BrokenImageError, Pixels
-from ..sample import Sample
-from ..store import Progress, attempt, threaded
-from ..views import View, resize, to_unit
+from ..files.pixels import BrokenImageError, Pixels
+from ..images.hashes import content_hashes
+from ..images.image_set import ImageSet
+from ..images.sample import Sample
+from ..images.store import Progress, attempt, threaded
+from ..images.view import View, resize, to_unit
 
 SIDE = 32  # of the thumbnail that perceptual hash and correlation are made of
 _LUMA = torch.tensor([0.299, 0.587, 0.114])

@@ -8,7 +8,9 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from ..dicom import is_dicom
+from ...findings import Finding, Severity
+from ..files.dicom import is_dicom
+from ..images.image_set import ImageSet
 
 # PS3.15 annex E lists what must go; these are the ones that name a person or lead to one
 NAMES = ("PatientName", "OtherPatientNames", "PatientBirthName", "PatientMotherBirthName")
@@ -60,3 +62,19 @@ def _header(path: Path) -> Any:
         return dcmread(path, stop_before_pixels=True, specific_tags=tags)
     except Exception:  # a damaged file is a finding of its own
         return None
+
+
+def dicom_identifiers(images: ImageSet) -> Finding:
+    """Names, birth dates and other traces of patients in DICOM headers."""
+    name, title = "data-dicom-identifiers", "Patient identifiers in DICOM headers"
+    paths: list[Path] = list(dict.fromkeys(sample.path for sample in images.samples if sample.path is not None))
+    count, person, trace, burned = identifiers(paths)
+    if count == 0:
+        return Finding(name, "not_run", title, "no DICOM files")
+    numbers = {"num_files": count, "person": dict(person), "trace": dict(trace), "burned_in": burned}
+    parts = [f"{tag} in {number} of {count} files" for tag, number in (person + trace).most_common()]
+    parts += [f"burned-in annotation in {burned}"] if burned else []
+    severity: Severity = "fail" if person else "warn" if trace or burned else "pass"
+    advice = "De-identify by DICOM PS3.15 before the images leave the hospital." if parts else ""
+    evidence = "; ".join(parts) or f"none in {count} files"
+    return Finding(name, severity, title, evidence, advice, numbers)

@@ -7,18 +7,22 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ..image_set import ImageSet
-from ..pixels import Pixels
-from ..sample import Sample
-from ..store import Progress
-from .checks import balance, counts, dicom_identifiers, duplicates, group_leakage, groups_known, shortcuts
+from ...findings import Finding
+from ..files.pixels import Pixels
+from ..images.image_set import ImageSet
+from ..images.sample import Sample
+from ..images.store import Progress
+from .counts import balance, counts
+from .duplicates import duplicates
 from .facts import collect
-from .findings import DataFinding
+from .identifiers import dicom_identifiers
+from .leakage import group_leakage, groups_known
+from .shortcuts import shortcuts
 
 MAX_PICTURES = 12_000  # of the whole set: decoding and comparing them takes about a minute
 
 
-def check_part(images: ImageSet, *, seed: int = 0, progress: Progress | None = None) -> list[DataFinding]:
+def check_part(images: ImageSet, *, seed: int = 0, progress: Progress | None = None) -> list[Finding]:
     """What check_images asks, about these images: among themselves, and against the other splits of their set.
 
     Duplicates and groups are looked for in images.whole, balance, sizes and shortcuts in the images alone. The pictures
@@ -31,7 +35,7 @@ def check_part(images: ImageSet, *, seed: int = 0, progress: Progress | None = N
         progress: called with (images done, images in all).
 
     Example:
-        >>> from medrobust.data.testing import tiny_set
+        >>> from medrobust.testing.image_sets import tiny_set
         >>> {finding.id: finding.severity for finding in check_part(tiny_set(40))}["data-exact-duplicates"]
         'pass'
     """

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ...findings import Finding, Severity
 from .facts import ImageFacts
 
 MIN_PER_CLASS = 20
@@ -100,3 +101,17 @@ def _standard_error(auc: float, positives: int, total: int) -> float:
     q1, q2 = auc / (2 - auc), 2 * auc**2 / (1 + auc)
     spread = auc * (1 - auc) + (positives - 1) * (q1 - auc**2) + (negatives - 1) * (q2 - auc**2)
     return math.sqrt(max(spread, 0.0) / (positives * negatives))
+
+
+def shortcuts(facts: Sequence[ImageFacts], seed: int = 0) -> Finding:
+    """Metadata that predicts the label."""
+    name, title = "data-shortcuts", "Labels told by file properties alone"
+    found = metadata_auc(facts, seed)
+    if found is None:
+        return Finding(name, "not_run", title, f"a class has fewer than {MIN_PER_CLASS} images")
+    numbers = {"auc": found.auc, "low": found.low, "features": found.features}
+    best = ", ".join(f"{feature} {auc:.2f}" for feature, auc in list(found.features.items())[:3])
+    evidence = f"cross-validated AUC {found.auc:.2f} (95 % from {found.low:.2f})" + (f"; alone: {best}" if best else "")
+    severity: Severity = "fail" if found.low >= 0.9 else "warn" if found.low >= 0.65 else "pass"
+    advice = "Make sure that a classifier cannot use it: crop, resize and normalize all classes alike."
+    return Finding(name, severity, title, evidence, advice if severity != "pass" else "", numbers)

@@ -8,8 +8,8 @@ import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
-from ..errors import UserError, nearest
-from .image_set import ImageSet
+from ...errors import UserError, nearest
+from ..images.image_set import ImageSet
 
 
 def select_classes(images: ImageSet, wanted: Sequence[str]) -> ImageSet:

@@ -6,12 +6,12 @@ import dataclasses
 import re
 from collections.abc import Iterable, Sequence
 
-from ..errors import UserError
-from .cards import DatasetCard
-from .image_set import ImageSet
-from .pixels import Pixels
-from .sample import Sample
-from .store import Decode
+from ...errors import UserError
+from ..files.pixels import Pixels
+from ..images.card import DatasetCard
+from ..images.image_set import ImageSet
+from ..images.sample import Sample
+from ..images.store import Decode
 
 
 def split_spec(spec: str, names: Iterable[str]) -> list[str]:

@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from .sample import Sample
+from ..images.sample import Sample
 
 
 @dataclass(frozen=True)

@@ -10,13 +10,13 @@ from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 
-from ..errors import UserError, nearest
-from ..files import write_atomic
-from .image_set import ImageSet
+from ...errors import UserError, nearest
+from ...files import write_atomic
+from ..images.image_set import ImageSet
+from ..images.sample import Sample
+from ..images.splits import SPLITS, assign_groups, complete_splits, make_splits
+from ..images.tables import read_table
 from .leakage import warn_if_leaking
-from .sample import Sample
-from .splits import SPLITS, assign_groups, complete_splits, make_splits
-from .tables import read_table
 
 UNUSED = "none"  # images that a rule leaves out
 RULES = ("auto", "official", "group", "paper", "fold", "counts", "paper-counts")
@@ -92,7 +92,7 @@ def repeat_splits(
     Give the set with all its images (list_images, or open_images with split="all").
 
     Example:
-        >>> from medrobust.data.testing import tiny_set
+        >>> from medrobust.testing.image_sets import tiny_set
         >>> parts = repeat_splits(tiny_set(20), folds=5)
         >>> sum(len(images.with_split("test")) for images in parts.values())
         20

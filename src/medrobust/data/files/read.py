@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import UserError
+from ...errors import UserError
 from .deep_color import deep_orders, read_deep_color
 from .dicom import is_dicom, num_dicom_frames, read_dicom
 from .pixels import BrokenImageError, Pixels

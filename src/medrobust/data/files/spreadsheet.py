@@ -7,7 +7,7 @@ import zipfile
 from pathlib import Path
 from xml.etree import ElementTree
 
-from ..errors import UserError
+from ...errors import UserError
 
 _SPACE = {"x": "http://schemas.openxmlformats.org/spreadsheetml/2006/main"}
 

@@ -22,13 +22,13 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import UserError
-from ..files import sha256_file, write_json
+from ...errors import UserError
+from ...files import sha256_file, write_json
+from ..files.pixels import BrokenImageError, SourceRange
 from .hashes import cache_root, content_hashes
-from .pixels import BrokenImageError, SourceRange
 from .sample import Sample
 from .store import Decode, MemoryStore, Progress, Store, Stored, attempt, threaded
-from .views import View, apply_view
+from .view import View, apply_view
 
 VERSION = 1
 SMALL = 64  # sets below this size are decoded in memory: nothing is gained by a file

@@ -13,16 +13,16 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from ..errors import UserError
+from ...errors import UserError
+from ..files.pixels import Pixels, SourceRange
+from ..files.read import read_pixels
 from .batch import Batch
-from .cards import DatasetCard
+from .card import DatasetCard
 from .hashes import content_hashes
-from .pixels import Pixels, SourceRange
-from .readers import read_pixels
 from .sample import Sample
 from .splits import SPLITS, complete_splits
 from .store import Decode, MemoryStore, Store
-from .views import View
+from .view import View
 
 _KEPT = ("view", "card", "decode", "broken", "seed", "whole")
 __all__ = ["ImageSet", "Sample", "View", "read_sample"]

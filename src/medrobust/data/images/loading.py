@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch.utils.data import BatchSampler, DataLoader, Dataset
 
-from ..errors import UserError
+from ...errors import UserError
 from .batch import Batch
 from .cache import open_store
 from .image_set import ImageSet
@@ -52,7 +52,7 @@ def channel_statistics(images: ImageSet) -> tuple[tuple[float, ...], tuple[float
     Errors: UserError when a channel is constant.
 
     Example:
-        >>> from medrobust.data.testing import tiny_set
+        >>> from medrobust.testing.image_sets import tiny_set
         >>> mean, std = channel_statistics(tiny_set())
         >>> len(mean), 0 < std[0] < 0.5
         (3, True)
@@ -85,7 +85,7 @@ def batches(
     """Batches in the order of the set, or in the order that shuffle_seed gives; the workers change nothing but speed.
 
     Example:
-        >>> from medrobust.data.testing import tiny_set
+        >>> from medrobust.testing.image_sets import tiny_set
         >>> [len(batch.y) for batch in batches(tiny_set(num_images=5), 2)]
         [2, 2, 1]
     """

@@ -7,7 +7,7 @@ import hashlib
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 
-from ..errors import UserError
+from ...errors import UserError
 from .sample import Sample
 
 SPLITS = ("train", "val", "test")

@@ -10,9 +10,9 @@ from typing import NamedTuple, Protocol, TypeVar
 
 import numpy as np
 
-from .pixels import BrokenImageError, Pixels, SourceRange
+from ..files.pixels import BrokenImageError, Pixels, SourceRange
 from .sample import Sample
-from .views import View, apply_view
+from .view import View, apply_view
 
 Decode = Callable[[Sample], Pixels]
 Progress = Callable[[int, int], None]

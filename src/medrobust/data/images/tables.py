@@ -7,7 +7,7 @@ import math
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from ..errors import UserError, nearest
+from ...errors import UserError, nearest
 from .sample import Sample
 
 

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import interpolate, pad
 
-from ..errors import UserError, nearest
-from .pixels import BrokenImageError, Pixels, SourceRange
+from ...errors import UserError, nearest
+from ..files.pixels import BrokenImageError, Pixels, SourceRange
 
 FITS = ("resize", "pad", "crop")
 COLORS = ("rgb", "grey")

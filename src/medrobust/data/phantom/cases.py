@@ -15,13 +15,15 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
-from ..errors import UserError, nearest
-from . import phantom_ct, phantom_dermoscopy, phantom_ultrasound
-from .cards import DatasetCard
-from .image_set import ImageSet
-from .phantom_shapes import stream
-from .pixels import Pixels
-from .sample import Sample
+from ...errors import UserError, nearest
+from ..files.pixels import Pixels
+from ..images.card import DatasetCard
+from ..images.image_set import ImageSet
+from ..images.sample import Sample
+from . import ct as phantom_ct
+from . import dermoscopy as phantom_dermoscopy
+from . import ultrasound as phantom_ultrasound
+from .shapes import stream
 
 CARD = DatasetCard(
     name="phantom",

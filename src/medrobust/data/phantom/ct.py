@@ -8,19 +8,7 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
-from .phantom_shapes import (
-    Array,
-    blur_inside,
-    canvas_size,
-    grid,
-    mix,
-    outline,
-    polar,
-    smooth_noise,
-    step,
-    strands,
-    to_bytes,
-)
+from .shapes import Array, blur_inside, canvas_size, grid, mix, outline, polar, smooth_noise, step, strands, to_bytes
 
 FEATURES = ("size", "lobes", "spicules", "halo", "softness", "texture")
 LOW, HIGH = -1000.0, 400.0  # HU shown as 0 and 255: a lung window

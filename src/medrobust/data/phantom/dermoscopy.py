@@ -6,19 +6,7 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
-from .phantom_shapes import (
-    Array,
-    blur_inside,
-    canvas_size,
-    grid,
-    mix,
-    outline,
-    polar,
-    smooth_noise,
-    step,
-    strands,
-    to_bytes,
-)
+from .shapes import Array, blur_inside, canvas_size, grid, mix, outline, polar, smooth_noise, step, strands, to_bytes
 
 FEATURES = ("asymmetry", "border", "edge", "colors", "veil", "structure")
 SKIN = {"light": (0.90, 0.73, 0.70), "medium": (0.82, 0.60, 0.50), "dark": (0.56, 0.39, 0.31)}

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
-from .phantom_shapes import (
+from .shapes import (
     Array,
     blur,
     blur_inside,

@@ -8,14 +8,14 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import UserError
-from .cbis_cases import Case, read_cases, resolve
-from .folder import require_folder
-from .pixels import BrokenImageError, Pixels
-from .prepared import begin, write_png, write_rows
-from .readers import read_pixels
-from .store import Progress
-from .views import View, to_unit
+from ...errors import UserError
+from ..files.pixels import BrokenImageError, Pixels
+from ..files.read import read_pixels
+from ..images.store import Progress
+from ..images.view import View, to_unit
+from ..sets.cbis_cases import Case, read_cases, resolve
+from ..sets.folder import require_folder
+from .output import begin, write_png, write_rows
 
 
 def prepare_cbis_ddsm(

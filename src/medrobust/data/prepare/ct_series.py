@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from .dicom import read_dicom
-from .folder import visible_files
+from ..files.dicom import read_dicom
+from ..sets.folder import visible_files
 
 _TAGS = ["SOPInstanceUID", "SeriesInstanceUID", "PatientID", "Modality", "ImagePositionPatient", "PixelSpacing"]
 

@@ -10,12 +10,12 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import UserError
+from ...errors import UserError
+from ..images.store import Progress
+from ..sets.folder import require_folder, visible_files
 from .ct_series import Series, crop_plane, crop_volume, read_series, series_folders, votes
-from .folder import require_folder, visible_files
 from .lidc_xml import Extent, Reading, extent, read_annotations, same_nodule
-from .prepared import begin, write_png, write_rows, write_volume
-from .store import Progress
+from .output import begin, write_png, write_rows, write_volume
 
 LUNG_WINDOW = (-600.0, 1500.0)  # center and width in HU
 

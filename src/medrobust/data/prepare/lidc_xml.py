@@ -11,7 +11,7 @@ from xml.etree import ElementTree
 
 import numpy as np
 
-from ..errors import UserError
+from ...errors import UserError
 
 
 @dataclass(frozen=True)

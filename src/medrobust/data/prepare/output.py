@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import UserError
-from ..files import write_json, write_with
+from ...errors import UserError
+from ...files import write_json, write_with
 
 
 def begin(out: Path, parameters: Mapping[str, Any]) -> None:

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import numpy as np
 
-from .hashes import file_state
-from .pixels import BrokenImageError, Pixels
-from .sample import Sample
+from ..files.pixels import BrokenImageError, Pixels
+from ..images.hashes import file_state
+from ..images.sample import Sample
 
 
 def per_version(load: Callable[..., np.ndarray]) -> Callable[..., np.ndarray]:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 
-from ..errors import UserError
-from .cards import DatasetCard
+from ...errors import UserError
+from ..images.card import DatasetCard
+from ..images.image_set import ImageSet
 from .folder import class_samples, require_folder, split_folders
-from .image_set import ImageSet
 
 CARD = DatasetCard(
     name="brain_mri",

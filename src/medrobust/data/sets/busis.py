@@ -5,14 +5,14 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from ..errors import UserError
-from .cards import DatasetCard
+from ...errors import UserError
+from ..files.spreadsheet import read_spreadsheet
+from ..images.card import DatasetCard
+from ..images.image_set import ImageSet
+from ..images.sample import Sample
+from ..images.tables import metadata, read_table
 from .folder import class_samples, require_folder, visible_files
-from .image_set import ImageSet
-from .located import PICTURES
-from .sample import Sample
-from .spreadsheet import read_spreadsheet
-from .tables import metadata, read_table
+from .image_index import PICTURES
 
 CARD = DatasetCard(
     name="busis",

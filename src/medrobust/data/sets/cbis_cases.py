@@ -8,9 +8,9 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
 
-from ..errors import UserError
+from ...errors import UserError
+from ..images.tables import metadata, read_table
 from .folder import visible_files
-from .tables import metadata, read_table
 
 _LABELS = {"MALIGNANT": "malignant", "BENIGN": "benign", "BENIGN_WITHOUT_CALLBACK": "benign"}
 _COLUMNS = ("patient_id", "left or right breast", "image view", "abnormality id", "pathology", "image file path")

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ..errors import UserError
-from .cards import DatasetCard
+from ...errors import UserError
+from ..images.card import DatasetCard
+from ..images.image_set import ImageSet
+from ..images.sample import Sample
+from ..images.tables import unique_samples
 from .cbis_cases import Case, read_cases, resolve
 from .folder import require_folder
-from .image_set import ImageSet
 from .lidc import open_crops
-from .sample import Sample
-from .tables import unique_samples
 
 CARD = DatasetCard(
     name="cbis_ddsm",

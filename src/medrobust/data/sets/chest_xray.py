@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from .cards import DatasetCard
+from ..images.card import DatasetCard
+from ..images.image_set import ImageSet
 from .folder import class_samples, require_folder
-from .image_set import ImageSet
 
 CARD = DatasetCard(
     name="chest_xray",

@@ -6,13 +6,13 @@ from pathlib import Path
 
 import numpy as np
 
-from ..errors import UserError
+from ...errors import UserError
+from ..files.pixels import Pixels
+from ..images.card import DatasetCard
+from ..images.image_set import ImageSet
+from ..images.sample import Sample
 from .array_files import mapped
-from .cards import DatasetCard
 from .folder import class_samples, require_folder, split_folders
-from .image_set import ImageSet
-from .pixels import Pixels
-from .sample import Sample
 
 CARD = DatasetCard(
     name="cifar10",

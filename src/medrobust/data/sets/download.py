@@ -10,8 +10,8 @@ from http.client import HTTPException
 from pathlib import Path
 from typing import Any
 
-from ..errors import UserError
-from .store import Progress
+from ...errors import UserError
+from ..images.store import Progress
 
 _BLOCK = 1 << 20
 

@@ -7,11 +7,11 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from ..errors import UserError
-from .cards import DatasetCard
-from .image_set import ImageSet
-from .readers import num_frames
-from .sample import Sample
+from ...errors import UserError
+from ..files.read import num_frames
+from ..images.card import DatasetCard
+from ..images.image_set import ImageSet
+from ..images.sample import Sample
 
 CARD = DatasetCard(
     name="folder",

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from ..errors import UserError
-from .cards import DatasetCard
+from ...errors import UserError
+from ..images.card import DatasetCard
+from ..images.image_set import ImageSet
+from ..images.sample import Sample
+from ..images.tables import metadata, read_table, unique_samples
 from .folder import require_folder
-from .image_set import ImageSet
-from .located import index_images, locate
-from .sample import Sample
-from .tables import metadata, read_table, unique_samples
+from .image_index import index_images, locate
 
 CARD = DatasetCard(
     name="ham10000",

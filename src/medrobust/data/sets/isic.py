@@ -6,13 +6,13 @@ import dataclasses
 import re
 from pathlib import Path
 
-from ..errors import UserError
-from .cards import DatasetCard
+from ...errors import UserError
+from ..images.card import DatasetCard
+from ..images.image_set import ImageSet
+from ..images.sample import Sample
+from ..images.tables import metadata, read_table, unique_samples
 from .folder import SPLIT_FOLDERS, require_folder, visible_files
-from .image_set import ImageSet
-from .located import index_images, locate
-from .sample import Sample
-from .tables import metadata, read_table, unique_samples
+from .image_index import index_images, locate
 
 CARD = DatasetCard(
     name="isic",

@@ -6,13 +6,13 @@ from pathlib import Path
 
 import numpy as np
 
-from ..errors import UserError
-from .cards import DatasetCard
+from ...errors import UserError
+from ..files.pixels import Pixels
+from ..images.card import DatasetCard
+from ..images.image_set import ImageSet, read_sample
+from ..images.sample import Sample
+from ..images.tables import metadata, read_table, unique_samples
 from .folder import require_folder, visible_files
-from .image_set import ImageSet, read_sample
-from .pixels import Pixels
-from .sample import Sample
-from .tables import metadata, read_table, unique_samples
 
 CARD = DatasetCard(
     name="lidc",

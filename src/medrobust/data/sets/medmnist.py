@@ -10,13 +10,13 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import UserError, nearest
+from ...errors import UserError, nearest
+from ..images.card import DatasetCard
+from ..images.image_set import ImageSet
+from ..images.sample import Sample
+from ..images.store import Progress
 from .array_files import decode_npz_row, npz_array
-from .cards import DatasetCard
 from .download import download
-from .image_set import ImageSet
-from .sample import Sample
-from .store import Progress
 
 CARD = DatasetCard(
     name="medmnist",

@@ -9,13 +9,13 @@ from pathlib import Path
 
 import numpy as np
 
-from ..errors import UserError
+from ...errors import UserError
+from ..files.pixels import Pixels
+from ..images.card import DatasetCard
+from ..images.image_set import ImageSet
+from ..images.sample import Sample
 from .array_files import per_version
-from .cards import DatasetCard
 from .folder import require_folder
-from .image_set import ImageSet
-from .pixels import Pixels
-from .sample import Sample
 
 CARD = DatasetCard(
     name="mnist",

@@ -6,13 +6,13 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from ..errors import UserError
-from .cards import DatasetCard
+from ...errors import UserError
+from ..files.volumes import WHOLE
+from ..images.card import DatasetCard
+from ..images.image_set import ImageSet
+from ..images.sample import Sample
+from ..images.tables import class_order, metadata, read_table, unique_samples
 from .folder import SPLIT_FOLDERS
-from .image_set import ImageSet
-from .sample import Sample
-from .tables import class_order, metadata, read_table, unique_samples
-from .volumes import WHOLE
 
 CARD = DatasetCard(
     name="csv",

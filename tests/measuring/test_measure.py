@@ -8,11 +8,14 @@ import pytest
 import torch
 from torch import nn
 
-from evaluation.toys import EPSILONS, exact_distance, image_set, linear, small_net
+from measuring.toys import EPSILONS, exact_distance, image_set, linear, small_net
 from medrobust.attacks import bim, ddn, fgsm, fmn, pgd, square
 from medrobust.errors import UserError
-from medrobust.evaluation import Grid, Plan, measure, sensitivity, worst_case
-from medrobust.evaluation.curves import correct_under
+from medrobust.measuring import measure
+from medrobust.measuring.measure import Plan
+from medrobust.measuring.outcome import Grid
+from medrobust.records import sensitivity
+from medrobust.records.curves import correct_under, worst_case
 
 ATTACKS = {"fgsm": fgsm(), "pgd": pgd(num_steps=10), "square": square(num_queries=30)}
 
@@ -54,7 +57,7 @@ def test_order_of_images_does_not_change_rows(tmp_path: Path) -> None:
 def test_goes_on_after_finished_parts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import importlib
 
-    module = importlib.import_module("medrobust.evaluation.measure")
+    module = importlib.import_module("medrobust.measuring.measure")
     monkeypatch.setattr(module, "CHUNKS", {"cpu": 8})
     model, images = small_net(), image_set(20, 3)
     whole, cost = measure(model, images, plan(), tmp_path / "a" / "parts")

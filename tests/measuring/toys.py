@@ -4,7 +4,7 @@ import torch
 from torch import nn
 
 from medrobust.data import ImageSet, Sample
-from medrobust.data.pixels import Pixels
+from medrobust.data.files.pixels import Pixels
 from medrobust.models.classifier import Classifier
 
 SIDE = 4

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from sklearn import metrics as sk
 
-from medrobust.evaluation.metrics import Resampler, clean_metrics, wilson
-from medrobust.evaluation.referral import referral
+from medrobust.records.metrics import Resampler, clean_metrics, wilson
+from medrobust.records.referral import referral
 
 
 def sample(k: int, n: int = 120, per_group: int = 1, seed: int = 0):

@@ -4,15 +4,17 @@ import pytest
 import torch
 from torch import Tensor
 
-from evaluation.toys import EPSILONS, exact_distance, image_set, linear, small_net
+from measuring.toys import EPSILONS, exact_distance, image_set, linear, small_net
 from medrobust.attacks import apgd_ce, autoattack, pgd, restarts
-from medrobust.audit.setup import AuditSpec, resolve
+from medrobust.auditing.setup import resolve
 from medrobust.engine.keep import first_reached
-from medrobust.evaluation.bisect import bisect
-from medrobust.evaluation.each_budget import each_budget
-from medrobust.evaluation.outcome import Grid
-from medrobust.evaluation.sweep import Effort, sweep
 from medrobust.goals import Goal
+from medrobust.measuring.bisect import bisect
+from medrobust.measuring.each_budget import each_budget
+from medrobust.measuring.outcome import Grid
+from medrobust.measuring.sweep import Effort, sweep
+from medrobust.recipes.audit import AuditRecipe
+from medrobust.recipes.parts import DataSpec, ThreatSpec
 from medrobust.streams import Streams
 
 
@@ -119,7 +121,7 @@ def test_volumes() -> None:
 
 
 def test_what_survives_saving_survives_at_larger_budgets_and_is_true() -> None:
-    from medrobust.evaluation.verify import stored
+    from medrobust.measuring.verify import stored
 
     model, x = linear(), batch()
     grid = Grid("linf", (0.001, 0.003, 0.01, 0.05, 0.2))
@@ -145,7 +147,7 @@ def test_a_success_within_rounding_is_looked_for_at_the_next_budget() -> None:
 
 
 def test_apgd_whose_steps_begin_too_long_is_not_given_up() -> None:
-    setup = resolve(AuditSpec({"name": "default"}, {"name": "phantom", "limit": 24}, {"pgd": {}}, {"linf": [0.01]}))
+    setup = resolve(AuditRecipe(data=DataSpec(limit=24), threat=ThreatSpec(epsilons=[0.01])))
     model, x = setup.model, torch.stack([setup.images[i][0] for i in range(24)])
     grid, attack = Grid("linf", (2 / 255, 3 / 255, 4 / 255)), apgd_ce(num_steps=50)
     swept = run(model, x, attack, grid)

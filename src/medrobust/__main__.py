@@ -1,0 +1,5 @@
+"""`python -m medrobust` is the command."""
+
+from .cli import main
+
+main()

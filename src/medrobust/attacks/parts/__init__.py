@@ -1,0 +1,1 @@
+"""What attacks with a loop of their own share."""

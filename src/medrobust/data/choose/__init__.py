@@ -1,0 +1,1 @@
+"""Which images of a set are used, and in which split."""

@@ -1,0 +1,1 @@
+"""Bytes to pixels: every format that is read, and nothing about sets."""

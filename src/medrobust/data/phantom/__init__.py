@@ -1,0 +1,1 @@
+"""Synthetic images of three modalities, for demonstrations and tests."""

@@ -1,0 +1,165 @@
+"""From the words of a recipe to objects: device, images, classifier, attacks, threat. Nothing is written here."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from .attacks.base import Attack
+from .attacks.build import build_attack
+from .data.images.image_set import ImageSet
+from .data.images.view import View
+from .data.open import open_images
+from .errors import UserError
+from .files import read_json
+from .models.checkpoint import find_checkpoint
+from .models.classifier import Classifier
+from .models.create import new_classifier
+from .models.load import load_model
+from .norms import NORMS
+from .progress import Report
+from .recipes.parts import AttackSpec, DataSpec, ModelSpec, Options, ThreatSpec
+from .threat import Threat
+
+BUNDLED = Path(__file__).resolve().parent / "default"
+Card = Mapping[str, Any]
+
+
+def pick_device(name: str, num: int = 1) -> str:
+    """ "auto" is the graphics card where there is one.
+
+    Errors: UserError for a device that is not there, or not so often.
+
+    Example:
+        >>> pick_device("cpu")
+        'cpu'
+    """
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        torch.empty(0, device=name)
+    except (RuntimeError, AssertionError) as error:
+        raise UserError("device", f"{name!r} is not available here", "use cpu or auto") from error
+    if name.startswith("cuda") and num > torch.cuda.device_count():
+        raise UserError("devices", f"{num} are wanted, {torch.cuda.device_count()} are here")
+    return name
+
+
+def make_attack(spec: AttackSpec, place: str) -> Attack:
+    """The attack that spec names. Errors: UserError naming the attack and parameter."""
+    return build_attack(spec.name, spec.options, place)
+
+
+def make_attacks(attacks: Mapping[str, Options]) -> dict[str, Attack]:
+    """Title -> attack. Errors: UserError naming the attack and parameter."""
+    return {title: build_attack(title, parameters) for title, parameters in attacks.items()}
+
+
+def make_threat(spec: ThreatSpec) -> Threat:
+    """The one budget of a training. Errors: UserError for several norms, or a budget that is none."""
+    return Threat(epsilon=spec.budget, norm=NORMS[spec.norms[0]])
+
+
+def card_of(spec: ModelSpec) -> Card:
+    """What a checkpoint of ours says of itself; empty for models of others."""
+    found = find_checkpoint(_folder(spec))
+    return read_json(found / "card.json") if found else {}
+
+
+def _folder(spec: ModelSpec) -> Path:
+    return BUNDLED if spec.name == "default" else Path(spec.name)
+
+
+def make_view(spec: DataSpec, card: Card, color: str = "rgb") -> View:
+    """How images are shown: as the recipe says, else as the model's training had it, else whole and in this color."""
+    known = card.get("view") or {}
+    if card:
+        color = "grey" if card.get("channels") == 1 else "rgb"
+    window = spec.window or known.get("window")
+    return View(
+        spec.image_size or known.get("image_size") or card.get("input_size"),
+        spec.color or color,  # type: ignore[arg-type]
+        spec.fit or known.get("fit") or "resize",
+        tuple(window) if window else None,
+        spec.scale or known.get("scale") or "source",
+    )
+
+
+def open_data(
+    spec: DataSpec, view: View, *, split: str | None = None, card: Card | None = None, report: Report | None = None
+) -> ImageSet:
+    """The images; those of a model of ours are split as its training split them, unless the recipe says otherwise.
+
+    Args:
+        split: instead of the one that the recipe names.
+        card: of the model that will see them.
+    """
+    trained = ((card or {}).get("recipe") or {}).get("data") or {}
+    alike = str(trained.get("name", "")).partition(":")[0] == spec.name.partition(":")[0]
+    splits = spec.splits
+    if splits == "auto" and alike:
+        splits = trained.get("splits") or "auto"
+    classes = spec.classes or (card or {}).get("classes") or None
+    return open_images(
+        spec.name,
+        view=view,
+        split=split or spec.split,
+        limit=spec.limit,
+        seed=int(trained.get("seed") or 0) if spec.seed is None else spec.seed,
+        skip_broken=spec.skip_broken,
+        classes=classes,
+        splits=splits,
+        cap=spec.cap,
+        balance=spec.balance,
+        progress=decoding(report),
+        options=spec.options or (trained.get("options") if alike else None),
+    )
+
+
+def decoding(report: Report | None) -> Callable[[int, int], None] | None:
+    """The progress of decoding, as a report takes it."""
+    return (lambda done, of: report("decoding", done, of)) if report else None
+
+
+def load_classifier(spec: ModelSpec, images: ImageSet, card: Card) -> Classifier:
+    """The trained classifier that spec names, for these images."""
+    shape = images[0][0].shape
+    return load_model(
+        str(_folder(spec)) if spec.name == "default" else spec.name,
+        weights=spec.weights,
+        classes=images.classes,
+        # Named networks know their channels from their weights; others take what the images have.
+        channels=None if card or spec.weights else shape[0],
+        image_size=tuple(shape[1:]),
+        mean=spec.mean,
+        std=spec.std,
+        head=spec.head,
+    )
+
+
+def create_classifier(spec: ModelSpec, images: ImageSet, seed: int) -> Classifier:
+    """The classifier before its first step of training on these images."""
+    x = images[0][0]
+    return new_classifier(
+        spec.name,
+        classes=images.classes,
+        data_channels=x.shape[0],
+        channels=spec.channels,
+        image_size=x.shape[-1],
+        mean=spec.mean,
+        std=spec.std,
+        init=spec.init,
+        pretrained=spec.pretrained,
+        seed=seed,
+    )
+
+
+def in_color_of(model: Classifier, spec: DataSpec, images: ImageSet, card: Card) -> ImageSet:
+    """The images in grey where the recipe leaves the color open and the network takes one channel."""
+    if spec.color is None and not card and model.channels == 1 and images[0][0].shape[0] == 3:
+        return images.replace(view=dataclasses.replace(images.view, color="grey"))
+    return images
