@@ -28,7 +28,7 @@ from common import write
 from medrobust.attacks import autoattack, pgd
 from medrobust.data import View, open_images
 from medrobust.files import read_json, write_json
-from medrobust.measuring.measure import Plan, measure
+from medrobust.measuring import Plan, measure
 from medrobust.measuring.outcome import Grid
 from medrobust.models import load_model
 from medrobust.numbers import parse_number

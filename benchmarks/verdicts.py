@@ -19,8 +19,9 @@ from common import Job, finish, job, parser
 
 from medrobust.attacks.build import build_attack
 from medrobust.engine.keep import first_reached
-from medrobust.measuring.measure import make_searcher, measure
+from medrobust.measuring import measure
 from medrobust.measuring.outcome import Grid
+from medrobust.measuring.search_model import make_search_model
 
 BUDGETS = "[0.01/255,0.03/255,0.1/255,0.3/255,1/255,2/255,4/255,8/255,16/255]"
 
@@ -54,7 +55,7 @@ def main() -> int:
             broken = [100 * float(found[:, k].mean()) for found in (fast, exact)]
             rows.append([name, f"{epsilon * 255:.4g}/255", *broken, only_fast, only_exact])
     header = ["attack", "epsilon", "broken, fast %", "broken, float32 %", "by fast alone", "by float32 alone"]
-    kind = make_searcher(task.setup.model, task.setup.images, task.setup.plan).kind
+    kind = make_search_model(task.setup.model, task.setup.images, task.setup.plan).kind
     different = sum(row[4] + row[5] for row in rows)
     finish(task, "verdicts", header, rows, search_model=kind, verdicts=len(task.x) * len(rows), different=different)
     print(f"{different} of {len(task.x) * len(rows)} verdicts differ; search model: {kind}")

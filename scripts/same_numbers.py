@@ -68,7 +68,7 @@ def differences(old: Path, new: Path) -> dict[str, list[str]]:
             shared = [name for name in a.column_names if name in b.column_names]
             found[attack] = [name for name in shared if not a[name].combine_chunks().equals(b[name].combine_chunks())]
         return found
-    weights = [load_file(folder / "weights.safetensors") for folder in (old, new)]
+    weights = [load_file(folder / "model.safetensors") for folder in (old, new)]
     return {"weights": [k for k in weights[0] if weights[0][k].tobytes() != weights[1][k].tobytes()]}
 
 

@@ -101,9 +101,10 @@ class Streams:
         return (draw * high).long()
 
 
-def as_streams(
-    generator: Streams | torch.Generator | int | None, n: int, device: torch.device | str = "cpu"
-) -> Streams:
+Randomness = Streams | torch.Generator | int | None
+
+
+def as_streams(generator: Randomness, n: int, device: torch.device | str = "cpu") -> Streams:
     """What a caller may give as `generator`, as one stream per sample.
 
     None means seed 0 and an int means that seed, with the position in the batch as id; a torch.Generator draws the

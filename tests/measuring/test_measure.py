@@ -12,8 +12,8 @@ from measuring.toys import EPSILONS, exact_distance, image_set, linear, small_ne
 from medrobust.attacks import bim, ddn, fgsm, fmn, pgd, square
 from medrobust.errors import UserError
 from medrobust.measuring import measure
-from medrobust.measuring.measure import Plan
 from medrobust.measuring.outcome import Grid
+from medrobust.measuring.plan import Plan
 from medrobust.records import sensitivity
 from medrobust.records.curves import correct_under, worst_case
 
@@ -61,7 +61,7 @@ def test_goes_on_after_finished_parts(tmp_path: Path, monkeypatch: pytest.Monkey
     monkeypatch.setattr(module, "CHUNKS", {"cpu": 8})
     model, images = small_net(), image_set(20, 3)
     whole, cost = measure(model, images, plan(), tmp_path / "a" / "parts")
-    real, calls = module._chunk, []
+    real, calls = module._Work.chunk, []
 
     def stops(*args):
         calls.append(1)
@@ -69,10 +69,10 @@ def test_goes_on_after_finished_parts(tmp_path: Path, monkeypatch: pytest.Monkey
             raise KeyboardInterrupt
         return real(*args)
 
-    monkeypatch.setattr(module, "_chunk", stops)
+    monkeypatch.setattr(module._Work, "chunk", stops)
     with pytest.raises(KeyboardInterrupt):
         measure(model, images, plan(), tmp_path / "b" / "parts")
-    monkeypatch.setattr(module, "_chunk", real)
+    monkeypatch.setattr(module._Work, "chunk", real)
     resumed, resumed_cost = measure(model, images, plan(batch_size=5), tmp_path / "b" / "parts")
     same(whole, resumed)
     assert cost["backwards"] == resumed_cost["backwards"] == int(whole["backwards"].sum())
@@ -112,7 +112,7 @@ def test_changes_found_are_continuous_and_at_most_the_budget(tmp_path: Path) -> 
 def test_worst_case_is_per_image(tmp_path: Path) -> None:
     records, _ = measure(small_net(), image_set(20, 3), plan(), tmp_path / "parts")
     worst = worst_case(records, "linf")
-    parts = [correct_under(records, name, "linf", True).envelope for name in ATTACKS]
+    parts = [correct_under(records, name, "linf").envelope for name in ATTACKS]
     assert (worst.envelope == np.logical_and.reduce(parts)).all()
 
 

@@ -4,18 +4,17 @@ import pytest
 import torch
 from torch import Tensor
 
-from measuring.toys import EPSILONS, exact_distance, image_set, linear, small_net
+from measuring.toys import EPSILONS, exact_distance, image_set, linear, small_net, subjects
 from medrobust.attacks import apgd_ce, autoattack, pgd, restarts
 from medrobust.auditing.setup import resolve
 from medrobust.engine.keep import first_reached
-from medrobust.goals import Goal
 from medrobust.measuring.bisect import bisect
 from medrobust.measuring.each_budget import each_budget
 from medrobust.measuring.outcome import Grid
+from medrobust.measuring.search_model import SearchModel
 from medrobust.measuring.sweep import Effort, sweep
 from medrobust.recipes.audit import AuditRecipe
 from medrobust.recipes.parts import DataSpec, ThreatSpec
-from medrobust.streams import Streams
 
 
 def batch(n: int = 24) -> Tensor:
@@ -24,11 +23,9 @@ def batch(n: int = 24) -> Tensor:
 
 
 def run(model, x, attack, grid, **effort):
-    with model.frozen(), torch.no_grad():
-        logits = model(x)
-    goal = Goal(logits.argmax(1), False)
+    shown = subjects(model, x)
     with model.frozen():
-        return sweep(attack, model, x, goal, grid, logits, torch.full((len(x),), 8), effort=Effort(**effort))
+        return sweep(attack, shown, grid, SearchModel.alone(model), Effort(**effort))
 
 
 def test_linear_models_fall_at_the_first_budget_above_the_closed_form() -> None:
@@ -48,11 +45,9 @@ def test_not_weaker_than_every_budget_on_its_own(norm: str) -> None:
     grid = Grid(norm, EPSILONS if norm == "linf" else (0.05, 0.1, 0.2, 0.4, 0.8))
     attack = pgd(num_steps=20, keep=first_reached)
     swept = run(model, x, attack, grid, num_lanes=7)
-    with model.frozen(), torch.no_grad():
-        logits = model(x)
-    y, depth, streams = logits.argmax(1), torch.full((len(x),), 8), Streams.of(0, range(len(x)))
+    shown = subjects(model, x)
     with model.frozen():
-        full = each_budget(model, x, y, attack, grid, logits, depth, streams, honest=True)
+        full = each_budget(attack, shown, grid, model, honest=True)
     assert 0 < int(full.reached.sum()) < full.reached.numel()
     assert bool((swept.reached | ~full.reached).float().mean() > 0.98)
     assert int(swept.backwards.sum()) < 0.5 * int(full.backwards.sum())
@@ -84,13 +79,10 @@ def test_a_search_model_that_lies_is_found_out() -> None:
     model, x = linear(), batch()
     wrong = linear(seed=5)
     grid = Grid("linf", EPSILONS)
-    with model.frozen(), wrong.frozen(), torch.no_grad():
-        logits = model(x)
-    goal = Goal(logits.argmax(1), False)
+    shown = subjects(model, x)
     with model.frozen(), wrong.frozen():
-        outcome = sweep(pgd(num_steps=10), model, x, goal, grid, logits, torch.full((len(x),), 8), search_model=wrong)
-    with torch.no_grad():
-        clean = logits.argmax(1)
+        outcome = sweep(pgd(num_steps=10), shown, grid, SearchModel(model, wrong), Effort())
+    clean = shown.y
     claimed = outcome.prediction != clean[:, None]
     assert bool((claimed == outcome.reached).all())
     possible = torch.tensor(EPSILONS).double()[None] >= exact_distance(model, x)[:, None]
@@ -100,11 +92,9 @@ def test_a_search_model_that_lies_is_found_out() -> None:
 def test_bisection_of_any_attack_equals_the_closed_form() -> None:
     model, x = linear(), batch()
     grid = Grid("linf", EPSILONS)
-    with model.frozen(), torch.no_grad():
-        logits = model(x)
-    shown = (model, x, logits.argmax(1), restarts(pgd(num_steps=10), 2), grid, logits, torch.full((len(x),), 8))
+    shown = subjects(model, x)
     with model.frozen():
-        outcome = bisect(*shown, Streams.of(0, range(len(x))))
+        outcome = bisect(restarts(pgd(num_steps=10), 2), shown, grid, SearchModel.alone(model), Effort())
     expected = torch.tensor(EPSILONS).double()[None] >= exact_distance(model, x)[:, None]
     assert bool((outcome.reached == expected).all())
 
@@ -152,10 +142,7 @@ def test_apgd_whose_steps_begin_too_long_is_not_given_up() -> None:
     grid, attack = Grid("linf", (2 / 255, 3 / 255, 4 / 255)), apgd_ce(num_steps=50)
     swept = run(model, x, attack, grid)
     with model.frozen():
-        with torch.no_grad():
-            logits = model(x)
-        depth, streams = torch.full((len(x),), 8), Streams.of(0, range(len(x)))
-        full = each_budget(model, x, logits.argmax(1), attack, grid, logits, depth, streams, honest=True)
+        full = each_budget(attack, subjects(model, x), grid, model, honest=True)
     assert bool((swept.reached.sum(0) >= full.reached.sum(0)).all())
     assert swept.backwards.sum() < full.backwards.sum()
 
@@ -164,12 +151,10 @@ def test_a_set_of_attacks_is_nowhere_weaker_than_at_every_budget_on_its_own() ->
     model, x = small_net(), batch()
     grid = Grid("linf", EPSILONS)
     attack = autoattack(num_steps=20, num_queries=50)
-    depth, streams = torch.full((len(x),), 8), Streams.of(0, range(len(x)))
+    shown = subjects(model, x)
     with model.frozen():
-        with torch.no_grad():
-            logits = model(x)
-        shown = (model, x, logits.argmax(1), attack, grid, logits, depth, streams)
-        full, fast = each_budget(*shown, honest=True), bisect(*shown)
+        full = each_budget(attack, shown, grid, model, honest=True)
+        fast = bisect(attack, shown, grid, SearchModel.alone(model), Effort())
     assert bool((fast.reached >= full.reached).all())
     assert 0.1 < float(full.reached.float().mean()) < 0.9
     assert fast.backwards.sum() < full.backwards.sum()
@@ -180,11 +165,9 @@ def test_what_a_lying_search_model_claims_for_a_set_of_attacks_is_attacked_again
     model, wrong, x = linear(), linear(seed=5), batch()
     grid = Grid("linf", EPSILONS)
     with model.frozen(), wrong.frozen():
-        with torch.no_grad():
-            logits = model(x)
-        shown = (model, x, logits.argmax(1), restarts(pgd(num_steps=10), 2), grid, logits, torch.full((len(x),), 8))
-        outcome = bisect(*shown, Streams.of(0, range(len(x))), search_model=wrong)
+        shown = subjects(model, x)
+        outcome = bisect(restarts(pgd(num_steps=10), 2), shown, grid, SearchModel(model, wrong), Effort())
     possible = torch.tensor(EPSILONS).double()[None] >= exact_distance(model, x)[:, None]
     assert bool((outcome.reached <= possible).all())
     assert float(outcome.reached.float().mean()) > 0.9 * float(possible.float().mean())
-    assert bool(((outcome.prediction != logits.argmax(1)[:, None]) == outcome.reached).all())
+    assert bool(((outcome.prediction != shown.y[:, None]) == outcome.reached).all())

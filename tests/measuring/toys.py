@@ -5,7 +5,10 @@ from torch import nn
 
 from medrobust.data import ImageSet, Sample
 from medrobust.data.files.pixels import Pixels
+from medrobust.goals import Goal
+from medrobust.measuring.subjects import Subjects
 from medrobust.models.classifier import Classifier
+from medrobust.streams import Streams
 
 SIDE = 4
 EPSILONS = (0.01, 0.02, 0.05, 0.1, 0.2)
@@ -52,3 +55,12 @@ def exact_distance(model: Classifier, x: torch.Tensor) -> torch.Tensor:
     w = layer.weight[1] - layer.weight[0]
     b = layer.bias[1] - layer.bias[0]
     return (x.flatten(1).double() @ w.double() + b.double()).abs() / w.double().abs().sum()
+
+
+def subjects(model: Classifier, x: torch.Tensor, y: torch.Tensor | None = None) -> Subjects:
+    """Images whose labels to leave are y, by default the answers of the model."""
+    with model.frozen(), torch.no_grad():
+        logits = model(x)
+    y = logits.argmax(1) if y is None else y
+    depth = torch.full((len(x),), 8)
+    return Subjects(x, y, Goal(y, False), logits, depth, Streams.of(0, range(len(x))))

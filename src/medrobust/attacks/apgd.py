@@ -5,16 +5,16 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 
-import torch
 from torch import Tensor
 
+from ..engine.abilities import Abilities, of_all
 from ..engine.adaptive import Adaptive, Plateau, Sparse, far_point
 from ..engine.ascend import ascend
 from ..engine.keep import Keep, first_reached, highest, nothing, update
 from ..engine.program import Model, Program, clean_goal
 from ..goals import Goal, GoalRule, Towards, as_classes, untargeted
 from ..losses import Loss, cross_entropy, dlr, margin
-from ..streams import Streams, as_streams
+from ..streams import Randomness, Streams, as_streams
 from ..threat import Ball, Threat
 
 
@@ -98,6 +98,10 @@ class LargerBallsFirst:
     def goal(self) -> GoalRule:
         return self.program.goal
 
+    @property
+    def abilities(self) -> Abilities:
+        return of_all((self.program,), approach=self.approach)
+
     def approach(self, model: Model, goal: Goal, ball: Ball, streams: Streams) -> tuple[Program, Tensor]:
         """The last part, and where it starts."""
         part = math.ceil(0.3 * self.program.num_steps)
@@ -116,7 +120,7 @@ class LargerBallsFirst:
         y: Tensor,
         threat: Threat,
         *,
-        generator: Streams | torch.Generator | int | None = None,
+        generator: Randomness = None,
     ) -> Tensor:
         streams = as_streams(generator, len(x), x.device)
         goal, ball = clean_goal(self.goal, model, x, y), threat.around(x)

@@ -8,6 +8,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from ..engine.abilities import Abilities
 from ..engine.count import narrow
 from ..engine.program import Model, Program
 from ..engine.tree import take
@@ -16,12 +17,13 @@ from ..errors import nearest
 from ..goals import Goal, GoalRule, Towards, as_classes, untargeted
 from ..losses import margin, probability_margin
 from ..norms import L1, Linf, Norm
-from ..streams import Streams, as_streams
+from ..streams import Randomness, Streams, as_streams
 from ..threat import Ball, Threat
 from .apgd import LargerBallsFirst, apgd, apgd_ce, apgd_dlr, apgd_t
 from .base import Attack
 from .combine import select
 from .fab import fab
+from .pgd import pgd
 from .square import square
 
 
@@ -113,6 +115,11 @@ class AutoAttack:
         return untargeted
 
     @property
+    def abilities(self) -> Abilities:
+        inner = () if self.num_classes is None else tuple(attack for part in self.parts for attack in part.attacks)
+        return Abilities(randomized=True, scout=pgd(num_steps=20, loss=margin), parts=inner)
+
+    @property
     def parts(self) -> tuple[Part, ...]:
         """What runs. Known when the number of classes is; without a norm, as for linf.
 
@@ -147,7 +154,7 @@ class AutoAttack:
         y: Tensor,
         threat: Threat,
         *,
-        generator: Streams | torch.Generator | int | None = None,
+        generator: Randomness = None,
     ) -> Tensor:
         with torch.no_grad():
             logits = model(x)
@@ -178,15 +185,13 @@ class _Batch(NamedTuple):
 
     def attacked(self, attack: Attack, model: Model, threat: Threat) -> tuple[Tensor, Tensor]:
         """x_adv, and which of them are a success (n,)."""
-        if not isinstance(attack, Program | LargerBallsFirst):
+        approach = attack.abilities.approach
+        if approach is None:
             found = attack(model, self.x, self.y, threat, generator=self.streams)
             with torch.no_grad():
                 return found, Goal(self.y, False).reached(model(found))
         goal = attack.goal(self.logits, self.y)
-        if isinstance(attack, LargerBallsFirst):
-            program, start = attack.approach(model, goal, self.ball, self.streams)
-        else:
-            program, start = attack, attack.first(self.ball, self.streams)
+        program, start = approach(model, goal, self.ball, self.streams)
         kept = until_reached(program, model, goal, self.ball, start)
         return kept.x, kept.reached
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Protocol
 
-import torch
 from torch import Tensor
 
+from ..engine.abilities import Abilities
 from ..engine.program import Model
 from ..goals import GoalRule
-from ..streams import Streams
+from ..streams import Randomness
 from ..threat import Threat
 
 
@@ -23,6 +23,10 @@ class Attack(Protocol):
     def goal(self) -> GoalRule:
         """What the attack wants, so that others can tell whether it got there."""
 
+    @property
+    def abilities(self) -> Abilities:
+        """What it is and what it needs; see Abilities."""
+
     def __call__(
         self,
         model: Model,
@@ -30,5 +34,5 @@ class Attack(Protocol):
         y: Tensor,
         threat: Threat,
         *,
-        generator: Streams | torch.Generator | int | None = None,
+        generator: Randomness = None,
     ) -> Tensor: ...

@@ -6,11 +6,12 @@ In a variable that cannot leave the domain.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import torch
 from torch import Tensor
 
+from ..engine.abilities import Abilities
 from ..engine.ascend import Objective, Point, Score
 from ..engine.keep import Kept
 from ..engine.program import Model
@@ -19,7 +20,7 @@ from ..engine.tree import choose
 from ..goals import Goal, GoalRule, untargeted
 from ..losses import margin
 from ..norms import per_sample
-from ..streams import Streams
+from ..streams import Randomness
 from ..threat import Ball, Threat
 from .parts.turns import Constant, Task, Turn, closest, task, within
 
@@ -116,6 +117,7 @@ class CarliniWagnerL2:
     confidence: float = 0.0
     abort_early: bool = True
     goal: GoalRule = untargeted
+    abilities: ClassVar[Abilities] = Abilities(kind="minimal", norms=("l2",))
 
     def __post_init__(self) -> None:
         if self.num_steps < 1 or self.num_searches < 1:
@@ -128,7 +130,7 @@ class CarliniWagnerL2:
         y: Tensor,
         threat: Threat,
         *,
-        generator: Streams | torch.Generator | int | None = None,
+        generator: Randomness = None,
     ) -> Tensor:
         if threat.norm.name != "l2":
             raise ValueError(f"cw_l2 is defined for l2, got {threat.norm.name}; for linf use cw_linf_min")

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import torch
 from torch import Tensor
 
+from ..engine.abilities import Abilities
 from ..engine.ascend import Point
 from ..engine.keep import Kept
 from ..engine.program import Model
@@ -15,7 +16,7 @@ from ..engine.steps import slope
 from ..engine.tree import choose
 from ..goals import GoalRule, untargeted
 from ..norms import per_sample
-from ..streams import Streams
+from ..streams import Randomness
 from ..threat import Threat
 from .carlini_wagner import Adam, confident
 from .parts.hyperplanes import room
@@ -67,6 +68,7 @@ class CarliniWagnerLinf:
     largest_constant: float = 20.0
     shrink: float = 0.9
     goal: GoalRule = untargeted
+    abilities: ClassVar[Abilities] = Abilities(kind="minimal", norms=("linf",))
 
     def __post_init__(self) -> None:
         if self.num_steps < 1 or self.num_inner < 1:
@@ -79,7 +81,7 @@ class CarliniWagnerLinf:
         y: Tensor,
         threat: Threat,
         *,
-        generator: Streams | torch.Generator | int | None = None,
+        generator: Randomness = None,
     ) -> Tensor:
         if threat.norm.name != "linf":
             raise ValueError(f"cw_linf_min is defined for linf, got {threat.norm.name}; for l2 use cw_l2")

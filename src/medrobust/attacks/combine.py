@@ -8,13 +8,15 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from ..engine.abilities import Abilities, of_all
 from ..engine.count import narrow
 from ..engine.program import Model, clean_goal
 from ..goals import Goal, GoalRule
 from ..norms import per_sample
-from ..streams import Streams, as_streams
+from ..streams import Randomness, as_streams
 from ..threat import Threat
 from .base import Attack
+from .honest import honest
 
 
 def select(threat: Threat, index: Tensor, x: Tensor) -> Threat:
@@ -52,6 +54,16 @@ class WorstCase:
     def goal(self) -> GoalRule:
         return self.attacks[0].goal
 
+    @property
+    def abilities(self) -> Abilities:
+        first = self.attacks[0].abilities
+        # Attacks without gradients may see nothing of what a gradient attack would: they get no scout.
+        useful = first.kind == "bounded" and first.program is not None and first.program.num_steps > 1
+        return of_all(self.attacks, scout=first.program if useful else None, keeping=self._keeping)
+
+    def _keeping(self) -> WorstCase:
+        return WorstCase(tuple(honest(attack) for attack in self.attacks))
+
     def __call__(
         self,
         model: Model,
@@ -59,7 +71,7 @@ class WorstCase:
         y: Tensor,
         threat: Threat,
         *,
-        generator: Streams | torch.Generator | int | None = None,
+        generator: Randomness = None,
     ) -> Tensor:
         streams = as_streams(generator, len(x), x.device)
         x_adv = x.clone()
@@ -113,6 +125,13 @@ class SmallestEpsilon:
     def goal(self) -> GoalRule:
         return self.attack.goal
 
+    @property
+    def abilities(self) -> Abilities:
+        return replace(of_all((self.attack,)), kind="minimal", keeping=self._keeping)
+
+    def _keeping(self) -> SmallestEpsilon:
+        return replace(self, attack=honest(self.attack))
+
     def __call__(
         self,
         model: Model,
@@ -120,7 +139,7 @@ class SmallestEpsilon:
         y: Tensor,
         threat: Threat,
         *,
-        generator: Streams | torch.Generator | int | None = None,
+        generator: Randomness = None,
     ) -> Tensor:
         streams = as_streams(generator, len(x), x.device)
         ball = threat.around(x)

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import torch
 from torch import Tensor
 
+from ..engine.abilities import Abilities
 from ..engine.keep import Kept
 from ..engine.program import Model
 from ..goals import GoalRule, untargeted
 from ..norms import per_sample
-from ..streams import Streams
+from ..streams import Randomness
 from ..threat import Ball, Threat
 from .parts.hyperplanes import nearest_boundary, rivals, room, shortest
 from .parts.turns import Task, Turn, closest, scored, task, within
@@ -58,6 +59,7 @@ class DeepFool:
     num_classes: int = 9
     overshoot: float = 0.02
     goal: GoalRule = untargeted
+    abilities: ClassVar[Abilities] = Abilities(kind="minimal", norms=("linf", "l2"))
 
     def __post_init__(self) -> None:
         if self.num_steps < 1 or self.num_classes < 1:
@@ -70,7 +72,7 @@ class DeepFool:
         y: Tensor,
         threat: Threat,
         *,
-        generator: Streams | torch.Generator | int | None = None,
+        generator: Randomness = None,
     ) -> Tensor:
         if threat.norm.name not in ("linf", "l2"):
             raise ValueError(f"deepfool is defined for linf and l2, got {threat.norm.name}")

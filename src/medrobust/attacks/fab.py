@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
+from ..engine.abilities import Abilities
 from ..engine.ascend import Point, against
 from ..engine.keep import Kept, nothing
 from ..engine.program import Model
@@ -15,7 +16,7 @@ from ..engine.tree import choose
 from ..goals import GoalRule, Towards, as_classes, untargeted
 from ..losses import margin
 from ..norms import per_sample
-from ..streams import Streams, as_streams
+from ..streams import Randomness, Streams, as_streams
 from ..threat import Ball, Threat
 from .parts.hyperplanes import nearest_boundary, rivals, room, shortest
 from .parts.turns import Task, Turn, closest, distance, task, tighten, within
@@ -67,6 +68,10 @@ class Fab:
     num_final: int = 3
     goal: GoalRule = untargeted
 
+    @property
+    def abilities(self) -> Abilities:
+        return Abilities(kind="minimal", randomized=self.num_restarts > 1)
+
     def __post_init__(self) -> None:
         for name in ("num_steps", "num_restarts", "num_classes"):
             if getattr(self, name) < 1:
@@ -79,7 +84,7 @@ class Fab:
         y: Tensor,
         threat: Threat,
         *,
-        generator: Streams | torch.Generator | int | None = None,
+        generator: Randomness = None,
     ) -> Tensor:
         job = task(self.goal, model, x, y, threat)
         return within(job.ball, self.search(model, job, as_streams(generator, len(x), x.device).child("fab")))
@@ -146,6 +151,10 @@ class FabT:
     def goal(self) -> GoalRule:
         return untargeted
 
+    @property
+    def abilities(self) -> Abilities:
+        return replace(self.attack.abilities, parts=(self.attack,))
+
     def __call__(
         self,
         model: Model,
@@ -153,7 +162,7 @@ class FabT:
         y: Tensor,
         threat: Threat,
         *,
-        generator: Streams | torch.Generator | int | None = None,
+        generator: Randomness = None,
     ) -> Tensor:
         if y.ndim == 2:
             return self.attack(model, x, y, threat, generator=generator)

@@ -6,17 +6,18 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import torch
 from torch import Tensor
 
+from ..engine.abilities import Abilities
 from ..engine.count import narrow
 from ..engine.program import Model, clean_goal
 from ..engine.tree import choose, map_tree, put, take
 from ..goals import Goal, GoalRule, untargeted
 from ..norms import L2, Linf, per_sample
-from ..streams import Streams, as_streams
+from ..streams import Randomness, Streams, as_streams
 from ..threat import Ball, Threat
 
 # Candidates shown to the model at a time; the result does not depend on it.
@@ -120,6 +121,7 @@ class HopSkipJump:
     num_tries: int
     share: float
     goal: GoalRule
+    abilities: ClassVar[Abilities] = Abilities(kind="minimal", needs="labels", norms=("linf", "l2"), randomized=True)
 
     def __post_init__(self) -> None:
         if min(self.num_queries, self.num_directions, self.num_tries) < 1:
@@ -150,7 +152,7 @@ class HopSkipJump:
         y: Tensor,
         threat: Threat,
         *,
-        generator: Streams | torch.Generator | int | None = None,
+        generator: Randomness = None,
         start: Tensor | None = None,
     ) -> Tensor:
         ball = threat.around(x)

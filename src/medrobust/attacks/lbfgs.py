@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import torch
 from torch import Tensor
 
+from ..engine.abilities import Abilities
 from ..engine.ascend import Point, against
 from ..engine.keep import Kept
 from ..engine.program import Model, Program
 from ..engine.tree import choose
 from ..goals import GoalRule, LeastLikely, untargeted
 from ..losses import cross_entropy
-from ..streams import Streams
+from ..streams import Randomness
 from ..threat import Threat
 from .parts.hyperplanes import room
 from .parts.turns import Constant, Task, Turn, closest, task, within
@@ -102,6 +103,7 @@ class Lbfgs:
     first_constant: float = 1e-2
     memory: int = 5
     goal: GoalRule = untargeted
+    abilities: ClassVar[Abilities] = Abilities(kind="minimal", norms=("l2",))
 
     def __post_init__(self) -> None:
         for name in ("num_steps", "num_searches", "memory"):
@@ -115,7 +117,7 @@ class Lbfgs:
         y: Tensor,
         threat: Threat,
         *,
-        generator: Streams | torch.Generator | int | None = None,
+        generator: Randomness = None,
     ) -> Tensor:
         if threat.norm.name != "l2":
             raise ValueError(f"lbfgs is defined for l2, got {threat.norm.name}")

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor
 
+from ..engine.abilities import Abilities
 from ..engine.program import Model
 from ..goals import GoalRule, untargeted
 from ..norms import per_sample
-from ..streams import Streams, as_streams
+from ..streams import Randomness, Streams, as_streams
 from ..threat import Ball, Threat
 from .combine import WorstCase, restarts
 
@@ -59,6 +61,7 @@ class Noise:
 
     draw: Draw
     goal: GoalRule = untargeted
+    abilities: ClassVar[Abilities] = Abilities(needs="labels", randomized=True)
 
     def __call__(
         self,
@@ -67,7 +70,7 @@ class Noise:
         y: Tensor,
         threat: Threat,
         *,
-        generator: Streams | torch.Generator | int | None = None,
+        generator: Randomness = None,
     ) -> Tensor:
         ball = threat.around(x)
         # An unlimited budget means the whole domain.

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import torch
 from torch import Tensor
 
+from ..engine.abilities import StepAbilities
 from ..engine.ascend import Point
 from ..engine.keep import smallest as nearest
 from ..engine.program import Program
@@ -75,6 +76,7 @@ class AnnealedMomentum:
     first: float
     last: float
     decay: float | None
+    abilities: ClassVar[StepAbilities] = StepAbilities(norms=("linf", "l2"))
 
     def init(self, ball: Ball, num_steps: int) -> tuple[Clock, Tensor]:
         return Clock.start(ball, num_steps), torch.zeros_like(ball.center)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor
 
+from ..engine.abilities import Abilities
 from ..engine.ascend import Point, against
 from ..engine.count import narrow
 from ..engine.program import Model
@@ -15,7 +17,7 @@ from ..engine.tree import choose, put, take
 from ..goals import GoalRule, untargeted
 from ..losses import margin
 from ..norms import Linf
-from ..streams import Streams, as_streams
+from ..streams import Randomness, as_streams
 from ..threat import Ball, Threat
 from .parts.square_proposals import dents, first_dents, repaint, stripes
 
@@ -31,6 +33,7 @@ class Square:
     share: float = 0.8
     rescale_schedule: bool = True
     goal: GoalRule = untargeted
+    abilities: ClassVar[Abilities] = Abilities(needs="scores", randomized=True)
 
     def __post_init__(self) -> None:
         if self.num_queries < 1:
@@ -59,7 +62,7 @@ class Square:
         y: Tensor,
         threat: Threat,
         *,
-        generator: Streams | torch.Generator | int | None = None,
+        generator: Randomness = None,
     ) -> Tensor:
         if x.ndim < 3:
             raise ValueError(f"square attack needs images (n, c, *spatial), got the shape {tuple(x.shape)}")

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor
 
+from ..engine.abilities import Abilities
 from ..engine.program import Model
 from ..goals import GoalRule
-from ..streams import Streams
+from ..streams import Randomness
 from ..threat import Threat
 from .base import Attack
 from .combine import WorstCase
@@ -26,6 +26,20 @@ class Transfer:
     def goal(self) -> GoalRule:
         return self.attack.goal
 
+    @property
+    def abilities(self) -> Abilities:
+        # The last point is kept: what wins first on the surrogate carries over less often.
+        inner = self.attack.abilities
+        return Abilities(
+            kind=inner.kind,
+            needs="labels",
+            norms=inner.norms,
+            randomized=inner.randomized,
+            steady=inner.steady,
+            reach=inner.reach,
+            parts=(self.attack,),
+        )
+
     def __call__(
         self,
         model: Model,
@@ -33,7 +47,7 @@ class Transfer:
         y: Tensor,
         threat: Threat,
         *,
-        generator: Streams | torch.Generator | int | None = None,
+        generator: Randomness = None,
     ) -> Tensor:
         return self.attack(self.surrogate, x, y, threat, generator=generator)
 

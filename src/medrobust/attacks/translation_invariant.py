@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import conv1d
 
+from ..engine.abilities import StepAbilities
 from ..engine.ascend import Point, Step
 from ..engine.keep import Keep, last
 from ..engine.program import Program
@@ -43,6 +44,10 @@ class Smoothed:
 
     step: Step
     kernel_size: int
+
+    @property
+    def abilities(self) -> StepAbilities:
+        return self.step.abilities
 
     def init(self, ball: Ball, num_steps: int) -> Any:
         return self.step.init(ball, num_steps)

@@ -84,7 +84,6 @@ def summary(setup: Setup, records: Records, run: dict[str, Any]) -> dict[str, An
         positive=images.positive_index,
         grids=plan.grids,
         bits=bits,
-        protocol=plan.protocol,
         seed=plan.seed,
     )
     return {

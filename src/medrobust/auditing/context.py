@@ -8,7 +8,7 @@ from typing import Any
 
 from ..data.images.image_set import ImageSet
 from ..findings import Finding, worst_first
-from ..measuring.measure import Plan
+from ..measuring.plan import Plan
 from ..models.classifier import Classifier
 from ..progress import Report
 from ..records.records import Records

@@ -10,13 +10,9 @@ from typing import Any
 
 import torch
 
-from ..attacks.base import Attack
-from ..attacks.combine import WorstCase
 from ..data.images.image_set import ImageSet
-from ..engine.keep import first_reached, last
-from ..engine.program import Program
-from ..measuring.measure import Plan
 from ..measuring.outcome import Grid
+from ..measuring.plan import Plan
 from ..models.classifier import Classifier
 from ..models.memory import fitting_batch
 from ..progress import Report
@@ -35,15 +31,6 @@ class Setup:
     card: Mapping[str, Any]
 
 
-def _honest(attack: Attack) -> Attack:
-    """Published attacks return their last point; an honest evaluation keeps a point that won."""
-    if isinstance(attack, Program) and attack.keep is last:
-        return dataclasses.replace(attack, keep=first_reached)
-    if isinstance(attack, WorstCase):
-        return WorstCase(tuple(_honest(part) for part in attack.attacks))
-    return attack
-
-
 def weights_digest(model: Classifier) -> str:
     """SHA-256 of everything that decides the model's answers."""
     digest = hashlib.sha256(repr((model.classes, model.head, model.domain, model.channels, model.spec)).encode())
@@ -59,8 +46,6 @@ def resolve(recipe: AuditRecipe, report: Report | None = None) -> Setup:
     Errors: UserError for whatever of these does not work.
     """
     attacks = make_attacks(recipe.attacks)
-    if recipe.protocol == "honest":
-        attacks = {title: _honest(attack) for title, attack in attacks.items()}
     card = card_of(recipe.model)
     named = recipe.model.classes or recipe.data.classes
     data = dataclasses.replace(recipe.data, classes=named)

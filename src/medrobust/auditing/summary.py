@@ -79,7 +79,7 @@ def _without_attack(points: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return [{name: value for name, value in point.items() if name != "attack"} for point in points]
 
 
-def _stored(records: Records, norm: str, honest: bool) -> Curve:
+def _stored(records: Records, norm: str) -> Curve:
     """The worst case when adversarial images are rounded to the bit depth of their source."""
     clean = records.clean
     right = clean["clean_prediction"] == clean["label"]
@@ -137,7 +137,6 @@ def summarize(
     positive: int | None,
     grids: tuple[Grid, ...],
     bits: int,
-    protocol: str,
     seed: int,
 ) -> dict[str, Any]:
     """The measured part of audit.json.
@@ -148,10 +147,8 @@ def summarize(
         positive: the class that sensitivity speaks of.
         grids: what was measured.
         bits: bit depth of the sources.
-        protocol: honest or paper.
         seed: of the bootstrap.
     """
-    honest = protocol == "honest"
     clean = records.clean
     right = clean["clean_prediction"] == clean["label"]
     resampler = Resampler(clean["group_id"], seed)
@@ -161,14 +158,12 @@ def summarize(
     out: dict[str, Any] = {
         "threat": {"budgets": [budget(grid.norm_name, e, bits) for grid in grids for e in grid.epsilons]},
         "clean": {name: value.as_dict() for name, value in metrics.items()} | {"method": resampler.method},
-        "curve": [point for curve in curves(records, honest) for point in _points(curve, resampler, True)],
+        "curve": [point for curve in curves(records) for point in _points(curve, resampler, True)],
     }
     names = norms(records)
-    worst = {norm: worst_case(records, norm, honest) for norm in names}
+    worst = {norm: worst_case(records, norm) for norm in names}
     out["worst_case"] = [p for c in worst.values() for p in _without_attack(_points(c, resampler, False))]
-    out["stored"] = [
-        p for norm in names for p in _without_attack(_points(_stored(records, norm, honest), resampler, False))
-    ]
+    out["stored"] = [p for norm in names for p in _without_attack(_points(_stored(records, norm), resampler, False))]
     by_norm = {norm: sensitivity(records, norm) for norm in names}
     out["sensitivity"] = [
         {

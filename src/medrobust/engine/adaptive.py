@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import torch
 from torch import Tensor
@@ -11,6 +11,7 @@ from torch import Tensor
 from ..norms import L1, Linf, per_sample
 from ..streams import Streams
 from ..threat import Ball
+from .abilities import StepAbilities
 from .ascend import Point
 
 
@@ -214,6 +215,7 @@ class Adaptive:
 
     plateau: Plateau = Plateau()
     sparse: Sparse = Sparse()
+    abilities: ClassVar[StepAbilities] = StepAbilities()
 
     def init(self, ball: Ball, num_steps: int) -> PlateauState | SparseState:
         rule = self.sparse if isinstance(ball.norm, L1) else self.plateau

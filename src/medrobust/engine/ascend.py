@@ -12,6 +12,7 @@ from torch import Tensor
 from ..goals import Goal
 from ..losses import Loss
 from ..threat import Ball
+from .abilities import StepAbilities
 
 
 class Score(NamedTuple):
@@ -75,6 +76,9 @@ def subset(point: Point, index: Tensor, objective: Objective) -> Point:
 
 class Step(Protocol):
     """From a scored point to the next one. All state is per sample, and no sample sees another."""
+
+    @property
+    def abilities(self) -> StepAbilities: ...
 
     def init(self, ball: Ball, num_steps: int) -> Any: ...
 

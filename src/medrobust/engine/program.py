@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -11,10 +12,11 @@ from torch import Tensor
 from ..goals import Goal, GoalRule, untargeted
 from ..losses import Loss, cross_entropy
 from ..norms import per_sample
-from ..streams import Streams, as_streams
+from ..streams import Randomness, Streams, as_streams
 from ..threat import Ball, Threat
+from .abilities import Abilities
 from .ascend import Early, Objective, Point, Radius, Step, against, ascend
-from .keep import Keep, last, nothing, update
+from .keep import Keep, first_reached, last, nothing, update
 
 Model = Callable[[Tensor], Tensor]
 Spread = Callable[[Ball, Streams], Tensor]
@@ -68,6 +70,30 @@ class Program:
         if self.early_loss is not None and self.radius is None:
             raise ValueError("early_loss is for programs with a radius rule: lanes of different age share one loss")
 
+    @property
+    def abilities(self) -> Abilities:
+        step = self.step.abilities
+        return Abilities(
+            kind="bounded" if self.radius is None else "minimal",
+            norms=step.norms,
+            randomized=self.random_start,
+            steady=step.steady,
+            reach=None if step.stride is None else self._reach,
+            program=self,
+            approach=self._approach,
+            keeping=self._keeping if self.keep is last else None,
+        )
+
+    def _reach(self, epsilon: float) -> float:
+        stride = self.step.abilities.stride
+        return math.inf if stride is None else self.num_steps * stride(epsilon)
+
+    def _approach(self, model: Model, goal: Goal, ball: Ball, streams: Streams) -> tuple[Program, Tensor]:
+        return self, self.first(ball, streams)
+
+    def _keeping(self) -> Program:
+        return replace(self, keep=first_reached)
+
     def first(self, ball: Ball, streams: Streams) -> Tensor:
         """The first point of each sample."""
         return self.spread(ball, streams.child("start")) if self.random_start else ball.center
@@ -83,10 +109,15 @@ class Program:
         y: Tensor,
         threat: Threat,
         *,
-        generator: Streams | torch.Generator | int | None = None,
+        generator: Randomness = None,
         start: Tensor | None = None,
     ) -> tuple[Ball, Iterator[Point]]:
-        """The ball and the num_steps + 1 points visited, in order (the instances of MIRST; arXiv:2205.01674)."""
+        """The ball and the num_steps + 1 points visited, in order (the instances of MIRST; arXiv:2205.01674).
+
+        Errors: ValueError for a norm that the step rule is not made for.
+        """
+        if threat.norm.name not in self.step.abilities.norms:
+            raise ValueError(f"this attack is made for {', '.join(self.step.abilities.norms)}, not {threat.norm.name}")
         ball = threat.around(x)
         goal = clean_goal(self.goal, model, x, y)
         if start is None:
@@ -105,7 +136,7 @@ class Program:
         y: Tensor,
         threat: Threat,
         *,
-        generator: Streams | torch.Generator | int | None = None,
+        generator: Randomness = None,
         start: Tensor | None = None,
     ) -> Tensor:
         ball, points = self.trajectory(model, x, y, threat, generator=generator, start=start)

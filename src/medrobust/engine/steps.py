@@ -11,9 +11,21 @@ from torch import Tensor
 
 from ..norms import L2, per_sample
 from ..threat import Ball
+from .abilities import StepAbilities
 from .ascend import Point
 
 _L2 = L2()
+
+
+def _steady(step_size: float | None, relative_step_size: float | None) -> StepAbilities:
+    """Of steps of one length."""
+
+    def stride(epsilon: float) -> float:
+        if step_size is not None:
+            return step_size
+        return epsilon * (1.0 if relative_step_size is None else relative_step_size)
+
+    return StepAbilities(steady=True, stride=stride)
 
 
 def length(step_size: float | None, relative_step_size: float | None, ball: Ball) -> Tensor:
@@ -30,13 +42,14 @@ class Steepest:
     Args:
         step_size: in pixel units; or
         relative_step_size: a share of each sample's epsilon.
-
-    steady: the steps are equally long, so what a search gained lately is a forecast of what it can still gain.
     """
 
-    steady: ClassVar[bool] = True
     step_size: float | None = None
     relative_step_size: float | None = None
+
+    @property
+    def abilities(self) -> StepAbilities:
+        return _steady(self.step_size, self.relative_step_size)
 
     def init(self, ball: Ball, num_steps: int) -> Tensor:
         return length(self.step_size, self.relative_step_size, ball)
@@ -50,10 +63,13 @@ class Steepest:
 class Momentum:
     """Steps along the decayed sum of l1-normalized gradients (MI-FGSM; Dong et al. 2018, arXiv:1710.06081)."""
 
-    steady: ClassVar[bool] = True
     step_size: float | None = None
     relative_step_size: float | None = None
     decay: float = 1.0
+
+    @property
+    def abilities(self) -> StepAbilities:
+        return _steady(self.step_size, self.relative_step_size)
 
     def init(self, ball: Ball, num_steps: int) -> tuple[Tensor, Tensor]:
         return length(self.step_size, self.relative_step_size, ball), torch.zeros_like(ball.center)
@@ -112,6 +128,7 @@ class CosineL2:
     first: float = 1.0
     last: float = 0.01
     onto_sphere: bool = False
+    abilities: ClassVar[StepAbilities] = StepAbilities()
 
     def init(self, ball: Ball, num_steps: int) -> Clock:
         return Clock.start(ball, num_steps)
@@ -144,6 +161,7 @@ class CosineThenSteepest:
     last: float = 0.01
     after: float = 0.3
     share: float = 0.5
+    abilities: ClassVar[StepAbilities] = StepAbilities()
 
     def init(self, ball: Ball, num_steps: int) -> Clock:
         return Clock.start(ball, num_steps)

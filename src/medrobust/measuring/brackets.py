@@ -3,77 +3,98 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Iterator
 
 import torch
 from torch import Tensor
 
-from ..attacks.minimal import slope
 from ..engine.ascend import Point, against
 from ..engine.lanes import Done, Lanes, open_lanes
 from ..engine.program import Program
+from ..engine.steps import slope
 from ..engine.tree import take
-from ..goals import Goal
 from ..losses import margin
 from ..norms import per_sample
 from ..threat import Ball
-from .outcome import Grid
+from .outcome import Grid, Model
+from .subjects import Subjects
 
-Model = Callable[[Tensor], Tensor]
 FIRST_GUESS = 1.25  # curvature: networks need about this much more than their linearization says
 MOST_GUESSES = 3  # interpolations before plain bisection
 
 
-class Board:
-    """What is known of each of m images: broken at budget `high`, not at `low` (positions on the grid.
+class Brackets:
+    """Of each of m images: broken at budget `high`, not at `low` (positions on the grid; at first e and -1).
 
-    -1 and e at first).
+    All changes go through the methods: what is found by a search (`finished`), what the classifier says of it
+    (`broken_at_low`, `look_again`, `reopen`), and which search comes next (`jobs`).
     """
 
-    def __init__(self, program: Program, goal: Goal, ball: Ball, grid: Grid) -> None:
-        self.program, self.goal, self.ball, self.grid = program, goal, ball, grid
-        m, e = len(ball.center), len(grid.epsilons)
-        self.epsilons = torch.tensor(grid.epsilons, dtype=torch.float64)
-        self.low, self.high = torch.full((m,), -1), torch.full((m,), e)
-        self.low_at, self.high_at = (
-            torch.zeros(m, dtype=torch.float64),
-            torch.full((m,), torch.inf, dtype=torch.float64),
-        )
-        self.low_margin, self.high_margin = torch.zeros(m, dtype=torch.float64), torch.zeros(m, dtype=torch.float64)
-        self.probes, self.guess = torch.zeros(m, dtype=torch.int64), torch.zeros(m, dtype=torch.int64)
-        self.start, self.found, self.edge = ball.center.clone(), ball.center.clone(), ball.center.clone()
+    def __init__(self, program: Program, subjects: Subjects, grid: Grid) -> None:
+        self._program, self._goal = program, subjects.goal
+        self._ball = subjects.ball(grid, grid.epsilons[-1])
+        m, e = len(subjects.x), len(grid.epsilons)
+        self._epsilons = grid.exact
+        self._low, self._high = torch.full((m,), -1), torch.full((m,), e)
+        zero = torch.zeros(m, dtype=torch.float64)
+        self._low_at, self._high_at = zero.clone(), torch.full_like(zero, torch.inf)
+        self._clean_margin, self._low_margin, self._high_margin = zero.clone(), zero.clone(), zero.clone()
+        self._probes, self._guess = torch.zeros(m, dtype=torch.int64), torch.zeros(m, dtype=torch.int64)
+        self._start, self._found, self._edge = (subjects.x.clone() for _ in range(3))
+        self._queue: deque[int] = deque()
         self.forwards = torch.zeros(m, e, dtype=torch.int64)
         self.backwards = torch.zeros(m, e, dtype=torch.int64)
-        self.queue: deque[int] = deque()
+
+    @property
+    def found(self) -> Tensor:
+        """(m, ...) the points that broke each image; the image where none did."""
+        return self._found
+
+    @property
+    def high(self) -> Tensor:
+        """(m,) the smallest budget broken, as a position; the number of budgets where none is."""
+        return self._high.clone()
+
+    @property
+    def broken(self) -> Tensor:
+        """Positions of the images that were broken."""
+        return (self._high < len(self._epsilons)).nonzero()[:, 0]
 
     def estimate(self, model: Model, num_lanes: int) -> None:
-        """One gradient an image: the margin, the linear distance, and a first step along the gradient."""
-        for part in torch.arange(len(self.start)).split(num_lanes):
-            ball, goal = take(self.ball, part), take(self.goal, part)
+        """One gradient per image: the margin, the linear distance, and a first step along the gradient."""
+        for part in torch.arange(len(self._start)).split(num_lanes):
+            ball, goal = take(self._ball, part), take(self._goal, part)
             point = Point(ball.center, against(model, goal, margin))
             direction = ball.norm.steepest(slope(point, ball))
             value = point.score.value.double().cpu()
             size = ball.norm.dual_size(point.grad).double().cpu().clamp_min(1e-30)
-            self.low_margin[part] = value.clamp_max(-1e-12)
+            self._low_margin[part] = value.clamp_max(-1e-12)
             at = FIRST_GUESS * -value / size
-            self.guess[part] = torch.searchsorted(self.epsilons, at).clamp_max(len(self.epsilons) - 1)
-            radius = self.epsilons[self.guess[part]].to(ball.center)
-            self.start[part] = ball.center + per_sample(radius, direction) * direction
-            self.forwards[part, self.guess[part]] += 1
-            self.backwards[part, self.guess[part]] += 1
-            self.queue.extend(part.tolist())
+            self._guess[part] = torch.searchsorted(self._epsilons, at).clamp_max(len(self._epsilons) - 1)
+            radius = self._epsilons[self._guess[part]].to(ball.center)
+            self._start[part] = ball.center + per_sample(radius, direction) * direction
+            self.forwards[part, self._guess[part]] += 1
+            self.backwards[part, self._guess[part]] += 1
+            self._queue.extend(part.tolist())
+        self._clean_margin = self._low_margin.clone()
 
     def jobs(self, count: int) -> Lanes | None:
         """New lanes for images that wait, at their guessed budget, from their best start."""
-        if not self.queue or not count:
+        if not self._queue or not count:
             return None
-        item = torch.tensor([self.queue.popleft() for _ in range(min(count, len(self.queue)))])
-        slot = self.guess[item]
-        ball = take(self.ball, item.to(self.ball.center.device))
-        ball = ball._replace(radius=self.epsilons[slot].to(ball.center))
-        start = ball.project(self.start[item])
+        item = torch.tensor([self._queue.popleft() for _ in range(min(count, len(self._queue)))])
+        slot = self._guess[item]
+        ball = self._at(item, slot)
+        start = ball.project(self._start[item])
         device = ball.center.device
-        return open_lanes(self.program, item.to(device), slot.to(device), take(self.goal, item.to(device)), ball, start)
+        return open_lanes(
+            self._program, item.to(device), slot.to(device), take(self._goal, item.to(device)), ball, start
+        )
+
+    def _at(self, item: Tensor, slot: Tensor) -> Ball:
+        """The balls of some images, each at its budget."""
+        ball = take(self._ball, item.to(self._ball.center.device))
+        return ball._replace(radius=self._epsilons[slot].to(ball.center))
 
     def count(self, lanes: Lanes) -> None:
         """A forward and a backward of every lane."""
@@ -86,42 +107,72 @@ class Board:
         """Narrow the bracket of each image, and queue it again unless it is closed."""
         items, slots, reached = done.item.cpu(), done.slot.cpu(), done.reached.cpu()
         best = done.best.double().cpu()
-        distance = take(self.ball, done.item).distance(done.x).double().cpu()
-        self.start[done.item] = done.x
+        distance = take(self._ball, done.item).distance(done.x).double().cpu()
+        self._start[done.item] = done.x
         won, lost = items[reached], items[~reached]
-        self.found[won] = done.x[reached.to(done.x.device)]
+        self._found[won] = done.x[reached.to(done.x.device)]
         # A point nearer than its budget closes larger gaps; half a unit in the last place is not nearer.
-        nearest = torch.searchsorted(self.epsilons, distance[reached] * (1 - 1e-6))
-        self.high[won] = torch.maximum(torch.minimum(nearest, slots[reached]), self.low[won] + 1)
-        self.high_at[won], self.high_margin[won] = distance[reached], best[reached].clamp_min(0)
-        self.low[lost], self.low_at[lost] = slots[~reached], self.epsilons[slots[~reached]]
-        self.low_margin[lost] = best[~reached].clamp_max(-1e-12)
-        self.edge[lost] = done.x[~reached.to(done.x.device)]
-        self.probes[items] += 1
-        self.requeue(items)
+        nearest = torch.searchsorted(self._epsilons, distance[reached] * (1 - 1e-6))
+        self._high[won] = torch.maximum(torch.minimum(nearest, slots[reached]), self._low[won] + 1)
+        self._high_at[won], self._high_margin[won] = distance[reached], best[reached].clamp_min(0)
+        self._low[lost], self._low_at[lost] = slots[~reached], self._epsilons[slots[~reached]]
+        self._low_margin[lost] = best[~reached].clamp_max(-1e-12)
+        self._edge[lost] = done.x[~reached.to(done.x.device)]
+        self._probes[items] += 1
+        self._requeue(items)
 
-    def requeue(self, items: Tensor) -> None:
+    def _requeue(self, items: Tensor) -> None:
         """Guess the next budget of the images whose bracket is open."""
-        open_ = items[self.high[items] - self.low[items] > 1]
+        open_ = items[self._high[items] - self._low[items] > 1]
         if not len(open_):
             return
-        low, high = self.low[open_], self.high[open_]
-        broken = high < len(self.epsilons)
-        m0, m1 = self.low_margin[open_], self.high_margin[open_]
-        at0, at1 = self.low_at[open_], self.high_at[open_]
+        low, high = self._low[open_], self._high[open_]
+        broken = high < len(self._epsilons)
+        m0, m1 = self._low_margin[open_], self._high_margin[open_]
+        at0, at1 = self._low_at[open_], self._high_at[open_]
         share = (-m0 / (m1 - m0).clamp_min(1e-12)).clamp(0, 1)
         # Without a success yet the margin is continued from the clean image through the last failure.
-        gain = (m0 - self.clean_margin[open_]).clamp_min(1e-12) / at0.clamp_min(1e-30)
+        gain = (m0 - self._clean_margin[open_]).clamp_min(1e-12) / at0.clamp_min(1e-30)
         root = torch.where(broken, at0 + share * (at1.nan_to_num(0, 0) - at0), at0 - 1.1 * m0 / gain)
-        guess = torch.searchsorted(self.epsilons, root)
-        guess = torch.where(self.probes[open_] > MOST_GUESSES, (low + high) // 2, guess)
-        self.guess[open_] = torch.minimum(torch.maximum(guess, low + 1), high - 1)
-        self.queue.extend(open_.tolist())
+        guess = torch.searchsorted(self._epsilons, root)
+        guess = torch.where(self._probes[open_] > MOST_GUESSES, (low + high) // 2, guess)
+        self._guess[open_] = torch.minimum(torch.maximum(guess, low + 1), high - 1)
+        self._queue.extend(open_.tolist())
 
-    @property
-    def clean_margin(self) -> Tensor:
-        return self._clean_margin
+    def claims(self, items: Tensor, batch_size: int) -> Iterator[tuple[Tensor, Tensor, Ball]]:
+        """(items, points, balls) of images said to be broken, a batch at a time: for the classifier to judge."""
+        for part in items.split(batch_size):
+            yield part, self._found[part.to(self._found.device)], self._at(part, self._high[part])
 
-    def remember_clean(self) -> None:
-        """The margins of the unchanged images, before any search moves low_margin."""
-        self._clean_margin = self.low_margin.clone()
+    def near_failures(self, shortfall: float, batch_size: int) -> Iterator[tuple[Tensor, Tensor, Ball]]:
+        """(items, points, balls) of searches that failed by less than shortfall."""
+        for part in self._close(shortfall).split(batch_size):
+            yield part, self._edge[part.to(self._edge.device)], self._at(part, self._low[part])
+
+    def _close(self, shortfall: float) -> Tensor:
+        return ((self._low >= 0) & (self._low_margin > -shortfall)).nonzero()[:, 0]
+
+    def broken_at_low(self, won: Tensor) -> None:
+        """The classifier says that the failures of these images were successes."""
+        self._high[won], self._found[won] = self._low[won], self._edge[won]
+        self._low[won] -= 1
+
+    def look_again(self, shortfall: float) -> None:
+        """Queue the images whose search failed by less than shortfall once more, from where it ended."""
+        again = self._close(shortfall)
+        self._guess[again], self._start[again] = self._low[again], self._edge[again]
+        self._low[again] -= 1
+        self._queue.extend(again.tolist())
+
+    def reopen(self, doubtful: Tensor, up: int) -> Tensor:
+        """Queue images again, `up` budgets above the one that was claimed, from the point in question; returns them."""
+        at = self._high[doubtful] + up
+        doubtful, at = doubtful[at < len(self._epsilons)], at[at < len(self._epsilons)]
+        self._guess[doubtful] = at
+        self._start[doubtful] = self._found[doubtful]
+        if up:
+            self._low[doubtful], self._low_at[doubtful] = at - up, self._epsilons[at - up]
+        self._high[doubtful] = len(self._epsilons)
+        self._high_at[doubtful] = torch.inf
+        self._queue.extend(doubtful.tolist())
+        return doubtful

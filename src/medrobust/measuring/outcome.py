@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,7 +10,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ..engine.tree import take
 from ..norms import NORMS, Norm
+
+Model = Callable[[Tensor], Tensor]
 
 
 @dataclass(frozen=True)
@@ -32,6 +36,11 @@ class Grid:
     def norm(self) -> Norm:
         return NORMS[self.norm_name]
 
+    @property
+    def exact(self) -> Tensor:
+        """(e,) the budgets in float64."""
+        return torch.tensor(self.epsilons, dtype=torch.float64)
+
 
 @dataclass
 class Outcome:
@@ -40,6 +49,7 @@ class Outcome:
     It starts as "nothing found": the clean decision at distance 0.
     """
 
+    grid: Grid
     reached: Tensor
     prediction: Tensor
     distance: Tensor
@@ -49,14 +59,15 @@ class Outcome:
     backwards: Tensor
 
     @staticmethod
-    def nothing(clean_logits: Tensor, num_budgets: int) -> Outcome:
+    def nothing(clean_logits: Tensor, grid: Grid) -> Outcome:
         """n images with clean logits (n, k), before any attack."""
-        n = len(clean_logits)
+        n, num_budgets = len(clean_logits), len(grid.epsilons)
+        clean_logits = clean_logits.cpu()
         no = torch.zeros(n, num_budgets, dtype=torch.bool)
         count = torch.zeros(n, num_budgets, dtype=torch.int64)
         prediction = clean_logits.argmax(1)[:, None].repeat(1, num_budgets)
         logits = clean_logits[:, None].repeat(1, num_budgets, 1)
-        return Outcome(no, prediction, count.double(), no.clone(), logits, count.clone(), count.clone())
+        return Outcome(grid, no, prediction, count.double(), no.clone(), logits, count.clone(), count.clone())
 
     def set(self, index: Tensor, budgets: Any, found: Any) -> None:
         """Write a Verdict of the images at index (m,) to some budgets (int or slice)."""
@@ -67,17 +78,29 @@ class Outcome:
         prediction = found.logits.argmax(1).cpu()
         self.prediction[index, budgets] = prediction[:, None] if isinstance(budgets, slice) else prediction
 
-    def rows(self, attack: str, goal: str, grid: Grid, common: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    def set_from(self, index: Tensor, first: Tensor, found: Any) -> None:
+        """Write a Verdict of the images at index (m,), each from its budget at position first (m,) on."""
+        for at in first.unique().tolist():
+            chosen = first == at
+            self.set(index[chosen], slice(at, None), take(found, chosen.to(found.x.device)))
+
+    def put(self, rows: slice, part: Outcome) -> None:
+        """Take over the outcome of some of the images."""
+        for name, value in vars(part).items():
+            if name != "grid":
+                getattr(self, name)[rows] = value
+
+    def rows(self, attack: str, goal: str, common: list[dict[str, Any]]) -> list[dict[str, Any]]:
         """Rows for the records; common holds what every row of an image says."""
         scores = self.logits.softmax(-1).numpy().astype(np.float32)
         out = []
         for i, shared in enumerate(common):
-            for j, epsilon in enumerate(grid.epsilons):
+            for j, epsilon in enumerate(self.grid.epsilons):
                 out.append(
                     shared
                     | {
                         "attack": attack,
-                        "norm": grid.norm_name,
+                        "norm": self.grid.norm_name,
                         "epsilon": epsilon,
                         "goal": goal,
                         "reached": bool(self.reached[i, j]),
@@ -86,7 +109,6 @@ class Outcome:
                         "distance": float(self.distance[i, j]),
                         "forwards": int(self.forwards[i, j]),
                         "backwards": int(self.backwards[i, j]),
-                        "verified_float32": True,
                         "survives_source_bit_depth": bool(self.survives[i, j]),
                     }
                 )

@@ -10,6 +10,7 @@ counts only after the classifier itself confirmed it.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -17,11 +18,11 @@ from torch import Tensor
 from ..engine.lanes import run_lanes
 from ..engine.program import Program
 from ..engine.tree import concatenate, take
-from ..goals import Goal
-from ..threat import Threat
-from .as_saved import extend_stored
-from .brackets import Board, Model
-from .outcome import Grid, Outcome
+from .as_saved import extend_saved
+from .brackets import Brackets
+from .outcome import Grid, Model, Outcome
+from .search_model import SearchModel
+from .subjects import Subjects
 from .verify import Verdict, verify
 
 NEAR = 2.0  # times the rounding error of a margin: as near as the fast copy can lead a search astray
@@ -35,148 +36,73 @@ class Effort:
         num_lanes: searches in one batch.
         patience: a search with steps of equal length is given up when its progress, `patience` times as fast, would not
             reach the goal; None never gives up.
-        shortfall: rounding error of a margin of the search model: a failure this close is checked in float32.
     """
 
     num_lanes: int = 32
     patience: float | None = 2.0
-    shortfall: float = 0.0
 
 
-def _search(board: Board, model: Model, effort: Effort) -> None:
-    # Steps that begin long and shrink gain most at the end: no forecast holds for them.
-    steady = getattr(board.program.step, "steady", False)
-    run_lanes(
-        board.program,
-        model,
-        effort.num_lanes,
-        board.jobs,
-        board.finished,
-        board.count,
-        patience=effort.patience if steady else None,
-        shortfall=effort.shortfall,
-    )
+class Swept(NamedTuple):
+    """The outcome, the points found (m, ...), and the smallest budget broken (m,), as a position."""
+
+    outcome: Outcome
+    found: Tensor
+    high: Tensor
 
 
-def _confirm(board: Board, model: Model, depth: Tensor, batch_size: int, items: Tensor) -> Verdict:
-    """Verdicts of the points found for these images (k,), by the classifier itself."""
-    verdicts = []
-    for part in items.split(batch_size):
-        where = part.to(board.ball.center.device)
-        ball = take(board.ball, where)
-        ball = ball._replace(radius=board.epsilons[board.high[part]].to(board.ball.radius))
-        verdicts.append(verify(model, board.found[where], ball, take(board.goal, where), depth[where]))
-    return concatenate(verdicts)
-
-
-def sweep(
-    program: Program,
-    model: Model,
-    x: Tensor,
-    goal: Goal,
-    grid: Grid,
-    clean_logits: Tensor,
-    bit_depth: Tensor,
-    *,
-    search_model: Model | None = None,
-    effort: Effort | None = None,
-) -> Outcome:
+def sweep(program: Program, subjects: Subjects, grid: Grid, search: SearchModel, effort: Effort) -> Outcome:
     """The outcome of a program at every budget of a grid.
 
     Args:
         program: a composed attack with a budget (no radius rule).
-        model: the classifier; its float32 answers decide.
-        x: (m, c, *spatial) images.
-        goal: of each image.
+        subjects: the images.
         grid: norm and budgets.
-        clean_logits: (m, k) float32.
-        bit_depth: (m,) of the sources.
-        search_model: a fast copy to search with; the classifier itself by default.
+        search: the classifier and the copy that searches.
         effort: batch size and when to give up.
 
     Returns an Outcome: from the smallest budget found on, every budget holds the verdict of the same point.
     """
-    effort = effort or Effort()
-    outcome, found, high = bracket(
-        program, model, x, goal, grid, clean_logits, bit_depth, search_model=search_model, effort=effort
-    )
-    ball = Threat(epsilon=grid.epsilons[-1], norm=grid.norm, domain=grid.domain).around(x)
-    extend_stored(outcome, model, ball, found, high, goal, bit_depth, grid, effort.num_lanes)
-    return outcome
+    swept = bracket(program, subjects, grid, search, effort)
+    extend_saved(swept.outcome, subjects, swept.found, search.model, effort.num_lanes)
+    return swept.outcome
 
 
-def bracket(
-    program: Program,
-    model: Model,
-    x: Tensor,
-    goal: Goal,
-    grid: Grid,
-    clean_logits: Tensor,
-    bit_depth: Tensor,
-    *,
-    search_model: Model | None,
-    effort: Effort,
-) -> tuple[Outcome, Tensor, Tensor]:
-    """As sweep; the outcome, the points found (m, ...), and the position of the smallest budget that broke each (m,).
+def bracket(program: Program, subjects: Subjects, grid: Grid, search: SearchModel, effort: Effort) -> Swept:
+    """As sweep, with the points found; `survives` is that of the smallest budget."""
+    outcome = Outcome.nothing(subjects.logits, grid)
+    brackets = Brackets(program, subjects, grid)
+    searcher = search.fast
 
-    The position is the number of budgets where none did.
-    """
-    outcome = Outcome.nothing(clean_logits.cpu(), len(grid.epsilons))
-    threat = Threat(epsilon=grid.epsilons[-1], norm=grid.norm, domain=grid.domain)
-    board = Board(program, goal, threat.around(x), grid)
-    search_model = search_model or model
-    board.estimate(search_model, effort.num_lanes)
-    board.remember_clean()
-    _search(board, search_model, effort)
-    if search_model is not model:
-        _check_close(board, model, bit_depth, effort)
-        _look_again(board, model, effort)
-    items = (board.high < len(board.epsilons)).nonzero()[:, 0]
+    def run(model: Model) -> None:
+        # Steps that begin long and shrink gain most at the end: no forecast holds for them.
+        patience = effort.patience if program.abilities.steady else None
+        told = (brackets.jobs, brackets.finished, brackets.count)
+        run_lanes(program, model, effort.num_lanes, *told, patience=patience, shortfall=search.shortfall)
+
+    def judged(points: Tensor, items: Tensor, ball: object) -> Verdict:
+        where = items.to(points.device)
+        return verify(search.model, points, ball, take(subjects.goal, where), subjects.depth[where])  # type: ignore[arg-type]
+
+    brackets.estimate(searcher, effort.num_lanes)
+    run(searcher)
+    if searcher is not search.model:
+        # Failures of the fast copy within rounding of a success: asked of the classifier itself.
+        for items, points, ball in brackets.near_failures(search.shortfall, effort.num_lanes):
+            brackets.broken_at_low(items[judged(points, items, ball).reached.cpu()])
+        # Searches that it may have lost by its rounding: taken up by the classifier where they ended.
+        brackets.look_again(NEAR * search.shortfall)
+        run(search.model)
+    items = brackets.broken
     while len(items):
-        verdict = _confirm(board, model, bit_depth, effort.num_lanes, items)
+        claims = brackets.claims(items, effort.num_lanes)
+        verdict = concatenate([judged(points, part, ball) for part, points, ball in claims])
         kept = verdict.reached.cpu()
-        for high in board.high[items[kept]].unique().tolist():
-            chosen = kept & (board.high[items] == high)
-            outcome.set(items[chosen], slice(high, None), take(verdict, chosen.to(verdict.reached.device)))
+        outcome.set_from(items[kept], brackets.high[items[kept]], take(verdict, kept.to(verdict.reached.device)))
         # What is not confirmed is searched again from there with the classifier itself, and if that was the one
         # that claimed it, a success by less than rounding, at the next larger budget.
-        items = _reopen(board, items[~kept], int(search_model is model))
-        search_model = model
-        _search(board, model, effort)
-        items = items[board.high[items] < len(board.epsilons)]
-    outcome.forwards, outcome.backwards = board.forwards, board.backwards
-    return outcome, board.found, board.high
-
-
-def _check_close(board: Board, model: Model, depth: Tensor, effort: Effort) -> None:
-    """Failures of the fast copy within rounding of a success: asked of the classifier itself."""
-    close = ((board.low >= 0) & (board.low_margin > -effort.shortfall)).nonzero()[:, 0]
-    for part in close.split(effort.num_lanes):
-        where = part.to(board.ball.center.device)
-        ball = take(board.ball, where)._replace(radius=board.epsilons[board.low[part]].to(board.ball.radius))
-        won = part[verify(model, board.edge[where], ball, take(board.goal, where), depth[where]).reached.cpu()]
-        board.high[won], board.found[won] = board.low[won], board.edge[won]
-        board.low[won] -= 1
-
-
-def _look_again(board: Board, model: Model, effort: Effort) -> None:
-    """Searches that the fast copy may have lost by its rounding, taken up by the classifier where they ended."""
-    again = ((board.low >= 0) & (board.low_margin > -NEAR * effort.shortfall)).nonzero()[:, 0]
-    board.guess[again], board.start[again] = board.low[again], board.edge[again]
-    board.low[again] -= 1
-    board.queue.extend(again.tolist())
-    _search(board, model, effort)
-
-
-def _reopen(board: Board, doubtful: Tensor, up: int) -> Tensor:
-    """Queue images again, `up` budgets above the one that was claimed, from the point in question; returns them."""
-    at = board.high[doubtful] + up
-    doubtful, at = doubtful[at < len(board.epsilons)], at[at < len(board.epsilons)]
-    board.guess[doubtful] = at
-    board.start[doubtful] = board.found[doubtful]
-    if up:
-        board.low[doubtful], board.low_at[doubtful] = at - up, board.epsilons[at - up]
-    board.high[doubtful] = len(board.epsilons)
-    board.high_at[doubtful] = torch.inf
-    board.queue.extend(doubtful.tolist())
-    return doubtful
+        items = brackets.reopen(items[~kept], int(searcher is search.model))
+        searcher = search.model
+        run(searcher)
+        items = items[torch.isin(items, brackets.broken)]
+    outcome.forwards, outcome.backwards = brackets.forwards, brackets.backwards
+    return Swept(outcome, brackets.found, brackets.high)

@@ -8,7 +8,7 @@ import numpy as np
 
 from .curves import Curve
 from .metrics import Resampler
-from .records import META, Records
+from .rows import META, Rows
 
 MOST_VALUES = 8
 
@@ -28,17 +28,17 @@ def bands(values: np.ndarray) -> np.ndarray:
     return out
 
 
-def groups(records: Records, curve: Curve, classes: tuple[str, ...], seed: int = 0) -> list[dict[str, Any]]:
+def groups(rows: Rows, curve: Curve, classes: tuple[str, ...], seed: int = 0) -> list[dict[str, Any]]:
     """Clean and robust accuracy of each value of each metadata column, and of each true class.
 
     Columns with one value or with more than MOST_VALUES words are left out.
     """
-    clean = records.clean
+    clean = rows.clean
     named = {"class": np.array([classes[k] for k in clean["label"]], dtype=object)}
-    for name in sorted(c for c in records.columns if c.startswith(META)):
+    for name in sorted(c for c in rows.columns if c.startswith(META)):
         named[name[len(META) :]] = bands(clean[name])
     right = clean["clean_prediction"] == clean["label"]
-    rows = []
+    found = []
     for column, values in named.items():
         present = sorted(set(values.tolist()))
         if not 1 < len(present) <= MOST_VALUES + 1:
@@ -47,7 +47,7 @@ def groups(records: Records, curve: Curve, classes: tuple[str, ...], seed: int =
             mask = values == value
             resampler = Resampler(clean["group_id"][mask], seed)
             robust = [resampler.mean(at[mask]).as_dict() for at in curve.envelope.T]
-            rows.append(
+            found.append(
                 {
                     "column": column,
                     "value": value,
@@ -59,4 +59,4 @@ def groups(records: Records, curve: Curve, classes: tuple[str, ...], seed: int =
                     ],
                 }
             )
-    return rows
+    return found

@@ -1,114 +1,50 @@
-"""Records: one row per (image, attack, epsilon), the one output of measuring. Parquet in and out."""
+"""Records: the rows of a run as columns, and what they say."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from ..errors import UserError
-from ..files import write_with
-
-CLEAN = "clean"
-COLUMNS = {
-    "image_id": "string",
-    "group_id": "string",
-    "label": "int64",
-    "clean_prediction": "int64",
-    "attack": "string",
-    "norm": "string",
-    "epsilon": "float64",
-    "goal": "string",
-    "reached": "bool_",
-    "prediction": "int64",
-    "scores": "list",
-    "distance": "float64",
-    "forwards": "int64",
-    "backwards": "int64",
-    "verified_float32": "bool_",
-    "survives_source_bit_depth": "bool_",
-}
-META = "meta_"
-
-
-def _schema(meta: Mapping[str, str]) -> Any:
-    import pyarrow as pa
-
-    fields = [
-        (name, pa.list_(pa.float32()) if kind == "list" else getattr(pa, kind)()) for name, kind in COLUMNS.items()
-    ]
-    return pa.schema(fields + [(META + name, getattr(pa, kind)()) for name, kind in sorted(meta.items())])
-
-
-def meta_types(metadata: Iterable[Mapping[str, Any]]) -> dict[str, str]:
-    """The metadata columns of a data set, and whether each holds numbers or words.
-
-    Example:
-        >>> meta_types([{"age": 61.0, "sex": "f"}, {"age": 47.0}])
-        {'age': 'float64', 'sex': 'string'}
-    """
-    types: dict[str, str] = {}
-    for row in metadata:
-        for name, value in row.items():
-            number = isinstance(value, (int, float)) and types.get(name, "float64") == "float64"
-            types[name] = "float64" if number else "string"
-    return types
-
-
-def write_rows(path: Path, rows: Sequence[Mapping[str, Any]], meta: Mapping[str, str]) -> None:
-    """Write rows as one Parquet file, whole or not at all."""
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    def column(name: str, kind: Any) -> Any:
-        values = [row.get(name) for row in rows]
-        if pa.types.is_string(kind):
-            values = [None if value is None else str(value) for value in values]
-        return pa.array(values, kind)
-
-    schema = _schema(meta)
-    table = pa.table([column(field.name, field.type) for field in schema], schema=schema)
-    write_with(path, lambda temporary: pq.write_table(table, temporary))
-
-
-def merge(parts: Sequence[Path], path: Path) -> None:
-    """Join Parquet parts into one file, a part at a time, so that memory does not grow with their number."""
-    import pyarrow.parquet as pq
-
-    def write(temporary: Path) -> None:
-        with pq.ParquetWriter(temporary, pq.read_schema(parts[0])) as writer:
-            for part in parts:
-                writer.write_table(pq.read_table(part))
-
-    write_with(path, write)
+from .curves import Curve, curves, norms, worst_case
+from .drawing import curve_svg
+from .rows import CLEAN, META, PROTOCOL, read_table, rows_table, write_table
+from .sensitivity import Sensitivity, sensitivity
 
 
 @dataclass(frozen=True)
 class Records:
-    """The rows of a run as columns.
+    """The rows of a run as columns: one row per (image, attack, epsilon), and one per image for the clean image.
 
     Args:
         columns: name -> (num_rows,) array; `scores` is (num_rows, num_classes) float32.
+        protocol: how the rows were measured, honest or paper; curves follow it.
+
+    Example:
+        >>> import torch, medrobust as mr
+        >>> net = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(16, 2))
+        >>> images = mr.ImageSet.of(torch.rand(6, 1, 4, 4), torch.arange(6) % 2, classes=["benign", "malignant"])
+        >>> records = mr.measure(net, images, ["fgsm"], linf=["1/255", "4/255"])
+        >>> len(records), len(records.clean), records.cells
+        (18, 6, [('fgsm', 'linf')])
+        >>> len(records.worst_case("linf").estimates())
+        2
     """
 
     columns: Mapping[str, np.ndarray]
+    protocol: str = "honest"
 
     @staticmethod
     def read(path: Path | str) -> Records:
         """Read records.parquet. Errors: UserError when it is missing, broken or lacks a column."""
-        import pyarrow as pa
-        import pyarrow.parquet as pq
+        return Records.of_table(read_table(path))
 
-        try:
-            table = pq.read_table(path)
-        except (OSError, pa.ArrowException) as error:
-            raise UserError(str(path), f"cannot be read as Parquet: {error}") from error
-        missing = [name for name in COLUMNS if name not in table.column_names]
-        if missing:
-            raise UserError(str(path), f"no column {', '.join(missing)}", "is this records.parquet of medrobust?")
+    @staticmethod
+    def of_table(table: Any) -> Records:
+        """The records in a pyarrow.Table."""
         columns = {}
         for name in table.column_names:
             array = table.column(name).combine_chunks()
@@ -117,7 +53,29 @@ class Records:
                 columns[name] = flat.reshape(len(array), -1) if len(array) else flat.reshape(0, 0)
             else:
                 columns[name] = array.to_numpy(zero_copy_only=False)
-        return Records(columns)
+        protocol = (table.schema.metadata or {}).get(PROTOCOL, b"honest").decode()
+        return Records(columns, protocol)
+
+    def write(self, path: Path | str) -> None:
+        """Write records.parquet, whole or not at all."""
+        write_table(Path(path), self._table())
+
+    def _table(self) -> Any:
+        meta = {
+            name[len(META) :]: "float64" if column.dtype.kind in "fiu" else "string"
+            for name, column in self.columns.items()
+            if name.startswith(META)
+        }
+        names = list(self.columns)
+        rows = [dict(zip(names, values, strict=True)) for values in zip(*self.columns.values(), strict=True)]
+        return rows_table(rows, meta, self.protocol)
+
+    def to_pandas(self) -> Any:
+        """The rows as a pandas.DataFrame. Errors: ImportError without pandas."""
+        import pandas as pd
+
+        columns = {name: list(column) if column.ndim > 1 else column for name, column in self.columns.items()}
+        return pd.DataFrame(columns)
 
     def __len__(self) -> int:
         return len(self.columns["image_id"])
@@ -125,12 +83,25 @@ class Records:
     def __getitem__(self, name: str) -> np.ndarray:
         return self.columns[name]
 
+    def __repr__(self) -> str:
+        cells = ", ".join(f"{attack} ({norm})" for attack, norm in self.cells)
+        return f"Records({len(self)} rows, {len(self.clean)} images, {cells or 'no attack'}, {self.protocol})"
+
+    def _repr_html_(self) -> str:
+        figures = [curve_svg([self.worst_case(norm), *self.curves(norm)]) for norm in self.norms]
+        return "".join(figures) or f"<p>{self!r}</p>"
+
     def where(self, **equal: Any) -> Records:
         """The rows whose columns equal these values, e.g. where(attack="pgd", norm="linf")."""
         mask = np.ones(len(self), dtype=bool)
         for name, value in equal.items():
             mask &= self.columns[name] == value
-        return Records({name: column[mask] for name, column in self.columns.items()})
+        return Records({name: column[mask] for name, column in self.columns.items()}, self.protocol)
+
+    @property
+    def honest(self) -> bool:
+        """Whether the protocol was honest."""
+        return self.protocol == "honest"
 
     @property
     def clean(self) -> Records:
@@ -142,6 +113,23 @@ class Records:
         """The (attack, norm) pairs measured, in the order of the rows."""
         pairs = dict.fromkeys(zip(self["attack"].tolist(), self["norm"].tolist(), strict=True))
         return [pair for pair in pairs if pair[0] != CLEAN]
+
+    @property
+    def norms(self) -> list[str]:
+        """The norms measured, in the order of the rows."""
+        return norms(self)
+
+    def curves(self, norm: str) -> list[Curve]:
+        """Accuracy against the budget, one curve per attack of a norm."""
+        return [curve for curve in curves(self) if curve.norm == norm]
+
+    def worst_case(self, norm: str) -> Curve:
+        """Per image the worst over all attacks of a norm. Errors: ValueError for a norm that was not measured."""
+        return worst_case(self, norm)
+
+    def sensitivity(self, norm: str) -> Sensitivity:
+        """How much change each image needs, over all attacks of a norm."""
+        return sensitivity(self, norm)
 
     def matrix(self, attack: str, norm: str, column: str) -> tuple[np.ndarray, np.ndarray]:
         """Budgets (e,), ascending, and the column as (num_images, e), images in the order of `clean`."""

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .records import Records
+from .rows import Rows
 
 
 @dataclass(frozen=True)
@@ -31,17 +31,17 @@ class Sensitivity:
     change_flip: np.ndarray
 
 
-def sensitivity(records: Records, norm: str) -> Sensitivity:
+def sensitivity(rows: Rows, norm: str) -> Sensitivity:
     """Over all attacks of a norm."""
-    clean = records.clean
+    clean = rows.clean
     label, prediction = clean["label"], clean["clean_prediction"]
     wrong = np.where(prediction == label, np.inf, 0.0)
     flip = np.full(len(clean), np.inf)
     attack = np.full(len(clean), "", dtype=object)
     change_wrong, change_flip = wrong.copy(), flip.copy()
-    for name in [a for a, n in records.cells if n == norm]:
-        epsilons, adversarial = records.matrix(name, norm, "prediction")
-        size = records.matrix(name, norm, "distance")[1]
+    for name in [a for a, n in rows.cells if n == norm]:
+        epsilons, adversarial = rows.matrix(name, norm, "prediction")
+        size = rows.matrix(name, norm, "distance")[1]
         for change, other in ((change_wrong, label), (change_flip, prediction)):
             np.minimum(change, np.where(adversarial != other[:, None], size, np.inf).min(1), out=change)
         for column, epsilon in enumerate(epsilons):

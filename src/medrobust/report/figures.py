@@ -6,8 +6,8 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from ..svg import Axis, axis_for, document, path, spread, tag, text
 from .measured import Estimate, Line, Point
-from .svg import Axis, axis_for, document, path, spread, tag, text
 from .words import GREY_LEVELS, Budget, number, percent
 
 

@@ -3,7 +3,7 @@
 Example:
     >>> from medrobust.attacks import pgd
     >>> from medrobust.testing import check_attack
-    >>> check_attack(pgd(num_steps=3), randomized=True)
+    >>> check_attack(pgd(num_steps=3))
 
     >>> import torch
     >>> from medrobust.objectives import Adversarial

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
 
 from ..attacks.base import Attack
+from ..attacks.honest import honest
+from ..engine.abilities import ORDER
 from ..goals import Goal, as_classes
 from ..norms import NORMS
 from ..streams import Streams
+from ..threat import Threat
 from .models import HEADS
-from .setting import SHAPES, AttackCase, assert_equal_losses, assert_inside, setting
+from .setting import SHAPES, AttackCase, assert_equal_losses, assert_inside, endless, setting
 
 
 def says_its_goal(case: AttackCase) -> None:
@@ -143,7 +147,9 @@ def randomness_is_given(case: AttackCase) -> None:
         assert torch.equal(once, again), f"{norm}: two runs with equal generators differ"
         others = [replace(given, streams=Streams.of(seed, range(len(given.x)))).run(case) for seed in (1, 2)]
         varied = any(not torch.equal(once, other) for other in others)
-        assert varied == case.randomized, f"{norm}: randomized={case.randomized}, but other seeds say {varied}"
+        assert varied == case.said.randomized, (
+            f"{norm}: randomized={case.said.randomized}, but other seeds say {varied}"
+        )
     given = setting(case.norms[0])
     for generator in (None, 3, torch.Generator().manual_seed(3)):
         found = case.attack(given.model, given.x, given.y, given.threat, generator=generator)
@@ -181,7 +187,7 @@ def works_without_grad_mode(case: AttackCase) -> None:
 
 
 class _Opaque(nn.Module):
-    """A model without gradients, which gives its scores or, one-hot, only its decisions."""
+    """A model without gradients, which gives its scores or, one-hot, only its labels."""
 
     def __init__(self, model: nn.Module, gives: str) -> None:
         super().__init__()
@@ -197,19 +203,86 @@ class _Opaque(nn.Module):
 
 
 def needs_no_more_than_it_says(case: AttackCase) -> None:
-    """An attack that needs scores or decisions makes the same images from a model that gives nothing else."""
-    assert case.needs in ("gradients", "scores", "decisions"), f"needs={case.needs!r}"
-    if case.needs == "gradients":
+    """An attack that needs scores or labels makes the same images from a model that gives nothing else."""
+    needs = case.said.needs
+    assert needs in ORDER, f"needs={needs!r}"
+    if needs == "gradients":
         return
     for norm in case.norms:
         given = setting(norm)
-        blind = replace(given, model=_Opaque(given.model, case.needs).eval())
-        assert torch.equal(given.run(case), blind.run(case)), f"{norm}: needs more than {case.needs}"
+        blind = replace(given, model=_Opaque(given.model, needs).eval())
+        assert torch.equal(given.run(case), blind.run(case)), f"{norm}: needs more than {needs}"
+
+
+def works_in_the_norms_it_says(case: AttackCase) -> None:
+    """A norm that it is not made for is refused, not searched in vain."""
+    assert case.norms, "made for no norm"
+    for norm in set(NORMS) - set(case.norms):
+        try:
+            setting(norm).run(case)
+        except ValueError:
+            continue
+        raise AssertionError(f"made for {', '.join(case.norms)}, but takes {norm} without a word")
+
+
+def reaches_as_far_as_it_says(case: AttackCase) -> None:
+    """Up a slope that never ends, it ends as far away as `reach` says: no farther, and hardly nearer."""
+    if case.said.reach is None or case.said.needs != "gradients":
+        return
+    for norm in case.norms:
+        given = endless(norm)
+        for epsilon in (1e-3, 0.25):
+            threat = Threat(epsilon=epsilon, norm=NORMS[norm], domain=given.threat.domain)
+            distance = threat.around(given.x).distance(replace(given, threat=threat).run(case))
+            # A random start may be anywhere in the ball.
+            slack = epsilon if case.said.randomized else 0.0
+            reach = case.said.reach(epsilon)
+            far = float(distance.max())
+            assert far <= (reach + slack) * (1 + 1e-3), f"{norm}: goes {far:.3g}, said {reach:.3g}"
+            wanted = 0.9 * min(reach, epsilon)
+            assert far >= wanted or slack, f"{norm}: goes {far:.3g} only, said {reach:.3g} of {epsilon}"
+
+
+def steps_are_steady_if_it_says_so(case: AttackCase) -> None:
+    """Up a slope that never ends, each step of a composed attack is as long as the first."""
+    program = case.said.program
+    if not case.said.steady or program is None:
+        return
+    for norm in case.norms:
+        given = endless(norm)
+        threat = Threat(epsilon=1e3, norm=NORMS[norm], domain=given.threat.domain)
+        points = program.trajectory(given.model, given.x, given.y, threat, generator=given.streams)[1]
+        visited = [point.x for point in points]
+        ball = threat.around(given.x)
+        inside = [x for x in visited if bool((ball.distance(x) < 0.5e3).all())]
+        pairs = pairwise(inside)
+        sizes = [NORMS[norm].size((after - before).double()) for before, after in pairs]
+        assert all(torch.allclose(size, sizes[0], rtol=1e-2) for size in sizes), f"{norm}: steps differ in length"
+
+
+def says_what_is_inside(case: AttackCase) -> None:
+    """Every inner attack says its abilities too, and an attack made of others works only where all of them do."""
+    for part in case.said.parts:
+        inner = AttackCase(attack=part)
+        assert set(case.norms) <= set(inner.norms), "made for a norm that an inner attack is not made for"
+        says_what_is_inside(inner)
+
+
+def keeps_what_won(case: AttackCase) -> None:
+    """As protocol honest runs it, it wins at least where it wins as published, and says the same of itself."""
+    kept = honest(case.attack)
+    assert kept.abilities.kind == case.said.kind, "another kind of attack when it keeps what won"
+    for norm in case.norms:
+        given = setting(norm)
+        goal = case.attack.goal(given.model(given.x).detach(), given.y)
+        before, after = (goal.reached(given.model(given.run(one))) for one in (case, replace(case, attack=kept)))
+        assert bool((after | ~before).all()), f"{norm}: loses what it wins as published"
 
 
 def finds_small_changes(case: AttackCase) -> None:
     """For minimal: with an unlimited budget every answer changes, and half the change is too little for most."""
-    if not case.minimal:
+    assert case.said.kind in ("bounded", "minimal"), f"kind={case.said.kind!r}"
+    if case.said.kind != "minimal":
         return
     for norm in case.norms:
         given = setting(norm)
@@ -240,21 +313,22 @@ ATTACK_CHECKS: dict[str, Callable[[AttackCase], None]] = {
         works_with_every_head,
         works_without_grad_mode,
         needs_no_more_than_it_says,
+        works_in_the_norms_it_says,
+        reaches_as_far_as_it_says,
+        steps_are_steady_if_it_says_so,
+        says_what_is_inside,
+        keeps_what_won,
         finds_small_changes,
     )
 }
 
 
-def check_attack(
-    attack: Attack,
-    *,
-    norms: Sequence[str] = tuple(NORMS),
-    minimal: bool = False,
-    randomized: bool = False,
-    needs: str = "gradients",
-    heads: Sequence[str] = tuple(HEADS),
-) -> None:
-    """Run every check on an attack; the parameters are those of `AttackCase`.
+def check_attack(attack: Attack, *, heads: Sequence[str] = tuple(HEADS)) -> None:
+    """Run every check on an attack, which says itself what it is and needs: `attack.abilities`.
+
+    Args:
+        attack: any callable of the signature; see medrobust.attacks.Attack.
+        heads: names in HEADS that it supports.
 
     Errors: AssertionError that names the check and says what is broken.
 
@@ -262,7 +336,7 @@ def check_attack(
         >>> from medrobust.attacks import fgsm
         >>> check_attack(fgsm())
     """
-    case = AttackCase(attack=attack, norms=norms, minimal=minimal, randomized=randomized, needs=needs, heads=heads)
+    case = AttackCase(attack=attack, heads=heads)
     for name, check in ATTACK_CHECKS.items():
         try:
             check(case)

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from ..attacks.base import Attack
+from ..engine.abilities import Abilities
 from ..goals import Goal
 from ..losses import margin
 from ..norms import NORMS
@@ -21,23 +22,23 @@ SHAPES = {"signal": (2, 9), "image": (3, 4, 4), "volume": (1, 2, 3, 4)}
 
 @dataclass(frozen=True, kw_only=True)
 class AttackCase:
-    """An attack and what it claims to do.
+    """An attack, which says itself what it is and needs (see medrobust.engine.abilities), and the heads it works with.
 
     Args:
         attack: called as `attack(model, x, y, threat, generator=...)`.
-        norms: names of the norms that it supports.
-        minimal: it looks for the smallest change when epsilon is inf. It must still respect a finite epsilon.
-        randomized: its result depends on the generator.
-        needs: what the model must give: "gradients", "scores" without gradients, or only "decisions".
         heads: names in `HEADS` that it supports.
     """
 
     attack: Attack
-    norms: Sequence[str] = tuple(NORMS)
-    minimal: bool = False
-    randomized: bool = False
-    needs: str = "gradients"
     heads: Sequence[str] = tuple(HEADS)
+
+    @property
+    def said(self) -> Abilities:
+        return self.attack.abilities
+
+    @property
+    def norms(self) -> Sequence[str]:
+        return self.said.norms
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,6 +78,27 @@ def setting(
     full = torch.full_like(x[:1], domain[1] - domain[0])
     threat = Threat(epsilon=0.15 * float(NORMS[norm].size(full)), norm=NORMS[norm], domain=domain)
     return Setting(model=model, x=x, y=y, threat=threat, streams=Streams.of(0, range(num_images)))
+
+
+class _Slope(nn.Module):
+    """Class 0 by far, and a margin that falls the same way everywhere: a search goes as far as it can."""
+
+    def __init__(self, num_pixels: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.linspace(1, 2, num_pixels) / num_pixels)
+
+    def forward(self, x: Tensor) -> Tensor:
+        rise = x.flatten(1) @ self.weight
+        return torch.stack([20 - rise, rise], 1)
+
+
+def endless(norm: str) -> Setting:
+    """A model that no small change misleads, on a domain that no step leaves."""
+    shape = SHAPES["image"]
+    x = torch.zeros(2, *shape)
+    threat = Threat(norm=NORMS[norm], domain=(-1e6, 1e6))
+    model = _Slope(x[0].numel()).eval()
+    return Setting(model=model, x=x, y=torch.zeros(2, dtype=torch.long), threat=threat, streams=Streams.of(0, range(2)))
 
 
 def assert_inside(given: Setting, x_adv: Tensor, what: str) -> None:

@@ -5,41 +5,30 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ...attacks.base import Attack
-from ...attacks.combine import WorstCase
-from ...engine.program import Program
-from ...engine.steps import Momentum, Steepest
 from ...findings import Finding
-from ...records.curves import norms, worst_case
+from ...records.curves import norms
 from ...records.records import Records
 from ..context import Context
 
 
-def _programs(name: str, attack: Attack) -> Iterator[tuple[str, Program]]:
-    if isinstance(attack, Program):
-        yield name, attack
-    elif isinstance(attack, WorstCase):
-        for part in attack.attacks:
-            yield from _programs(name, part)
+def _reaches(title: str, attack: Attack, epsilon: float) -> Iterator[tuple[str, float]]:
+    """(title, share of epsilon that its steps can go) of an attack and of those inside it that say so."""
+    said = attack.abilities
+    if said.reach is not None and epsilon > 0:
+        yield title, said.reach(epsilon) / epsilon
+    for part in said.parts:
+        yield from _reaches(title, part, epsilon)
 
 
 def reach(records: Records, context: Context) -> Finding:
     """C25: num_steps * step_size must be able to cross the ball, or the attack tests a smaller budget than it says."""
-    short = []
+    short: dict[str, None] = {}
     for name, attack in context.plan.attacks.items():
-        for title, program in _programs(name, attack):
-            step = program.step
-            if not isinstance(step, (Steepest, Momentum)):
-                continue
-            for grid in context.plan.grids:
-                largest = grid.epsilons[-1]
-                size = step.step_size
-                if size is None:
-                    size = largest * (1.0 if step.relative_step_size is None else step.relative_step_size)
-                if program.num_steps * size < largest * (1 - 1e-6):
-                    share = program.num_steps * size / largest if largest else 0.0
-                    text = f"{title} ({grid.norm_name}) reaches {share:.0%} of epsilon {largest:.4g}"
-                    if text not in short:
-                        short.append(text)
+        for grid in context.plan.grids:
+            largest = grid.epsilons[-1]
+            for title, share in _reaches(name, attack, largest):
+                if share < 1 - 1e-6:
+                    short[f"{title} ({grid.norm_name}) reaches {share:.0%} of epsilon {largest:.4g}"] = None
     title = "Can every attack reach the edge of its budget?"
     if not short:
         return Finding("reach", "pass", title, "num_steps x step_size is at least epsilon for every attack")
@@ -51,7 +40,7 @@ def largest_budget_breaks_all(records: Records, context: Context) -> Finding:
     title = "Do the attacks break (nearly) every image at the largest budget?"
     parts, left = [], 0.0
     for norm in norms(records):
-        curve = worst_case(records, norm, context.plan.protocol == "honest")
+        curve = records.worst_case(norm)
         share = float(curve.envelope[:, -1].mean())
         left = max(left, share)
         parts.append(f"{norm} {curve.epsilons[-1]:.4g}: {share:.1%} still right")

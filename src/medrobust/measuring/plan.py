@@ -1,0 +1,65 @@
+"""What to measure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from ..attacks.base import Attack
+from ..attacks.honest import honest
+from ..errors import UserError
+from .outcome import Grid
+
+PROTOCOLS = ("honest", "paper")
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What to measure.
+
+    Args:
+        attacks: title -> attack.
+        grids: budgets, one grid a norm.
+        goals: title -> the name of its goal, for the rows.
+        protocol: "honest" (default) or "paper"; see docs/concepts.md. In the honest one each attack keeps a point that
+            won, see attacks.honest.
+        seed: of all random numbers, together with the image ids.
+        batch_size: images shown to the model at once; changes memory and speed only.
+        device: where the model runs.
+        precision: "fast" or "float32"; how the search computes. Verdicts are float32 always.
+        num_workers: processes that decode images.
+
+    Errors: UserError for an unknown protocol, no attack, no budget, or an attack that is not made for one of the norms.
+    """
+
+    attacks: Mapping[str, Attack]
+    grids: tuple[Grid, ...]
+    goals: Mapping[str, str]
+    protocol: str = "honest"
+    seed: int = 0
+    batch_size: int = 32
+    device: str = "cpu"
+    precision: str = "fast"
+    num_workers: int = 0
+
+    def __post_init__(self) -> None:
+        if self.protocol not in PROTOCOLS:
+            raise UserError("protocol", f"unknown protocol {self.protocol!r}", f"valid: {', '.join(PROTOCOLS)}")
+        if not self.attacks:
+            raise UserError("attacks", "none given", "for example attacks=[fgsm,pgd]")
+        if not self.grids:
+            raise UserError("threat.epsilons", "no budget", "give at least one, for example 1/255")
+        for title, attack in self.attacks.items():
+            for grid in self.grids:
+                valid = attack.abilities.norms
+                if grid.norm_name not in valid:
+                    reason = f"is not made for {grid.norm_name}"
+                    raise UserError(f"attacks.{title}", reason, f"valid: {', '.join(valid)}")
+        if self.honest:
+            kept = {title: honest(attack) for title, attack in self.attacks.items()}
+            object.__setattr__(self, "attacks", kept)
+
+    @property
+    def honest(self) -> bool:
+        """Whether the protocol is honest."""
+        return self.protocol == "honest"
