@@ -11,6 +11,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+from .errors import nearest
 from .streams import Streams
 
 
@@ -195,3 +196,17 @@ class L1:
 
 
 NORMS: dict[str, Norm] = {"linf": Linf(), "l2": L2(), "l1": L1()}
+
+
+def as_norm(norm: Norm | str) -> Norm:
+    """A norm, or the one of this name. Errors: ValueError for an unknown name.
+
+    Example:
+        >>> as_norm("l2")
+        L2()
+    """
+    if not isinstance(norm, str):
+        return norm
+    if norm not in NORMS:
+        raise ValueError(f"unknown norm {norm!r}. {nearest(norm, NORMS)}")
+    return NORMS[norm]

@@ -14,9 +14,9 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from . import __version__
 from .errors import UserError
 from .files import read_json, unfinished, write_json
+from .version import __version__
 
 RUN_FILE = "run.json"
 RUN_SCHEMA, AUDIT_SCHEMA = "medrobust.run/1", "medrobust.audit/1"

@@ -9,7 +9,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from .norms import L1, NORMS, Norm, per_sample
+from .norms import L1, NORMS, Norm, as_norm, per_sample
+from .numbers import parse_number
 from .streams import Streams
 
 
@@ -79,36 +80,56 @@ class Ball(NamedTuple):
         return torch.where(out, torch.nextafter(x, self.center), x)
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, init=False)
 class Threat:
     """A budget: the largest change, the norm that measures it, the range of a pixel, the pixels that may change.
 
     Args:
-        epsilon: radius in units of the domain, one number or one per sample (n,); inf for attacks that look for the
-            smallest.
-        norm: Linf(), L2() or L1().
+        epsilon: radius in units of the domain: a number, a text as "4/255" or "2%", or one per sample (n,); inf for
+            attacks that look for the smallest.
+        norm: Linf(), L2(), L1(), or "linf", "l2", "l1".
         domain: lowest and highest value of a pixel.
         mask: bool, broadcastable to (n, c, *spatial); True where a pixel may change.
 
-    Errors: ValueError when epsilon is negative or not a number, or the domain is empty.
+    Errors: ValueError when epsilon is negative or not a number, larger than the domain in linf, or the domain is empty.
+        UserError for a text that is no number.
 
     Example:
-        >>> ball = Threat(epsilon=8 / 255).around(torch.full((1, 1, 2, 2), 0.99))
+        >>> ball = Threat("8/255").around(torch.full((1, 1, 2, 2), 0.99))
         >>> round(float(ball.project(torch.ones(1, 1, 2, 2)).amax()), 4)
         1.0
+        >>> Threat(8)
+        Traceback (most recent call last):
+        ValueError: epsilon 8 is larger than the domain [0, 1]: did you mean 8/255?
     """
 
-    epsilon: float | Tensor = math.inf
-    norm: Norm = NORMS["linf"]
-    domain: tuple[float, float] = (0.0, 1.0)
-    mask: Tensor | None = None
+    epsilon: float | Tensor
+    norm: Norm
+    domain: tuple[float, float]
+    mask: Tensor | None
 
-    def __post_init__(self) -> None:
-        epsilon = torch.as_tensor(self.epsilon)
-        if not bool((epsilon >= 0).all()):
-            raise ValueError(f"epsilon must be 0 or larger, got {self.epsilon}")
-        if not self.domain[0] < self.domain[1]:
-            raise ValueError(f"empty domain {self.domain}")
+    def __init__(
+        self,
+        epsilon: float | str | Tensor = math.inf,
+        norm: Norm | str = NORMS["linf"],
+        domain: tuple[float, float] = (0.0, 1.0),
+        mask: Tensor | None = None,
+    ) -> None:
+        radius = parse_number(epsilon, "epsilon") if isinstance(epsilon, str) else epsilon
+        for name, value in (("epsilon", radius), ("norm", as_norm(norm)), ("domain", domain), ("mask", mask)):
+            object.__setattr__(self, name, value)
+        low, high = domain
+        if not low < high:
+            raise ValueError(f"empty domain {domain}")
+        largest = torch.as_tensor(radius)
+        if not bool((largest >= 0).all()):
+            raise ValueError(f"epsilon must be 0 or larger, got {epsilon}")
+        too_large = largest[torch.isfinite(largest)] > (high - low) * (1 + 1e-6)
+        if self.norm.name == "linf" and bool(too_large.any()):
+            shown = f"{float(largest[torch.isfinite(largest)].max()):g}"
+            raise ValueError(
+                f"epsilon {shown} is larger than the domain [{low:g}, {high:g}]: did you mean {shown}/255?"
+            )
 
     def around(self, x: Tensor) -> Ball:
         """The ball around a batch x (n, c, *spatial)."""

@@ -7,7 +7,6 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any
 
-from .. import __version__
 from ..attacks.build import describe
 from ..files import read_json, write_atomic, write_json
 from ..measuring.measure import measure
@@ -16,6 +15,7 @@ from ..recipes.audit import AuditRecipe
 from ..recipes.plain import deciding
 from ..records.records import Records
 from ..runs import AUDIT_SCHEMA, claim, digest, finish, hardware
+from ..version import __version__
 from .checks import CHECKS
 from .context import Context, run_checks
 from .gallery import make_gallery

@@ -25,7 +25,7 @@ Out = Annotated[Path | None, typer.Option("--out", help="Directory of the run.")
 
 def _version(wanted: bool) -> None:
     if wanted:
-        from .. import __version__
+        from ..version import __version__
 
         typer.echo(__version__)
         raise typer.Exit()

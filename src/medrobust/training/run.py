@@ -10,7 +10,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from .. import __version__
 from ..data.images.image_set import ImageSet
 from ..data.unlabeled import UNLABELED
 from ..files import unfinished, write_atomic
@@ -19,6 +18,7 @@ from ..recipes.plain import as_dict, deciding
 from ..recipes.train import TrainRecipe
 from ..resolve import create_classifier, pick_device
 from ..runs import claim, digest, finish, hardware, record
+from ..version import __version__
 from .build import accepts, check, check_batch, make_phases, make_plan, open_sets, spares_weights
 from .collapse import MOST_RESTARTS, CollapsedError
 from .fit import LAST, fit

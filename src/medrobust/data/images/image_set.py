@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -16,6 +16,7 @@ from torch.utils.data import Dataset
 from ...errors import UserError
 from ..files.pixels import Pixels, SourceRange
 from ..files.read import read_pixels
+from .arrays import ArrayStore, class_labels, gather, per_image, source_of
 from .batch import Batch
 from .card import DatasetCard
 from .hashes import content_hashes
@@ -78,6 +79,65 @@ class ImageSet(Dataset[tuple[Tensor, int, int]]):
         self.extremes, self.whole = extremes, tuple(whole)
         self.store: Store = store or MemoryStore(decode, self.view)
 
+    @staticmethod
+    def of(
+        source: Any,
+        labels: Any = None,
+        *,
+        classes: Sequence[str] | None = None,
+        groups: Sequence[Any] | None = None,
+        ids: Sequence[Any] | None = None,
+        splits: Sequence[str] | None = None,
+        metadata: Mapping[str, Sequence[Any]] | None = None,
+        name: str = "images",
+        keys: tuple[str, str] = ("image", "label"),
+        bits: int | None = None,
+    ) -> ImageSet:
+        """Images that are in memory already, as they are: floating point is not rounded.
+
+        Args:
+            source: x (n, c, *spatial), floating point in the classifier's domain or uint8 / uint16; or a torch Dataset
+                or DataLoader, a MONAI data set of dicts, or any iterable of (image, label) or mappings.
+            labels: (n,) whole numbers or class names, with a tensor or an array.
+            classes: class names in the order of the labels.
+            groups: patient or lesion of each image, for splits and intervals; each image its own by default.
+            ids: a stable name for each image; "000000", "000001", ... by default.
+            splits: "train", "val", "test" or "" for each image.
+            metadata: name -> a value for each image (age, sex, site), for the groups of a report.
+            name: of the set.
+            keys: of image and label, where the source yields mappings.
+            bits: depth of the file that floating point images came from; by default 8 where all are k / 255.
+
+        Errors: UserError, naming what does not fit.
+
+        Example:
+            >>> x, y = torch.rand(4, 1, 8, 8), torch.tensor([0, 1, 0, 1])
+            >>> images = ImageSet.of(x, y, classes=["benign", "malignant"], groups=["p1", "p1", "p2", "p2"])
+            >>> bool((images[2][0] == x[2]).all()), images.groups[2]
+            (True, 'p2')
+        """
+        if isinstance(source, ImageSet):
+            return source
+        values, given = gather(source, labels, keys)
+        n = len(values)
+        if len(given) != n:
+            raise UserError("labels", f"{len(given)} for {n} images", "give one per image")
+        names, numbers = class_labels(given, classes)
+        own = per_image("ids", ids, n) or [f"{i:06d}" for i in range(n)]
+        if len(set(own)) < n:
+            raise UserError("ids", "two images have one id", "give each its own")
+        group, split = per_image("groups", groups, n) or own, per_image("splits", splits, n) or [""] * n
+        table = {key: list(column) for key, column in (metadata or {}).items()}
+        for key, column in table.items():
+            per_image(f"metadata.{key}", column, n)
+        samples = [
+            Sample(own[i], None, numbers[i], group[i], split[i], {key: column[i] for key, column in table.items()}, i)
+            for i in range(n)
+        ]
+        store = ArrayStore(values, source_of(values, bits))
+        view = View(None, "grey" if values.shape[1] == 1 else "rgb")
+        return ImageSet(name, names, samples, view=view, decode=store.decode, store=store)
+
     def __len__(self) -> int:
         return len(self.samples)
 
@@ -104,7 +164,10 @@ class ImageSet(Dataset[tuple[Tensor, int, int]]):
     def _unit(self, values: Sequence[np.ndarray]) -> Tensor:
         unit = np.empty((len(values), *values[0].shape), dtype=np.float32)
         for row, array in zip(unit, values, strict=True):  # one pass over memory, from the integers to the batch
-            np.divide(array, np.float32(np.iinfo(array.dtype).max), out=row, dtype=np.float32)
+            if array.dtype.kind == "f":
+                row[...] = array
+            else:
+                np.divide(array, np.float32(np.iinfo(array.dtype).max), out=row, dtype=np.float32)
         x = torch.from_numpy(unit)
         if self.extremes is not None:
             least, most = self.extremes

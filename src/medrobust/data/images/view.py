@@ -155,6 +155,8 @@ def apply_view(pixels: Pixels, view: View) -> tuple[np.ndarray, SourceRange]:
         x = resize(x, view.image_size)
     if view.color == "rgb" and x.shape[0] == 1:
         x = x.expand(3, *x.shape[1:])
+    if pixels.values.dtype.kind == "f" and pixels.bits > 16:
+        return x.contiguous().numpy(), source  # floating point has no grey levels to round to
     dtype: type[np.unsignedinteger[Any]] = np.uint8 if pixels.bits <= 8 else np.uint16
     top = float(np.iinfo(dtype).max)
     return (x.numpy().astype(np.float64) * top).round().clip(0, top).astype(dtype), source
