@@ -141,9 +141,7 @@ def measured(job: Job, attack: Attack, norm: str, precision: str) -> tuple[list[
     Returns robust accuracy in percent at each budget of the job, and the forwards and backwards of all images.
     """
     grid = Grid(norm, tuple(e for e in job.epsilons if e))
-    plan = replace(
-        job.setup.plan, attacks={"it": attack}, grids=(grid,), goals={"it": "untargeted"}, precision=precision
-    )
+    plan = replace(job.setup.plan, attacks={"it": attack}, grids=(grid,), precision=precision)
     with tempfile.TemporaryDirectory() as folder:
         records, cost = measure(job.setup.model, job.setup.images, plan, Path(folder) / "parts")
     rows = records.where(attack="it")

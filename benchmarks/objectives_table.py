@@ -112,7 +112,6 @@ def cell(options: argparse.Namespace, data: str, name: str, seed: int) -> dict[s
             "autoattack": autoattack(num_steps=options.attack_steps, num_queries=options.attack_queries),
         },
         grids=(Grid("linf", (epsilon,)),),
-        goals={},
         batch_size=64,
         device=options.device,
         precision="float32",

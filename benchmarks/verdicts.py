@@ -32,9 +32,7 @@ def verdicts(job: Job, name: str, precision: str) -> np.ndarray:
     if hasattr(attack, "keep"):
         attack = replace(attack, keep=first_reached)  # type: ignore[type-var]
     grid = Grid("linf", tuple(job.epsilons))
-    plan = replace(
-        job.setup.plan, attacks={name: attack}, grids=(grid,), goals={name: "untargeted"}, precision=precision
-    )
+    plan = replace(job.setup.plan, attacks={name: attack}, grids=(grid,), precision=precision)
     with tempfile.TemporaryDirectory() as folder:
         records, _ = measure(job.setup.model, job.setup.images, plan, Path(folder) / "parts")
     reached: np.ndarray = records.matrix(name, "linf", "reached")[1]

@@ -39,10 +39,12 @@ def parse_number(text: Any, where: str) -> float:
         raise UserError(where, f"{text!r} is not a number", "write 8/255, 0.03 or 2%") from error
 
 
-def parse_budgets(given: Any, norm: str = "linf", place: str = "threat.epsilons") -> list[float]:
+def parse_budgets(
+    given: Any, norm: str = "linf", place: str = "threat.epsilons", domain: tuple[float, float] = (0.0, 1.0)
+) -> list[float]:
     """A grid of budgets: a list, one value, `a, b, c`, or geometric(first, last, count).
 
-    Errors: UserError for what is not a number, is negative, or for linf exceeds the domain [0, 1].
+    Errors: UserError for what is not a number, is negative, or for linf exceeds the domain.
 
     Example:
         >>> [round(255 * e, 3) for e in parse_budgets(["8/255", "1/255"])]
@@ -67,8 +69,10 @@ def parse_budgets(given: Any, norm: str = "linf", place: str = "threat.epsilons"
     for value in values:
         if not value >= 0 or math.isinf(value):
             raise UserError(place, f"{value:g} is not a budget", "epsilon is 0 or larger")
-        if norm == "linf" and value > 1:
-            raise UserError(place, f"{value:g} is larger than the domain [0, 1]", f"did you mean {value:g}/255?")
+        low, high = domain
+        if norm == "linf" and value > high - low:
+            reason = f"{value:g} is larger than the domain [{low:g}, {high:g}]"
+            raise UserError(place, reason, f"did you mean {value:g}/255?")
     return sorted(set(values))
 
 

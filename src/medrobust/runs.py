@@ -121,6 +121,11 @@ def claim(folder: Path, kind: str, identity: Mapping[str, str], details: Mapping
     return run
 
 
+def read_run(folder: Path) -> dict[str, Any]:
+    """The run.json of a run. Errors: UserError when there is none."""
+    return dict(read_json(folder / RUN_FILE))
+
+
 def finish(folder: Path, run: Mapping[str, Any], **details: Any) -> dict[str, Any]:
     """Mark a run as done in its run.json, and return the new content."""
     return record(folder, run, status="done", finished=run.get("finished") or now(), **details)

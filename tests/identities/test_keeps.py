@@ -40,9 +40,9 @@ def fold(name: str, points: list[Point]) -> Kept:
         ("first_reached", [False, True, True, False], 0.3, True),
         ("first_reached", [False, False, False, False], 0.4, False),
         ("first_reached", [False, False, False, True], 0.1, True),
-        ("smallest", [False, True, True, False], 0.3, True),
-        ("smallest", [True, True, True, False], 0.2, True),
-        ("smallest", [False, False, False, False], 0.0, False),
+        ("smallest_success", [False, True, True, False], 0.3, True),
+        ("smallest_success", [True, True, True, False], 0.2, True),
+        ("smallest_success", [False, False, False, False], 0.0, False),
     ],
 )
 def test_what_is_kept(name: str, hits: list[bool], expected: float, won: bool) -> None:

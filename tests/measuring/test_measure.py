@@ -21,7 +21,7 @@ ATTACKS = {"fgsm": fgsm(), "pgd": pgd(num_steps=10), "square": square(num_querie
 
 
 def plan(**changes) -> Plan:
-    usual = Plan(attacks=ATTACKS, grids=(Grid("linf", EPSILONS),), goals={}, batch_size=8)
+    usual = Plan(attacks=ATTACKS, grids=(Grid("linf", EPSILONS),), batch_size=8)
     return dataclasses.replace(usual, **changes)
 
 

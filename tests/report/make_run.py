@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from medrobust.attacks.names import attack_name, attack_words
 from report.make_pictures import make_pictures
 
 TWO = ("benign", "malignant")
@@ -148,7 +149,15 @@ def make_audit(
             "name": "honest",
             "precision": "fast",
             "attacks": {
-                name: {"parameters": {"num_steps": 20}, "goal": "untargeted", "parts": "P(f=<function g at 0x7f01>)"}
+                name: {
+                    "name": attack_name(name),
+                    "says": attack_words(name),
+                    "kind": "bounded",
+                    "needs": "gradients",
+                    "parameters": {"num_steps": 20},
+                    "goal": "untargeted",
+                    "parts": "P(f=<function g at 0x7f01>)",
+                }
                 for name in attacks
             },
             "verified": "every success was re-checked in float32",

@@ -1,60 +1,30 @@
-"""Attacks by their names in the literature. Adding one is a file and a line in ATTACKS."""
+"""Attacks by their names in the literature, and the combinators that make attacks of attacks."""
 
-from __future__ import annotations
-
-from collections.abc import Callable
-from typing import Any
-
+from ..engine.abilities import Abilities
 from .apgd import apgd, apgd_ce, apgd_dlr, apgd_t
 from .autoattack import autoattack
 from .base import Attack
+from .build import build_attack
 from .carlini_wagner import cw_l2
 from .carlini_wagner_linf import cw_linf_min
 from .combine import restarts, smallest_epsilon, worst_case
 from .deepfool import deepfool
 from .fab import fab, fab_t
+from .honest import honest
 from .hop_skip_jump import hop_skip_jump
 from .lbfgs import lbfgs, one_step_target
 from .minimal import ddn, fmn, linear_estimate
 from .noise import gaussian_noise, rician_noise, uniform_noise
 from .pgd import bim, cw_linf, fgsm, mi_fgsm, pgd
+from .registry import ATTACKS
 from .smallest import smallest
 from .square import square
 from .transfer import transfer
 from .translation_invariant import ti_fgsm
 
-ATTACKS: dict[str, Callable[..., Any]] = {
-    "fgsm": fgsm,
-    "bim": bim,
-    "ifgsm": bim,
-    "pgd": pgd,
-    "cw_linf": cw_linf,
-    "mi_fgsm": mi_fgsm,
-    "ti_fgsm": ti_fgsm,
-    "ddn": ddn,
-    "fmn": fmn,
-    "smallest": smallest,
-    "cw_l2": cw_l2,
-    "cw_linf_min": cw_linf_min,
-    "deepfool": deepfool,
-    "fab": fab,
-    "fab_t": fab_t,
-    "lbfgs": lbfgs,
-    "one_step_target": one_step_target,
-    "apgd": apgd,
-    "apgd_ce": apgd_ce,
-    "apgd_dlr": apgd_dlr,
-    "apgd_t": apgd_t,
-    "square": square,
-    "autoattack": autoattack,
-    "hop_skip_jump": hop_skip_jump,
-    "uniform_noise": uniform_noise,
-    "gaussian_noise": gaussian_noise,
-    "rician_noise": rician_noise,
-}
-
 __all__ = [
     "ATTACKS",
+    "Abilities",
     "Attack",
     "apgd",
     "apgd_ce",
@@ -62,6 +32,7 @@ __all__ = [
     "apgd_t",
     "autoattack",
     "bim",
+    "build_attack",
     "cw_l2",
     "cw_linf",
     "cw_linf_min",
@@ -72,6 +43,7 @@ __all__ = [
     "fgsm",
     "fmn",
     "gaussian_noise",
+    "honest",
     "hop_skip_jump",
     "lbfgs",
     "linear_estimate",

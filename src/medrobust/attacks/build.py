@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
 from typing import Any
 
-from ..attacks import ATTACKS
 from ..engine.keep import KEEPS
 from ..errors import UserError, nearest
 from ..goals import GOALS, GoalRule, Targeted
@@ -15,6 +14,7 @@ from ..losses import LOSSES
 from ..numbers import parse_number
 from .base import Attack
 from .combine import restarts
+from .registry import ATTACKS
 
 NAMED: dict[str, Mapping[str, Any]] = {"goal": GOALS, "loss": LOSSES, "keep": KEEPS}
 
@@ -99,3 +99,27 @@ def goal_rule(value: Any, where: str) -> GoalRule:
     if value not in GOALS:
         raise UserError(where, f"unknown goal {value!r}", nearest(str(value), [*GOALS, "targeted:CLASS"]))
     return GOALS[str(value)]
+
+
+def goal_name(rule: GoalRule) -> str:
+    """The name of a goal as recipes write it; that of its class where it has none.
+
+    Example:
+        >>> goal_name(Targeted(2)), goal_name(GOALS["least_likely"])
+        ('targeted:2', 'least_likely')
+    """
+    if isinstance(rule, Targeted):
+        return f"targeted:{rule.label}"
+    known = next((name for name, one in GOALS.items() if one == rule), "")
+    return known or str(getattr(rule, "__name__", type(rule).__name__))
+
+
+def title_of(attack: Attack) -> str:
+    """The name of ATTACKS that gives this attack without parameters; "" where none does.
+
+    Example:
+        >>> from medrobust.attacks import pgd
+        >>> title_of(pgd()), title_of(pgd(num_steps=3))
+        ('pgd', '')
+    """
+    return next((name for name, build in ATTACKS.items() if build() == attack), "")

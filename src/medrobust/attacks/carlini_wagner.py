@@ -22,7 +22,7 @@ from ..losses import margin
 from ..norms import per_sample
 from ..streams import Randomness
 from ..threat import Ball, Threat
-from .parts.turns import Constant, Task, Turn, closest, task, within
+from .parts.turns import PenaltyWeight, Task, Turn, closest, task, within
 
 
 class Adam(NamedTuple):
@@ -76,7 +76,7 @@ def confident(model: Model, goal: Goal, confidence: float) -> Objective:
 class _L2State(NamedTuple):
     w: Tensor
     adam: Adam
-    constant: Constant
+    constant: PenaltyWeight
     searches: Tensor
     won: Tensor
     before: Tensor
@@ -140,7 +140,7 @@ class CarliniWagnerL2:
 
     def _begin(self, job: Task) -> _L2State:
         like = job.ball.radius
-        constant = Constant.start(self.first_constant, like)
+        constant = PenaltyWeight.start(self.first_constant, like)
         won = torch.zeros_like(like, dtype=torch.bool)
         w = from_image(job.ball.center, job.ball)
         return _L2State(

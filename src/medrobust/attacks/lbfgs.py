@@ -18,7 +18,7 @@ from ..losses import cross_entropy
 from ..streams import Randomness
 from ..threat import Threat
 from .parts.hyperplanes import room
-from .parts.turns import Constant, Task, Turn, closest, task, within
+from .parts.turns import PenaltyWeight, Task, Turn, closest, task, within
 from .pgd import fgsm
 
 _LARGEST = 1e10
@@ -40,7 +40,7 @@ class LbfgsState(NamedTuple):
     moves: Tensor
     turns: Tensor
     k: Tensor
-    constant: Constant
+    constant: PenaltyWeight
     searches: Tensor
 
 
@@ -140,7 +140,7 @@ class Lbfgs:
             moves=history,
             turns=history,
             k=torch.zeros_like(like),
-            constant=Constant.start(self.first_constant, like),
+            constant=PenaltyWeight.start(self.first_constant, like),
             searches=torch.zeros_like(like),
         )
 

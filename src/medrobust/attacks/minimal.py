@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from ..engine.ascend import Point, Step, against
-from ..engine.keep import smallest
+from ..engine.keep import smallest_success
 from ..engine.program import Model, Program
 from ..engine.radii import Ddn, Fmn
 from ..engine.steps import CosineL2, CosineThenSteepest, slope
@@ -49,7 +49,9 @@ def ddn(
         0.4
     """
     step = CosineL2(onto_sphere=True)
-    return Program(step=step, num_steps=num_steps, goal=goal, loss=loss, keep=smallest, radius=Ddn(gamma, first_radius))
+    return Program(
+        step=step, num_steps=num_steps, goal=goal, loss=loss, keep=smallest_success, radius=Ddn(gamma, first_radius)
+    )
 
 
 def fmn(
@@ -88,7 +90,9 @@ def fmn(
     step: Step = CosineL2(step_size, last)
     if steepest_after < 1:
         step = CosineThenSteepest(step_size, last, steepest_after)
-    return Program(step=step, num_steps=num_steps, goal=goal, loss=margin, keep=smallest, radius=Fmn(gamma, last_gamma))
+    return Program(
+        step=step, num_steps=num_steps, goal=goal, loss=margin, keep=smallest_success, radius=Fmn(gamma, last_gamma)
+    )
 
 
 def linear_estimate(

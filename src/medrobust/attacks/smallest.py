@@ -11,7 +11,7 @@ from torch import Tensor
 
 from ..engine.abilities import StepAbilities
 from ..engine.ascend import Point
-from ..engine.keep import smallest as nearest
+from ..engine.keep import smallest_success
 from ..engine.program import Program
 from ..engine.radii import limit
 from ..engine.steps import Clock, slope
@@ -133,7 +133,7 @@ def smallest(
         num_steps=num_steps,
         goal=goal,
         loss=margin,
-        keep=nearest,
+        keep=smallest_success,
         radius=Newton(),
         early_loss=soft_margin,
         early_steps=early,

@@ -3,23 +3,27 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from time import perf_counter
 from typing import Any
 
+from ..attacks.base import Attack
 from ..attacks.build import describe
+from ..attacks.names import attack_name, attack_words
 from ..files import read_json, write_atomic, write_json
+from ..findings import Finding
 from ..measuring.measure import measure
+from ..models.digest import weights_digest
 from ..progress import Report
-from ..recipes.audit import AuditRecipe
 from ..recipes.plain import deciding
 from ..records.records import Records
 from ..runs import AUDIT_SCHEMA, claim, digest, finish, hardware
 from ..version import __version__
 from .checks import CHECKS
-from .context import Context, run_checks
+from .context import Check, Context, run_checks
 from .gallery import make_gallery
-from .setup import Setup, resolve, weights_digest
+from .setup import Setup
 from .summary import source_units, summarize
 
 NOT_TESTED = (
@@ -39,18 +43,25 @@ def identity(setup: Setup) -> dict[str, str]:
     }
 
 
-def run_audit(recipe: AuditRecipe, out: Path | None, recipe_text: str, report: Report | None = None) -> Path:
+def run_audit(
+    setup: Setup,
+    out: Path | None,
+    recipe_text: str,
+    report: Report | None = None,
+    checks: Sequence[Check] = tuple(CHECKS),
+) -> Path:
     """Run or go on with an audit; returns its directory.
 
     Args:
-        recipe: what to audit.
+        setup: what to audit.
         out: the directory; by default runs/audit-HASH, so that the same command goes on with the same run.
         recipe_text: YAML of the whole recipe, kept in the directory.
         report: called with (what, done, of).
+        checks: functions (records, context) -> Finding, or several.
 
     Errors: UserError before anything is written, for every bad input.
     """
-    setup = resolve(recipe, report)
+    recipe = setup.recipe
     hashes = identity(setup)
     folder = out or Path("runs") / f"audit-{digest(hashes)[:10]}"
     run = claim(folder, "audit", hashes, {"seed": recipe.seed, "hardware": hardware(setup.plan.device)})
@@ -64,14 +75,32 @@ def run_audit(recipe: AuditRecipe, out: Path | None, recipe_text: str, report: R
     if not (folder / "images" / "gallery.json").exists():
         make_gallery(records, setup, folder / "images", report)
     context = Context(setup.model, setup.images, setup.plan, {k: dict(v) for k, v in recipe.attacks.items()}, report)
-    findings = run_checks(CHECKS, records, context)
+    findings = run_checks(checks, records, context)
     if not finished:
         cost = {**cost, "checks_and_pictures_seconds": round(perf_counter() - began, 3)}
     run = finish(folder, run, cost=cost)
-    content = summary(setup, records, run) | {"findings": [dataclasses.asdict(finding) for finding in findings]}
+    content = summary(setup, records, run) | {"findings": [_row(finding) for finding in findings]}
     write_json(folder / "audit.json", content)
     _drop_parts(folder / "parts")
     return folder
+
+
+def _attack(title: str, parameters: Mapping[str, Any], attack: Attack) -> dict[str, Any]:
+    """What a reader may want to know of an attack: its name, what it is and needs, its parameters and parts."""
+    kind, said = str(parameters.get("name", title)), attack.abilities
+    return {
+        "name": attack_name(kind, title),
+        "says": attack_words(kind),
+        "kind": said.kind,
+        "needs": said.needs,
+        "parameters": dict(parameters),
+        "parts": describe(attack),
+    }
+
+
+def _row(finding: Finding) -> dict[str, Any]:
+    """A finding for audit.json; the image ids of data checks stay in `medrobust data check`."""
+    return {key: value for key, value in dataclasses.asdict(finding).items() if key != "numbers"}
 
 
 def summary(setup: Setup, records: Records, run: dict[str, Any]) -> dict[str, Any]:
@@ -114,7 +143,7 @@ def summary(setup: Setup, records: Records, run: dict[str, Any]) -> dict[str, An
             "name": plan.protocol,
             "precision": plan.precision,
             "attacks": {
-                title: {"parameters": dict(recipe.attacks[title]), "goal": plan.goals[title], "parts": describe(attack)}
+                title: _attack(title, recipe.attacks[title], attack) | {"goal": plan.goals[title]}
                 for title, attack in plan.attacks.items()
             },
             "verified": "every success was re-checked in float32, inside the exact ball, by the classifier itself",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -28,7 +28,7 @@ class Context:
 Check = Callable[[Records, Context], Finding | list[Finding]]
 
 
-def run_checks(checks: list[Check], records: Records, context: Context) -> list[Finding]:
+def run_checks(checks: Sequence[Check], records: Records, context: Context) -> list[Finding]:
     """The findings of all checks, the worst first."""
     results = [check(records, context) for check in checks]
     found = [one for result in results for one in (result if isinstance(result, list) else [result])]

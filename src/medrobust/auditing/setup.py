@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
-
-import torch
 
 from ..data.images.image_set import ImageSet
 from ..measuring.outcome import Grid
@@ -29,15 +26,6 @@ class Setup:
     images: ImageSet
     plan: Plan
     card: Mapping[str, Any]
-
-
-def weights_digest(model: Classifier) -> str:
-    """SHA-256 of everything that decides the model's answers."""
-    digest = hashlib.sha256(repr((model.classes, model.head, model.domain, model.channels, model.spec)).encode())
-    for name, tensor in sorted({**model.state_dict(), "mean": model.mean, "std": model.std}.items()):
-        digest.update(f"{name}{tuple(tensor.shape)}".encode())
-        digest.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
-    return digest.hexdigest()
 
 
 def resolve(recipe: AuditRecipe, report: Report | None = None) -> Setup:
@@ -61,7 +49,6 @@ def resolve(recipe: AuditRecipe, report: Report | None = None) -> Setup:
     plan = Plan(
         attacks=attacks,
         grids=tuple(Grid(norm, tuple(values)) for norm, values in recipe.threat.grids().items()),
-        goals={title: str(parameters.get("goal", "untargeted")) for title, parameters in recipe.attacks.items()},
         protocol=recipe.protocol,
         seed=recipe.seed,
         batch_size=batch_size,

@@ -61,6 +61,7 @@ def audit(
 ) -> None:
     """How small a change flips the decisions of a classifier? Writes a report."""
     from ..auditing.audit import run_audit
+    from ..auditing.setup import resolve
     from ..findings import fatal
     from ..models.memory import keep_freed_memory
     from ..progress import progress
@@ -78,7 +79,7 @@ def audit(
     checked = audit_recipe(read_recipe(recipe, overrides or [], given))
     keep_freed_memory()
     with progress() as report:
-        folder = run_audit(checked, out, dump(checked), report)
+        folder = run_audit(resolve(checked, report), out, dump(checked), report)
         page = write_report(folder)
     _say(folder, page)
     _exit_on(folder, bad)

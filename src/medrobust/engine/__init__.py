@@ -1,7 +1,7 @@
 """The engine: one loop, step rules, radius rules, what to keep."""
 
 from .ascend import Objective, Point, Radius, Score, Search, Step, advance, against, ascend, begin
-from .keep import KEEPS, Keep, first_reached, highest, last, smallest
+from .keep import KEEPS, Keep, first_reached, highest, last, smallest_success
 from .program import Model, Program, clean_goal
 from .steps import Momentum, Steepest
 
@@ -26,5 +26,5 @@ __all__ = [
     "first_reached",
     "highest",
     "last",
-    "smallest",
+    "smallest_success",
 ]

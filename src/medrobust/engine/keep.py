@@ -64,7 +64,7 @@ class FirstReached:
 
 
 @dataclass(frozen=True)
-class Smallest:
+class SmallestSuccess:
     """The nearest point that reaches the goal; the center where none does (minimal-norm attacks)."""
 
     needs_score: bool = True
@@ -88,5 +88,10 @@ def update(keep: Keep, kept: Kept, point: Point, ball: Ball) -> Kept:
     return Kept(x, torch.where(better, rank, kept.rank), torch.where(better, reached, kept.reached))
 
 
-last, highest, first_reached, smallest = Last(), Highest(), FirstReached(), Smallest()
-KEEPS: dict[str, Keep] = {"last": last, "highest": highest, "first_reached": first_reached, "smallest": smallest}
+last, highest, first_reached, smallest_success = Last(), Highest(), FirstReached(), SmallestSuccess()
+KEEPS: dict[str, Keep] = {
+    "last": last,
+    "highest": highest,
+    "first_reached": first_reached,
+    "smallest_success": smallest_success,
+}

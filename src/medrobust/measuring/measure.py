@@ -163,7 +163,7 @@ class _Work(NamedTuple):
         labels = torch.tensor([sample.label for sample in samples], device=device)
         depth = torch.tensor([self.images.bit_depth(i) for i in chunk], device=device)
         streams = Streams.of(plan.seed, [sample.image_id for sample in samples], device)
-        seconds, done = 0.0, 0
+        seconds, done, goals = 0.0, 0, plan.goals
         for name, attack in plan.attacks.items():
             y = labels
             if plan.honest and attack.goal is untargeted:
@@ -176,7 +176,7 @@ class _Work(NamedTuple):
                 began = perf_counter()
                 outcome = _outcome(attack, subjects, grid, self.search, plan)
                 seconds += perf_counter() - began
-                rows += outcome.rows(name, plan.goals.get(name, "untargeted"), common)
+                rows += outcome.rows(name, goals[name], common)
                 done += 1
                 tell(done)
         forwards, backwards = (sum(row[kind] for row in rows) for kind in ("forwards", "backwards"))

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from ..attacks.base import Attack
+from ..attacks.build import goal_name
 from ..attacks.honest import honest
 from ..errors import UserError
 from .outcome import Grid
@@ -20,7 +21,6 @@ class Plan:
     Args:
         attacks: title -> attack.
         grids: budgets, one grid a norm.
-        goals: title -> the name of its goal, for the rows.
         protocol: "honest" (default) or "paper"; see docs/concepts.md. In the honest one each attack keeps a point that
             won, see attacks.honest.
         seed: of all random numbers, together with the image ids.
@@ -34,7 +34,6 @@ class Plan:
 
     attacks: Mapping[str, Attack]
     grids: tuple[Grid, ...]
-    goals: Mapping[str, str]
     protocol: str = "honest"
     seed: int = 0
     batch_size: int = 32
@@ -58,6 +57,11 @@ class Plan:
         if self.honest:
             kept = {title: honest(attack) for title, attack in self.attacks.items()}
             object.__setattr__(self, "attacks", kept)
+
+    @property
+    def goals(self) -> dict[str, str]:
+        """Title -> the name of its goal, for the rows."""
+        return {title: goal_name(attack.goal) for title, attack in self.attacks.items()}
 
     @property
     def honest(self) -> bool:

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from torch import nn
+
 from ..errors import UserError
 from ..files import read_json, write_json, write_with
 from .classifier import Classifier
@@ -21,14 +23,12 @@ def save_checkpoint(folder: Path | str, classifier: Classifier, card: Mapping[st
     """Write the weights, then the card that describes them; each file is whole or absent.
 
     card adds to (and may override) what the classifier knows itself: network, classes, mean, std, head, channels,
-    input_size, domain. Errors: UserError when the network's name is not known, because nobody could load it again.
+    input_size, domain. A network without a name can be loaded again with load_checkpoint(folder, network=...) only.
     """
     from safetensors.torch import save_file
 
     folder = Path(folder)
     content = {**describe(classifier), **(card or {})}
-    if not content["network"]:
-        raise UserError(str(folder), "the network has no name", "set classifier.spec, e.g. 'zoo:cbr_tiny'")
     state = {n: v.detach().cpu().contiguous().clone() for n, v in classifier.network.state_dict().items()}
     write_with(folder / WEIGHTS, lambda path: save_file(state, path))
     write_json(folder / CARD, content)
@@ -50,8 +50,10 @@ def describe(classifier: Classifier) -> dict[str, Any]:
     }
 
 
-def load_checkpoint(folder: Path | str) -> Classifier:
+def load_checkpoint(folder: Path | str, network: nn.Module | None = None) -> Classifier:
     """The classifier in a checkpoint folder, in evaluation mode.
+
+    network: the network that the weights belong to, for one that medrobust does not know by name.
 
     Errors: UserError when a file or key is missing, or the weights do not fit the network that the card names.
     """
@@ -61,7 +63,12 @@ def load_checkpoint(folder: Path | str) -> Classifier:
         raise UserError(str(folder / CARD), f"is not a {SCHEMA} card")
     try:
         spec = card["network"]
-        if is_callable_spec(spec):
+        if network is not None:
+            pass
+        elif not spec:
+            fix = "load it with medrobust.models.load_checkpoint(folder, network=...)"
+            raise UserError(str(folder), "its network has no name that it can be built from", fix)
+        elif is_callable_spec(spec):
             network = from_callable(spec)
         else:
             network = build_network(

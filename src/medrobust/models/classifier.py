@@ -10,8 +10,9 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import UserError
+from .freeze import frozen
 
-Head = Literal["softmax", "one_logit", "probabilities", "multi_label"]
+Head = Literal["auto", "softmax", "one_logit", "probabilities", "multi_label"]
 HEADS: tuple[str, ...] = get_args(Head)
 TINY = 1e-12
 
@@ -27,7 +28,7 @@ class Classifier(nn.Module):
         domain: the lowest and the highest pixel value that exist.
         head: what the outputs are. `softmax`: k >= 2 logits. `one_logit`: (n, 1) or (n,), the logit of class 1,
             returned as (0, z). `probabilities`: log of the probabilities, one column p becoming (1 - p, p).
-            `multi_label`: k independent logits, returned as they are.
+            `multi_label`: k independent logits, returned as they are. `auto`: one_logit or softmax, by the number.
         classes: names of the outputs, in order.
         input_size: the image size (pixels) that the network was made for, if it matters.
         channels: channels that the network takes. Grey images are repeated to fit.
@@ -122,14 +123,17 @@ class Classifier(nn.Module):
             out = out[:, None]
         if out.ndim != 2:
             raise UserError("model", f"the network returns {tuple(out.shape)}", "it must return (n, classes)")
-        if self.head == "one_logit":
+        head = self.head
+        if head == "auto":
+            head = "one_logit" if out.shape[1] == 1 else "softmax"
+        if head == "one_logit":
             if out.shape[1] != 1:
                 raise UserError("model.head", f"one_logit needs 1 output, not {out.shape[1]}", "use softmax")
             return torch.cat([torch.zeros_like(out), out], 1)
-        if self.head == "probabilities":
+        if head == "probabilities":
             p = torch.cat([1 - out, out], 1) if out.shape[1] == 1 else out
             return p.clamp_min(TINY).log()
-        if self.head == "softmax" and out.shape[1] < 2:
+        if head == "softmax" and out.shape[1] < 2:
             raise UserError("model.head", "softmax needs 2 outputs or more, the network has 1", "use one_logit")
         return out
 
@@ -145,18 +149,8 @@ class Classifier(nn.Module):
             >>> model.training
             True
         """
-        modes = [(module, module.training) for module in self.modules()]
-        wanted = [(p, p.requires_grad) for p in self.parameters()]
-        try:
-            self.eval()
-            for p, _ in wanted:
-                p.requires_grad_(False)
+        with frozen(self):
             yield self
-        finally:
-            for module, mode in modes:
-                module.training = mode  # not train(): it would recurse and flatten what differs below
-            for p, want in wanted:
-                p.requires_grad_(want)
 
 
 def _main_output(out: Any) -> Tensor:

@@ -53,8 +53,8 @@ def load_model(
         Traceback (most recent call last):
         medrobust.errors.UserError: model.weights: zoo:cbr_tiny comes without weights. Give weights=FILE
     """
-    if head not in ("auto", *HEADS):
-        raise UserError("model.head", f"unknown head {head!r}", f"valid: auto, {', '.join(HEADS)}")
+    if head not in HEADS:
+        raise UserError("model.head", f"unknown head {head!r}", f"valid: {', '.join(HEADS)}")
     if classes and num_classes not in (None, len(classes)):
         raise UserError("model.classes", f"{len(classes)} names for {num_classes} classes")
     sides = (image_size, image_size) if isinstance(image_size, int) else tuple(image_size or ())
@@ -171,7 +171,7 @@ def _head(
         outputs = int(getattr(layer, "out_features", 0) or layer.out_channels)  # type: ignore[arg-type]
     if head == "auto":
         head = "one_logit" if outputs == 1 else "softmax"
-        if _are_probabilities(network, out):
+        if are_probabilities(network, out):
             head = "probabilities"
     if wanted is not None and outputs != wanted and not (outputs == 1 and wanted == 2):
         reason = f"{spec} has {outputs} outputs for {wanted} classes"
@@ -179,7 +179,7 @@ def _head(
     return head, outputs
 
 
-def _are_probabilities(network: nn.Module, out: Tensor | None) -> bool:
+def are_probabilities(network: nn.Module, out: Tensor | None) -> bool:
     """Rows that sum to one on noise, or a single column after a sigmoid layer."""
     if out is None or bool((out < 0).any()) or bool((out > 1).any()):
         return False

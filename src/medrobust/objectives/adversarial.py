@@ -5,14 +5,16 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from ..attacks import pgd
 from ..attacks.base import Attack
 from ..data.images.batch import Batch
+from ..engine.program import Program
 from ..models.classifier import Classifier
 from ..threat import Threat
-from .base import Loss, TrainingObjective, adversarial_loss, clean_loss, joint
+from .base import TrainingLoss, TrainingObjective, adversarial_loss, clean_loss, joint
 from .epsilon import Constant, EpsilonRule
 
 
@@ -30,6 +32,8 @@ class AgainstAttack(TrainingObjective):
         self, threat: Threat, *, attack: Attack | None = None, epsilon: EpsilonRule | None = None, seed: int = 0
     ) -> None:
         super().__init__(seed=seed)
+        if epsilon is None and not bool(torch.isfinite(torch.as_tensor(threat.epsilon)).all()):
+            raise ValueError("the threat has no epsilon: write for example Threat('4/255')")
         self.threat = threat
         self.attack = attack or pgd(num_steps=7, relative_step_size=0.25)
         self.epsilon = epsilon or Constant(float(threat.epsilon))
@@ -45,6 +49,27 @@ class AgainstAttack(TrainingObjective):
     def end_epoch(self) -> None:
         super().end_epoch()
         self.epsilon.end_epoch()
+
+
+class AlongSteps(AgainstAttack):
+    """Base of the objectives that walk with the steps of an attack but climb something else than its loss.
+
+    Args:
+        attack: made of steps, as pgd, bim or mi_fgsm are; their number and rule are used.
+        threat, epsilon, seed: see AgainstAttack.
+
+    Errors: ValueError for an attack with a loop of its own.
+    """
+
+    def __init__(
+        self, threat: Threat, *, attack: Program | None = None, epsilon: EpsilonRule | None = None, seed: int = 0
+    ) -> None:
+        super().__init__(threat, attack=attack, epsilon=epsilon, seed=seed)
+        program = self.attack.abilities.program
+        if program is None or self.attack.abilities.kind != "bounded":
+            name = type(self.attack).__name__
+            raise ValueError(f"needs an attack made of steps with a budget, as pgd or bim are, not {name}")
+        self.program: Program = program
 
 
 class Adversarial(AgainstAttack):
@@ -66,6 +91,8 @@ class Adversarial(AgainstAttack):
         True
     """
 
+    full_budget = True
+
     def __init__(
         self,
         threat: Threat,
@@ -83,7 +110,7 @@ class Adversarial(AgainstAttack):
     def search(self, model: Classifier, batch: Batch) -> Any:
         return batch.x if self.clean_weight == 1 else super().search(model, batch)
 
-    def loss(self, model: Classifier, batch: Batch, found: Tensor) -> Loss:
+    def loss(self, model: Classifier, batch: Batch, found: Tensor) -> TrainingLoss:
         if self.clean_weight == 1:
             return clean_loss(model(batch.x), batch.y)
         if self.clean_weight == 0:
@@ -91,4 +118,4 @@ class Adversarial(AgainstAttack):
         clean_logits, logits = joint(model, batch.x, found)
         clean, adversarial = clean_loss(clean_logits, batch.y), adversarial_loss(logits, batch.y)
         total = self.clean_weight * clean.total + (1 - self.clean_weight) * adversarial.total
-        return Loss(total, clean.parts | adversarial.parts)
+        return TrainingLoss(total, clean.parts | adversarial.parts)

@@ -14,7 +14,7 @@ from ..models.classifier import Classifier
 from ..norms import per_sample
 from ..threat import Threat
 from .adversarial import Adversarial
-from .epsilon import Adaptive, Outcome
+from .epsilon import Adaptive, Feedback
 
 
 class Amat(Adversarial):
@@ -34,6 +34,8 @@ class Amat(Adversarial):
         clean_weight, attack, seed: see Adversarial.
         num_images: of the training set.
     """
+
+    full_budget = False
 
     def __init__(
         self,
@@ -71,7 +73,7 @@ class Amat(Adversarial):
             end = self._crossing(still, batch, x_adv) if self.crossing else x_adv
             distance = self.threat.norm.size(end - batch.x)
             loss = F.cross_entropy(logits, batch.y, reduction="none")
-        self.epsilon.record(batch.index, Outcome(loss, reached, distance))
+        self.epsilon.record(batch.index, Feedback(loss, reached, distance))
         return x_adv
 
     def _crossing(self, model: Classifier, batch: Batch, x_adv: Tensor) -> Tensor:

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from ..data.images.batch import Batch
 from ..models.classifier import Classifier
-from .base import Loss, TrainingObjective
+from .base import TrainingLoss, TrainingObjective
 from .distributed import joint_mean
 
 TINY = 1e-12
@@ -44,10 +44,10 @@ class Awp(TrainingObjective):
         self._unmoved: list[tuple[nn.Parameter, Tensor]] = []
 
     def search(self, model: Classifier, batch: Batch) -> Any:
-        self.objective.searcher = self.searcher
+        self.objective.stand_in = self.stand_in
         return self.objective.search(model, batch)
 
-    def loss(self, model: Classifier, batch: Batch, found: Any) -> Loss:
+    def loss(self, model: Classifier, batch: Batch, found: Any) -> TrainingLoss:
         if self.gamma > 0 and int(self.epoch) >= self.warm_up:
             weights = [p for p in model.parameters() if p.requires_grad and p.ndim > 1]
             with kept_buffers(model):

@@ -15,14 +15,14 @@ from ..models.classifier import Classifier
 from ..streams import Streams
 
 
-class Loss(NamedTuple):
+class TrainingLoss(NamedTuple):
     """What one step minimizes: total () with its graph, and parts, detached numbers () worth showing."""
 
     total: Tensor
     parts: dict[str, Tensor]
 
 
-class Searcher(Protocol):
+class StandIn(Protocol):
     """Stands in for a model while searching: same answers to within rounding, faster."""
 
     def refreshed(self) -> Classifier:
@@ -30,9 +30,9 @@ class Searcher(Protocol):
 
 
 class TrainingObjective(nn.Module):
-    """objective(model, batch) -> Loss, in two stages: search (no graph), then the loss of what was found.
+    """objective(model, batch) -> TrainingLoss, in two stages: search (no graph), then the loss of what was found.
 
-    The model is the bare Classifier, never a wrapper of a trainer: searches run on it frozen and in evaluation mode.
+    The model is the bare network, never a wrapper of a trainer: searches run on it frozen and in evaluation mode.
     Randomness is a function of (seed, epoch, image), so a resumed run repeats itself. Everything that an objective
     remembers is a buffer: saved, resumed and moved with it.
 
@@ -45,31 +45,35 @@ class TrainingObjective(nn.Module):
     robust: bool = True  # whether it should be judged under attack
     second_order: bool = False  # whether its loss contains gradients by pixels, which are differentiated again
     unlabeled: bool = False  # whether it takes images without a label, whose y is below 0
+    full_budget: bool = False  # whether it trains on examples of the whole budget, the same for all images
     metric: str | None = None  # of its own judge, lower is better; None where answers are judged
 
     def __init__(self, *, seed: int = 0) -> None:
         super().__init__()
         self.seed = seed
-        self.searcher: Searcher | None = None
+        self.stand_in: StandIn | None = None
         self.register_buffer("epoch", torch.zeros((), dtype=torch.int64))
 
     def search(self, model: Classifier, batch: Batch) -> Any:
         """What the loss needs besides the batch: adversarial examples, mostly. Gradients of parameters play no part."""
         return None
 
-    def loss(self, model: Classifier, batch: Batch, found: Any) -> Loss:
+    def loss(self, model: Classifier, batch: Batch, found: Any) -> TrainingLoss:
         """The loss, given what search found."""
         raise NotImplementedError
 
-    def forward(self, model: Classifier, batch: Batch) -> Loss:
+    def forward(self, model: nn.Module, batch: Batch) -> TrainingLoss:
+        """The loss of a batch; model may be any network, one logit or several, which takes pixels as they are."""
+        if not isinstance(model, Classifier):
+            model = Classifier(model, head="auto", channels=batch.x.shape[1])
         return self.loss(model, batch, self.search(model, batch))
 
     @contextmanager
     def searching(self, model: Classifier) -> Iterator[Classifier]:
         """The model as searches see it: evaluation mode, parameters frozen, autocast off."""
         with torch.autocast(self.epoch.device.type, enabled=False):
-            if self.searcher is not None:
-                yield self.searcher.refreshed()
+            if self.stand_in is not None:
+                yield self.stand_in.refreshed()
             else:
                 with model.frozen() as still:
                     yield still
@@ -100,16 +104,16 @@ def joint(model: Classifier, *parts: Tensor) -> tuple[Tensor, ...]:
     return model(torch.cat(parts)).split([len(part) for part in parts])
 
 
-def clean_loss(logits: Tensor, y: Tensor) -> Loss:
+def clean_loss(logits: Tensor, y: Tensor) -> TrainingLoss:
     """Mean cross-entropy of clean images, and what to show of it."""
     total = F.cross_entropy(logits, y)
-    return Loss(total, {"clean_loss": total.detach(), "accuracy": _accuracy(logits, y)})
+    return TrainingLoss(total, {"clean_loss": total.detach(), "accuracy": _accuracy(logits, y)})
 
 
-def adversarial_loss(logits: Tensor, y: Tensor) -> Loss:
+def adversarial_loss(logits: Tensor, y: Tensor) -> TrainingLoss:
     """Mean cross-entropy of adversarial images, and what to show of it."""
     total = F.cross_entropy(logits, y)
-    return Loss(total, {"adversarial_loss": total.detach(), "robust_accuracy": _accuracy(logits, y)})
+    return TrainingLoss(total, {"adversarial_loss": total.detach(), "robust_accuracy": _accuracy(logits, y)})
 
 
 def _accuracy(logits: Tensor, y: Tensor) -> Tensor:

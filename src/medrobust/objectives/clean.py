@@ -6,7 +6,7 @@ from typing import Any
 
 from ..data.images.batch import Batch
 from ..models.classifier import Classifier
-from .base import Loss, TrainingObjective, clean_loss
+from .base import TrainingLoss, TrainingObjective, clean_loss
 
 
 class Clean(TrainingObjective):
@@ -22,5 +22,5 @@ class Clean(TrainingObjective):
 
     robust = False
 
-    def loss(self, model: Classifier, batch: Batch, found: Any) -> Loss:
+    def loss(self, model: Classifier, batch: Batch, found: Any) -> TrainingLoss:
         return clean_loss(model(batch.x), batch.y)

@@ -14,7 +14,7 @@ from ..models.classifier import Classifier
 from ..norms import Norm, per_sample
 from ..threat import Threat
 from .adversarial import Adversarial
-from .base import Loss, adversarial_loss, clean_loss, joint
+from .base import TrainingLoss, adversarial_loss, clean_loss, joint
 from .distributed import joint_mean
 from .epsilon import EpsilonRule
 
@@ -43,6 +43,8 @@ class Dpaat(Adversarial):
         clean_weight, threat, attack, epsilon, seed: see Adversarial. The paper's attack is 7-step l2 PGD, epsilon 0.3,
             step_size 0.15, random_start=False.
     """
+
+    full_budget = False
 
     def __init__(
         self,
@@ -86,7 +88,7 @@ class Dpaat(Adversarial):
         moved = torch.where(change > mean, distance - gamma, distance + gamma)
         return torch.minimum(moved.clamp_min(0), self.max_scale * epsilon)
 
-    def loss(self, model: Classifier, batch: Batch, found: Tensor) -> Loss:
+    def loss(self, model: Classifier, batch: Batch, found: Tensor) -> TrainingLoss:
         if self.synchronization == 0:
             return super().loss(model, batch, found)
         clean_logits, logits = joint(model, batch.x, found)
@@ -94,7 +96,7 @@ class Dpaat(Adversarial):
         agreement = synchronization_loss(clean_logits, logits, as_printed=self.as_printed)
         total = self.clean_weight * clean.total + (1 - self.clean_weight) * adversarial.total
         parts = clean.parts | adversarial.parts | {"synchronization_loss": agreement.detach()}
-        return Loss(total + self.synchronization * agreement, parts)
+        return TrainingLoss(total + self.synchronization * agreement, parts)
 
 
 def synchronization_loss(p_logits: Tensor, q_logits: Tensor, *, as_printed: bool = False) -> Tensor:

@@ -8,10 +8,11 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from ..numbers import parse_number
 from .distributed import gathered
 
 
-class Outcome(NamedTuple):
+class Feedback(NamedTuple):
     """How the attack on each image went, all (n,): loss of the example, whether it won (bool), its distance."""
 
     loss: Tensor
@@ -31,11 +32,11 @@ class EpsilonRule(nn.Module):
     def forward(self, index: Tensor) -> Tensor:
         raise NotImplementedError
 
-    def record(self, index: Tensor, outcome: Outcome) -> None:
+    def record(self, index: Tensor, feedback: Feedback) -> None:
         """Learn from what happened to these images, and to those of the other processes."""
-        self.update(gathered(index), Outcome(*(gathered(value) for value in outcome)))
+        self.update(gathered(index), Feedback(*(gathered(value) for value in feedback)))
 
-    def update(self, index: Tensor, outcome: Outcome) -> None:
+    def update(self, index: Tensor, feedback: Feedback) -> None:
         """Learn from what happened to these images."""
 
     def end_epoch(self) -> None:
@@ -46,15 +47,15 @@ class Constant(EpsilonRule):
     """The same budget for every image, always.
 
     Example:
-        >>> Constant(0.5)(torch.tensor([3, 1]))
+        >>> Constant("50%")(torch.tensor([3, 1]))
         tensor([0.5000, 0.5000])
     """
 
     value: Tensor
 
-    def __init__(self, epsilon: float) -> None:
+    def __init__(self, epsilon: float | str) -> None:
         super().__init__()
-        self.register_buffer("value", torch.tensor(float(epsilon)))
+        self.register_buffer("value", torch.tensor(parse_number(epsilon, "epsilon")))
 
     def forward(self, index: Tensor) -> Tensor:
         return self.value.to(index.device).expand(len(index))
@@ -79,8 +80,8 @@ class WarmUp(EpsilonRule):
         share = ((self.epoch + 1) / (self.num_epochs + 1)).clamp_max(1)
         return self.rule(index) * share
 
-    def update(self, index: Tensor, outcome: Outcome) -> None:
-        self.rule.update(index, outcome)
+    def update(self, index: Tensor, feedback: Feedback) -> None:
+        self.rule.update(index, feedback)
 
     def end_epoch(self) -> None:
         super().end_epoch()
@@ -102,7 +103,7 @@ class Adaptive(EpsilonRule):
     Example:
         >>> rule = Adaptive(3, start=1.0, growth=0.1, largest=2.0)
         >>> index, reached = torch.tensor([0, 2]), torch.tensor([False, True])
-        >>> rule.update(index, Outcome(torch.tensor([0.1, 5.0]), reached, torch.tensor([1.0, 0.5])))
+        >>> rule.update(index, Feedback(torch.tensor([0.1, 5.0]), reached, torch.tensor([1.0, 0.5])))
         >>> rule(torch.arange(3))
         tensor([1.1000, 1.0000, 0.7500])
     """
@@ -119,9 +120,9 @@ class Adaptive(EpsilonRule):
     def forward(self, index: Tensor) -> Tensor:
         return self.value[index.to(self.value.device)].to(index.device)
 
-    def update(self, index: Tensor, outcome: Outcome) -> None:
+    def update(self, index: Tensor, feedback: Feedback) -> None:
         index = index.to(self.value.device)
-        loss, reached, distance = (value.to(self.value.device) for value in outcome)
+        loss, reached, distance = (value.to(self.value.device) for value in feedback)
         now = self.value[index]
         distance = distance.to(now.dtype)
         if self.threshold is None:

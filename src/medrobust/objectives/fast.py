@@ -18,7 +18,7 @@ from ..models.classifier import Classifier
 from ..norms import per_sample
 from ..threat import Ball, Threat
 from .adversarial import AgainstAttack
-from .base import Loss, adversarial_loss
+from .base import TrainingLoss, adversarial_loss
 from .epsilon import EpsilonRule
 
 KINDS = ("fgsm_rs", "n_fgsm", "grad_align")
@@ -40,6 +40,8 @@ class Fast(AgainstAttack):
         noise, align_weight: see above.
         threat, epsilon, seed: see AgainstAttack.
     """
+
+    full_budget = True
 
     def __init__(
         self,
@@ -71,7 +73,7 @@ class Fast(AgainstAttack):
             step = per_sample(self.step_size * budget, start) * threat.norm.steepest(point.grad)
         return (start + step).clamp(*threat.domain)
 
-    def loss(self, model: Classifier, batch: Batch, found: Tensor) -> Loss:
+    def loss(self, model: Classifier, batch: Batch, found: Tensor) -> TrainingLoss:
         loss = adversarial_loss(model(found), batch.y)
         if self.kind != "grad_align":
             return loss
@@ -79,7 +81,7 @@ class Fast(AgainstAttack):
         slopes = [self._slope(model, x, batch.y) for x in (batch.x, other)]
         cosine = F.cosine_similarity(slopes[0].flatten(1), slopes[1].flatten(1), dim=1).mean()
         parts = loss.parts | {"alignment": cosine.detach()}
-        return Loss(loss.total + self.align_weight * (1 - cosine), parts)
+        return TrainingLoss(loss.total + self.align_weight * (1 - cosine), parts)
 
     def _slope(self, model: Classifier, x: Tensor, y: Tensor) -> Tensor:
         x = x.detach().requires_grad_()
@@ -101,6 +103,8 @@ class Free(AgainstAttack):
         step_size: in units of epsilon.
         threat, epsilon, seed: see AgainstAttack.
     """
+
+    full_budget = True
 
     def __init__(
         self,
@@ -126,7 +130,7 @@ class Free(AgainstAttack):
         self._x = self._x.detach().requires_grad_()
         return self._x
 
-    def loss(self, model: Classifier, batch: Batch, found: Tensor) -> Loss:
+    def loss(self, model: Classifier, batch: Batch, found: Tensor) -> TrainingLoss:
         return adversarial_loss(model(found), batch.y)
 
     def after_backward(self) -> None:

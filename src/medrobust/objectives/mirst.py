@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
-from typing import cast
 
 import torch
 from torch import Tensor
@@ -15,8 +14,8 @@ from ..data.images.batch import Batch
 from ..engine.program import Program
 from ..models.classifier import Classifier
 from ..threat import Threat
-from .adversarial import AgainstAttack
-from .base import Loss, adversarial_loss, clean_loss, joint
+from .adversarial import AgainstAttack, AlongSteps
+from .base import TrainingLoss, adversarial_loss, clean_loss, joint
 from .epsilon import EpsilonRule
 
 
@@ -30,6 +29,8 @@ class Rst(AgainstAttack):
         threat, attack, epsilon, seed: see AgainstAttack.
     """
 
+    full_budget = True
+
     def __init__(
         self,
         threat: Threat,
@@ -42,11 +43,11 @@ class Rst(AgainstAttack):
         super().__init__(threat, attack=attack, epsilon=epsilon, seed=seed)
         self.weight = weight
 
-    def loss(self, model: Classifier, batch: Batch, found: Tensor) -> Loss:
+    def loss(self, model: Classifier, batch: Batch, found: Tensor) -> TrainingLoss:
         return weighted_instances(model, batch, [found], [self.weight])
 
 
-class Mirst(AgainstAttack):
+class Mirst(AlongSteps):
     """CE(f(x), y) + alpha * sum of beta_j CE(f(x_j), y), over instances on the way of one PGD.
 
     Sun et al. 2022 (arXiv:2205.01674), eqs. 2 and 3.
@@ -63,6 +64,8 @@ class Mirst(AgainstAttack):
         threat, epsilon, seed: see AgainstAttack.
     """
 
+    full_budget = True
+
     def __init__(
         self,
         threat: Threat,
@@ -70,13 +73,13 @@ class Mirst(AgainstAttack):
         instances: Sequence[int] = (3, 5, 7, 9),
         weights: Sequence[float] = (0.34, 0.28, 0.22, 0.16),
         alpha: float = 1.0,
-        attack: Attack | None = None,
+        attack: Program | None = None,
         epsilon: EpsilonRule | None = None,
         seed: int = 0,
     ) -> None:
         attack = attack or pgd(num_steps=10, relative_step_size=0.1, random_start=False)
         super().__init__(threat, attack=attack, epsilon=epsilon, seed=seed)
-        last = cast(Program, self.attack).num_steps + 1
+        last = self.program.num_steps + 1
         if len(instances) != len(weights) or not instances:
             raise ValueError(f"{len(weights)} weights for {len(instances)} instances")
         if min(instances) < 2 or max(instances) > last or len(set(instances)) < len(instances):
@@ -87,20 +90,22 @@ class Mirst(AgainstAttack):
 
     def search(self, model: Classifier, batch: Batch) -> list[Tensor]:
         # The last instance needs no gradient: it is the end of a shorter attack.
-        program = dataclasses.replace(cast(Program, self.attack), num_steps=max(self.instances) - 1)
+        program = dataclasses.replace(self.program, num_steps=max(self.instances) - 1)
         with self.searching(model) as still:
             _, points = program.trajectory(still, batch.x, batch.y, self.threat_of(batch), start=batch.x)
             found = {number: point.x.detach() for number, point in enumerate(points, start=1)}
         return [found[number] for number in self.instances]
 
-    def loss(self, model: Classifier, batch: Batch, found: list[Tensor]) -> Loss:
+    def loss(self, model: Classifier, batch: Batch, found: list[Tensor]) -> TrainingLoss:
         return weighted_instances(model, batch, found, [self.alpha * weight for weight in self.weights])
 
 
-def weighted_instances(model: Classifier, batch: Batch, found: Sequence[Tensor], weights: Sequence[float]) -> Loss:
+def weighted_instances(
+    model: Classifier, batch: Batch, found: Sequence[Tensor], weights: Sequence[float]
+) -> TrainingLoss:
     """CE of the clean images plus the weighted CE of each set of examples, from one forward pass."""
     clean_logits, *logits = joint(model, batch.x, *found)
     clean = clean_loss(clean_logits, batch.y)
     losses = [adversarial_loss(z, batch.y) for z in logits]
     total = clean.total + torch.stack([w * one.total for w, one in zip(weights, losses, strict=True)]).sum()
-    return Loss(total, clean.parts | losses[-1].parts)
+    return TrainingLoss(total, clean.parts | losses[-1].parts)

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any, cast
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ..attacks.base import Attack
 from ..data.images.batch import Batch
 from ..engine.ascend import Score, ascend
 from ..engine.program import Program
 from ..models.classifier import Classifier
 from ..threat import Threat
-from .adversarial import AgainstAttack
-from .base import Loss, TrainingObjective, clean_loss, joint
+from .adversarial import AlongSteps
+from .base import TrainingLoss, TrainingObjective, clean_loss, joint
 from .epsilon import EpsilonRule
 
 
@@ -41,7 +40,7 @@ class GradientRegularized(TrainingObjective):
         super().__init__(seed=seed)
         self.weight = weight
 
-    def loss(self, model: Classifier, batch: Batch, found: Any) -> Loss:
+    def loss(self, model: Classifier, batch: Batch, found: Any) -> TrainingLoss:
         if self.weight == 0:
             return clean_loss(model(batch.x), batch.y)
         x = batch.x.detach().requires_grad_()
@@ -50,10 +49,10 @@ class GradientRegularized(TrainingObjective):
         (slope,) = torch.autograd.grad(value, x, create_graph=True)
         penalty = inner(slope, slope).mean()
         clean = clean_loss(logits, batch.y)
-        return Loss(clean.total + self.weight * penalty, clean.parts | {"slope": penalty.detach()})
+        return TrainingLoss(clean.total + self.weight * penalty, clean.parts | {"slope": penalty.detach()})
 
 
-class LocallyLinear(AgainstAttack):
+class LocallyLinear(AlongSteps):
     """CE(x) + linearity * g + gradient * |d . grad_x CE(x)|, with g = |CE(x + d) - CE(x) - d . grad_x CE(x)|.
 
     d is where g is largest in the ball (LLR; Qin et al. 2019, arXiv:1907.02610), searched from a random point with the
@@ -72,7 +71,7 @@ class LocallyLinear(AgainstAttack):
         *,
         linearity: float = 3.0,
         gradient: float = 4.0,
-        attack: Attack | None = None,
+        attack: Program | None = None,
         epsilon: EpsilonRule | None = None,
         seed: int = 0,
     ) -> None:
@@ -82,7 +81,7 @@ class LocallyLinear(AgainstAttack):
         self.linearity, self.gradient = linearity, gradient
 
     def search(self, model: Classifier, batch: Batch) -> Tensor:
-        program = cast(Program, self.attack)
+        program = self.program
         ball = self.threat_of(batch).around(batch.x)
         with self.searching(model) as still:
             with torch.enable_grad():
@@ -103,7 +102,7 @@ class LocallyLinear(AgainstAttack):
                 x_adv = point.x
         return x_adv
 
-    def loss(self, model: Classifier, batch: Batch, found: Tensor) -> Loss:
+    def loss(self, model: Classifier, batch: Batch, found: Tensor) -> TrainingLoss:
         x = batch.x.detach().requires_grad_()
         logits, moved = joint(model, x, found)
         there, here = (F.cross_entropy(z, batch.y, reduction="none") for z in (logits, moved))
@@ -112,4 +111,4 @@ class LocallyLinear(AgainstAttack):
         bend, tilt = (here - there - rise).abs().mean(), rise.abs().mean()
         clean = clean_loss(logits, batch.y)
         total = clean.total + self.linearity * bend + self.gradient * tilt
-        return Loss(total, clean.parts | {"bend": bend.detach(), "tilt": tilt.detach()})
+        return TrainingLoss(total, clean.parts | {"bend": bend.detach(), "tilt": tilt.detach()})

@@ -11,7 +11,7 @@ from ..data.images.batch import Batch
 from ..models.classifier import Classifier
 from ..threat import Threat
 from .adversarial import AgainstAttack
-from .base import Loss, divergence, joint
+from .base import TrainingLoss, divergence, joint
 from .epsilon import EpsilonRule
 
 KINDS = ("pseudo", "consistency")
@@ -80,7 +80,7 @@ class SemiRst(AgainstAttack):
             x_adv = self.attack(still, batch.x, target, self.threat_of(batch), generator=self.streams(batch))
         return x_adv, target, share
 
-    def loss(self, model: Classifier, batch: Batch, found: tuple[Tensor, Tensor, Tensor]) -> Loss:
+    def loss(self, model: Classifier, batch: Batch, found: tuple[Tensor, Tensor, Tensor]) -> TrainingLoss:
         x_adv, target, share = found
         known = batch.y >= 0
         clean_logits, logits = joint(model, batch.x, x_adv)
@@ -97,7 +97,7 @@ class SemiRst(AgainstAttack):
             "robust_accuracy": stands.sum() / count,
             "taught": ((share > 0) & ~known).float().mean(),
         }
-        return Loss((share * each).mean(), parts)
+        return TrainingLoss((share * each).mean(), parts)
 
 
 def _load(teacher: str) -> Classifier:

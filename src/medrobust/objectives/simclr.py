@@ -14,7 +14,7 @@ from ..errors import UserError
 from ..models.classifier import Classifier
 from ..models.layers import last_layer
 from ..streams import Streams
-from .base import Loss, TrainingObjective
+from .base import TrainingLoss, TrainingObjective
 from .random_views import ViewSpec, random_view
 
 
@@ -111,11 +111,11 @@ class SimClr(TrainingObjective):
             raise UserError("objective.name", "simclr makes views of images, not of volumes")
         return random_view(x, self.spec, streams.child(1)), random_view(x, self.spec, streams.child(2))
 
-    def loss(self, model: Classifier, batch: Batch, found: tuple[Tensor, Tensor]) -> Loss:
+    def loss(self, model: Classifier, batch: Batch, found: tuple[Tensor, Tensor]) -> TrainingLoss:
         z = self.head(features(model, torch.cat(found)).to(next(self.head.parameters()).dtype))
         a, b = z.to(torch.promote_types(z.dtype, torch.float32)).split(len(batch.x))
         total = nt_xent(a, b, self.temperature)
-        return Loss(total, {"contrastive_loss": total.detach()})
+        return TrainingLoss(total, {"contrastive_loss": total.detach()})
 
     def judge(self, model: Classifier, batches: Iterable[Batch]) -> dict[str, Any]:
         """{"loss"}: NT-Xent of validation images in evaluation mode, with the same views in every epoch."""

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import cast
-
 import torch
 from torch import Tensor
 
@@ -13,14 +11,14 @@ from ..engine.ascend import Score, ascend
 from ..engine.program import Program
 from ..models.classifier import Classifier
 from ..threat import Threat
-from .adversarial import AgainstAttack
-from .base import Loss, clean_loss, divergence, joint
+from .adversarial import AgainstAttack, AlongSteps
+from .base import TrainingLoss, clean_loss, divergence, joint
 from .epsilon import EpsilonRule
 
 FIRST_NOISE = 1e-3  # the divergence has no slope at the image itself
 
 
-class Trades(AgainstAttack):
+class Trades(AlongSteps):
     """CE(f(x), y) + beta * KL(f(x) || f(x')), with x' the point of the ball where the divergence is largest.
 
     Zhang et al. 2019, arXiv:1901.08573. The search starts at the image plus noise of 0.001, as their code does,
@@ -32,12 +30,14 @@ class Trades(AgainstAttack):
         threat, attack, epsilon, seed: see AgainstAttack.
     """
 
+    full_budget = True
+
     def __init__(
         self,
         threat: Threat,
         *,
         beta: float = 6.0,
-        attack: Attack | None = None,
+        attack: Program | None = None,
         epsilon: EpsilonRule | None = None,
         seed: int = 0,
     ) -> None:
@@ -49,7 +49,7 @@ class Trades(AgainstAttack):
     def search(self, model: Classifier, batch: Batch) -> Tensor:
         if self.beta == 0:
             return batch.x
-        program = cast(Program, self.attack)
+        program = self.program
         ball = self.threat_of(batch).around(batch.x)
         noise = FIRST_NOISE * self.streams(batch).child("noise").normal(batch.x)
         with self.searching(model) as still:
@@ -65,7 +65,7 @@ class Trades(AgainstAttack):
                 x_adv = point.x
         return x_adv
 
-    def loss(self, model: Classifier, batch: Batch, found: Tensor) -> Loss:
+    def loss(self, model: Classifier, batch: Batch, found: Tensor) -> TrainingLoss:
         if self.beta == 0:
             return clean_loss(model(batch.x), batch.y)
         clean_logits, logits = joint(model, batch.x, found)
@@ -73,7 +73,7 @@ class Trades(AgainstAttack):
         gap = divergence(clean_logits, logits).mean()
         robust = (logits.detach().argmax(1) == batch.y).float().mean()
         parts = clean.parts | {"divergence": gap.detach(), "robust_accuracy": robust}
-        return Loss(clean.total + self.beta * gap, parts)
+        return TrainingLoss(clean.total + self.beta * gap, parts)
 
 
 class Mart(AgainstAttack):
@@ -87,6 +87,8 @@ class Mart(AgainstAttack):
         weight: their lambda.
         threat, attack, epsilon, seed: see AgainstAttack.
     """
+
+    full_budget = True
 
     def __init__(
         self,
@@ -102,7 +104,7 @@ class Mart(AgainstAttack):
         super().__init__(threat, attack=attack, epsilon=epsilon, seed=seed)
         self.weight = weight
 
-    def loss(self, model: Classifier, batch: Batch, found: Tensor) -> Loss:
+    def loss(self, model: Classifier, batch: Batch, found: Tensor) -> TrainingLoss:
         clean_logits, logits = joint(model, batch.x, found)
         own = batch.y[:, None]
         log_p = logits.log_softmax(1)
@@ -117,4 +119,4 @@ class Mart(AgainstAttack):
             "accuracy": clean_loss(clean_logits, batch.y).parts["accuracy"],
             "robust_accuracy": (logits.detach().argmax(1) == batch.y).float().mean(),
         }
-        return Loss(boosted + self.weight * gap, parts)
+        return TrainingLoss(boosted + self.weight * gap, parts)

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from ..errors import UserError
 from .curves import Curve, curves, norms, worst_case
 from .drawing import curve_svg
 from .rows import CLEAN, META, PROTOCOL, read_table, rows_table, write_table
@@ -71,8 +72,11 @@ class Records:
         return rows_table(rows, meta, self.protocol)
 
     def to_pandas(self) -> Any:
-        """The rows as a pandas.DataFrame. Errors: ImportError without pandas."""
-        import pandas as pd
+        """The rows as a pandas.DataFrame. Errors: UserError without pandas."""
+        try:
+            import pandas as pd
+        except ImportError as error:
+            raise UserError("to_pandas", "pandas is not installed", "pip install pandas") from error
 
         columns = {name: list(column) if column.ndim > 1 else column for name, column in self.columns.items()}
         return pd.DataFrame(columns)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ..svg import Axis, axis_for, document, path, spread, tag, text
-from .measured import Estimate, Line, Point
+from .measured import CurvePoint, Estimate, Line
 from .words import GREY_LEVELS, Budget, number, percent
 
 
@@ -119,7 +119,7 @@ def _end_labels(lines: Sequence[Line], styles: Sequence[str], x: Axis, y: Axis, 
     return "".join(out)
 
 
-def _mark(point: Point, words: str, x: Axis, y: Axis, layout: Layout) -> str:
+def _mark(point: CurvePoint, words: str, x: Axis, y: Axis, layout: Layout) -> str:
     """The budget of the verdict: a line through its point, and above the plot what is lost there."""
     at, height = x(point.budget.epsilon), y(point.accuracy.value or 0)
     label = f"{point.budget.short}: {words}"
@@ -155,7 +155,7 @@ def _below_one_level(x: Axis, y: Axis, lines: Sequence[Line], layout: Layout) ->
 def curve(
     lines: Sequence[Line],
     clean: Estimate,
-    marked: Point | None,
+    marked: CurvePoint | None,
     marked_words: str,
     chance: float | None,
     layout: Layout,
@@ -261,7 +261,7 @@ def referral(
         points = [(f, v) for f, v in zip(fractions, values, strict=True) if v is not None]
         if points:
             out.append(path([(x(f), y(v)) for f, v in points], class_=f"line {style}"))
-            line = Line(name, style, tuple(Point(Budget("", f), Estimate(v)) for f, v in points))
+            line = Line(name, style, tuple(CurvePoint(Budget("", f), Estimate(v)) for f, v in points))
             drawn.append(line)
     if layout.direct_labels and drawn:
         out.append(_end_labels(drawn, [line.kind for line in drawn], x, y, layout))

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from .words import Budget, attack_name, interval, percent
+from .words import Budget, interval, percent
 
 Json = Mapping[str, Any]
 
@@ -53,7 +53,7 @@ def estimate(raw: Any) -> Estimate | None:
 
 
 @dataclass(frozen=True)
-class Point:
+class CurvePoint:
     """Robust accuracy at one budget; raw is what the attack itself reached, before the monotone envelope."""
 
     budget: Budget
@@ -67,20 +67,20 @@ class Line:
 
     name: str
     kind: str
-    points: tuple[Point, ...]
+    points: tuple[CurvePoint, ...]
 
-    def at(self, budget: Budget) -> Point | None:
+    def at(self, budget: Budget) -> CurvePoint | None:
         """The point of this budget, if it was measured."""
         return next((point for point in self.points if point.budget.same(budget.norm, budget.epsilon)), None)
 
 
-def _points(rows: Iterable[Json], norm: str) -> tuple[Point, ...]:
+def _points(rows: Iterable[Json], norm: str) -> tuple[CurvePoint, ...]:
     points = []
     for row in rows:
         accuracy = estimate(row["robust_accuracy"])
         if row["norm"] == norm and row["epsilon"] > 0 and accuracy is not None and accuracy.value is not None:
             raw = estimate(row.get("raw"))
-            points.append(Point(Budget(norm, float(row["epsilon"])), accuracy, None if raw is None else raw.value))
+            points.append(CurvePoint(Budget(norm, float(row["epsilon"])), accuracy, None if raw is None else raw.value))
     return tuple(sorted(points, key=lambda point: point.budget.epsilon))
 
 
@@ -99,12 +99,13 @@ def lines(audit: Json, norm: str) -> list[Line]:
     curve = list(audit.get("curve", ()))
     names = list(dict.fromkeys(row["attack"] for row in curve if row["attack"] != "clean"))
     attacks = [
-        Line(attack_name(name), "attack", _points((r for r in curve if r["attack"] == name), norm)) for name in names
+        Line(attack_name(audit, name), "attack", _points((r for r in curve if r["attack"] == name), norm))
+        for name in names
     ]
     attacks = [line for line in attacks if line.points]
     worst = Line("Worst case", "worst", _points(audit.get("worst_case") or (), norm))
     if not worst.points:
-        best: dict[float, Point] = {}
+        best: dict[float, CurvePoint] = {}
         for point in (point for line in attacks for point in line.points):
             known = best.setdefault(point.budget.epsilon, point)
             if (point.accuracy.value or 0) < (known.accuracy.value or 0):
@@ -119,7 +120,7 @@ def worst_line(audit: Json, norm: str) -> Line | None:
     return next((line for line in lines(audit, norm) if line.kind == "worst"), None)
 
 
-def focus(audit: Json) -> Point | None:
+def focus(audit: Json) -> CurvePoint | None:
     """The point that the report dwells on, of the first norm.
 
     Formula: the smallest epsilon of the grid with robust accuracy <= clean accuracy / 2, else the largest epsilon.
@@ -138,7 +139,7 @@ def clean_accuracy(audit: Json) -> Estimate:
     return estimate(mapping(audit.get("clean")).get("accuracy")) or Estimate(None)
 
 
-def broken_share(audit: Json, point: Point) -> float:
+def broken_share(audit: Json, point: CurvePoint) -> float:
     """The share of the images right untouched that are wrong at this point; of all images, if that is unknown."""
     clean = clean_accuracy(audit).value or 1.0
     return min(1.0, max(0.0, 1 - (point.accuracy.value or 0.0) / clean))
@@ -167,3 +168,9 @@ def name_of(part: Any) -> str:
         return str(part)
     name, network = str(part.get("name") or "unnamed"), str(part.get("network") or "")
     return name if network in ("", name) else f"{name} ({network})"
+
+
+def attack_name(audit: Json, title: str) -> str:
+    """What people call an attack, as the audit says; its title where it does not say."""
+    said = mapping(mapping(mapping(audit.get("protocol")).get("attacks")).get(title))
+    return "Worst case" if title == "worst_case" else str(said.get("name") or title)

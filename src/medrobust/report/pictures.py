@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from .measured import Json, class_name
-from .words import Budget, attack_name, number, percent
+from .measured import Json, attack_name, class_name
+from .words import Budget, number, percent
 
 PICTURE_CHARACTERS = 7_000_000  # of base64 in one report: most runs need less, none gives a file too large to mail
 NUM_BARS = 5  # classes shown as bars; the others are summed
@@ -147,7 +147,7 @@ def _case(audit: Json, entry: Mapping[str, Any], kept: Sequence[Budget], norm: s
         frames.append(
             Frame(
                 Budget(raw.get("norm", norm), float(raw["epsilon"])),
-                attack_name(str(raw.get("attack", ""))),
+                attack_name(audit, str(raw.get("attack", ""))),
                 number(raw.get("amplification"), 3),
                 class_name(audit, raw["prediction"]),
                 _probability(raw["probabilities"], raw["prediction"]),

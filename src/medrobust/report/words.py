@@ -13,23 +13,6 @@ GREY_LEVELS = 255  # what an 8-bit screen shows; pixel values run from 0 to 1
 # Rough guide, stated in the glossary: up to this many grey levels a change of every pixel looks like this.
 VISIBILITY = ((1, "invisible to the eye"), (2, "practically invisible"), (4, "hard to see"), (8, "faintly visible"))
 
-ATTACK_NAMES = {
-    "fgsm": "FGSM",
-    "bim": "BIM",
-    "ifgsm": "I-FGSM",
-    "mi_fgsm": "MI-FGSM",
-    "pgd": "PGD",
-    "apgd": "APGD",
-    "cw_linf": "CW (linf)",
-    "carlini_wagner": "CW (l2)",
-    "deepfool": "DeepFool",
-    "lbfgs": "L-BFGS",
-    "fab": "FAB",
-    "square": "Square",
-    "hop_skip_jump": "HopSkipJump",
-    "worst_case": "Worst case",
-}
-
 
 def number(value: float | None, digits: int = 2) -> str:
     """A number with this many significant digits, never in powers of ten while it is readable without.
@@ -111,19 +94,6 @@ def listed(words: list[str]) -> str:
         ('a', 'a, b and c')
     """
     return words[0] if len(words) == 1 else ", ".join(words[:-1]) + " and " + words[-1] if words else ""
-
-
-def attack_name(attack: str) -> str:
-    """The literature's spelling of an attack's name.
-
-    Example:
-        >>> attack_name("pgd"), attack_name("pgd_20"), attack_name("mine")
-        ('PGD', 'PGD 20', 'mine')
-    """
-    stem, _, rest = attack.partition("_")
-    if attack in ATTACK_NAMES:
-        return ATTACK_NAMES[attack]
-    return f"{ATTACK_NAMES[stem]} {rest}" if stem in ATTACK_NAMES and rest.isdigit() else attack
 
 
 @dataclass(frozen=True)

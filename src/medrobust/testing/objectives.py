@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from ..data.images.batch import Batch
 from ..models.classifier import Classifier
 from ..models.layers import last_layer
-from ..objectives.base import Loss, TrainingObjective
+from ..objectives.base import TrainingLoss, TrainingObjective
 
 
 def smooth_toy(dtype: torch.dtype = torch.float64, *, num_classes: int = 3) -> tuple[Classifier, Batch]:
@@ -44,7 +44,7 @@ def check_objective(objective: TrainingObjective, model: Classifier, batch: Batc
     again = _flat(twin.search(model, batch))
     assert all(torch.equal(a, b) for a, b in zip(first, again, strict=True)), "search is not a function of its inputs"
     loss = copy.deepcopy(twin)(model, batch)
-    assert isinstance(loss, Loss)
+    assert isinstance(loss, TrainingLoss)
     assert loss.total.shape == (), "total is not one number"
     assert bool(torch.isfinite(loss.total)), "total is not finite"
     assert all(value.shape == () and not value.requires_grad for value in loss.parts.values()), "parts are not numbers"

@@ -3,7 +3,7 @@
 from ..recipes.train import TrainRecipe
 from .checkpoint import load_checkpoint, save_checkpoint
 from .fit import fit
-from .plan import Plan
 from .run import train
+from .settings import LoopSettings
 
-__all__ = ["Plan", "TrainRecipe", "fit", "load_checkpoint", "save_checkpoint", "train"]
+__all__ = ["LoopSettings", "TrainRecipe", "fit", "load_checkpoint", "save_checkpoint", "train"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from collections import Counter
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 
@@ -23,15 +23,25 @@ from ..resolve import decoding, make_attack, make_threat, make_view, open_data
 from .collapse import ACTIONS
 from .optimize import make_optimizer
 from .phases import Begun, Phase, phase_recipes, refuse_ignored_warm_up
-from .plan import Plan, Row
+from .settings import LoopSettings, Row
 from .validate import CLEAN_METRICS, METRICS, evenly, validate
 
-# Objectives that train on examples of the whole budget; those of others differ from image to image.
-FULL_BUDGET = ("adversarial", "fast", "free", "mart", "mirst", "rst", "trades")
+Made = TypeVar("Made")
 
 
 def check(recipe: TrainRecipe) -> None:
     """Refuse values that cannot work. Errors: UserError naming the key."""
+    for place, part in phase_recipes(recipe):
+        if part.objective.name not in OBJECTIVES:
+            known = nearest(part.objective.name, OBJECTIVES)
+            raise UserError(f"{place}objective.name", f"unknown objective {part.objective.name!r}", known)
+    check_loop(recipe)
+    check_labels(recipe)
+    check_objectives(recipe)
+
+
+def check_loop(recipe: TrainRecipe) -> None:
+    """Refuse values of the loop that cannot work, whatever is trained. Errors: UserError naming the key."""
     for key in ("batch_size", "accumulate", "devices"):
         if getattr(recipe, key) < 1:
             raise UserError(key, f"{getattr(recipe, key)} is not a positive number")
@@ -40,9 +50,6 @@ def check(recipe: TrainRecipe) -> None:
             raise UserError(f"{place}epochs", f"{part.epochs} is not a positive number")
         if part.optimizer.lr <= 0:
             raise UserError(f"{place}optimizer.lr", f"{part.optimizer.lr} must be above 0")
-        if part.objective.name not in OBJECTIVES:
-            known = nearest(part.objective.name, OBJECTIVES)
-            raise UserError(f"{place}objective.name", f"unknown objective {part.objective.name!r}", known)
     if recipe.on_collapse not in ACTIONS:
         raise UserError("on_collapse", f"{recipe.on_collapse!r} is no action", f"valid: {', '.join(ACTIONS)}")
     if recipe.average.kind not in ("none", "ema", "swa"):
@@ -55,8 +62,22 @@ def check(recipe: TrainRecipe) -> None:
     if recipe.validation.metric not in ("auto", *METRICS):
         valid = nearest(recipe.validation.metric, ("auto", *METRICS))
         raise UserError("validation.metric", f"unknown metric {recipe.validation.metric!r}", valid)
-    check_labels(recipe)
-    make_threat(recipe.threat)
+
+
+def check_objectives(recipe: TrainRecipe) -> None:
+    """Make every objective that needs no network, so that one which cannot work is refused before an image is read."""
+    for place, part in phase_recipes(recipe):
+        make_threat(part.threat)
+        if not accepts(part.objective.name, "model"):
+            _with_place(place, lambda part=part: build_objective(part, 1, None))  # type: ignore[misc]
+
+
+def _with_place(place: str, make: Callable[[], Made]) -> Made:
+    """What make returns; a refusal gets the place of a phase in front."""
+    try:
+        return make()
+    except UserError as error:
+        raise UserError(place + error.place, error.problem, error.fix) from error
 
 
 def check_batch(recipe: TrainRecipe, num_images: int) -> None:
@@ -90,14 +111,7 @@ def open_sets(recipe: TrainRecipe, report: Report | None = None) -> tuple[ImageS
     Errors: UserError when the images cannot be read, a class is missing from a part, or a group is on both sides.
     """
     spec, images, seed = recipe.data, open_all(recipe, report), recipe.data.seed or 0
-    require_classes(images, ("train", "val"))
-    train, val = images.with_split("train"), images.with_split("val")
-    shared = sorted(set(train.groups) & set(val.groups))
-    if shared:
-        reason = f"group {shared[0]!r} is in train and in val" + (
-            f", so are {len(shared) - 1} others" if shared[1:] else ""
-        )
-        raise UserError("data", reason, "give every group one split")
+    train, val = train_and_val(images)
     if spec.hide_labels:
         train = hide_labels(train, spec.hide_labels, seed)
     if spec.unlabeled:
@@ -106,6 +120,20 @@ def open_sets(recipe: TrainRecipe, report: Report | None = None) -> tuple[ImageS
         )
         train = join(train, more)
     return images, train, val
+
+
+def train_and_val(images: ImageSet) -> tuple[ImageSet, ImageSet]:
+    """The images to train on and to judge by.
+
+    Errors: UserError when a class is missing from one of them, or a group is in both.
+    """
+    require_classes(images, ("train", "val"))
+    train, val = images.with_split("train"), images.with_split("val")
+    shared = sorted(set(train.groups) & set(val.groups))
+    if shared:
+        others = f", so are {len(shared) - 1} others" if shared[1:] else ""
+        raise UserError("data", f"group {shared[0]!r} is in train and in val{others}", "give every group one split")
+    return train, val
 
 
 def require_classes(images: ImageSet, splits: Sequence[str]) -> None:
@@ -119,7 +147,7 @@ def require_classes(images: ImageSet, splits: Sequence[str]) -> None:
                 )
 
 
-def build_objective(recipe: TrainRecipe, num_images: int, model: Classifier) -> TrainingObjective:
+def build_objective(recipe: TrainRecipe, num_images: int, model: Classifier | None) -> TrainingObjective:
     """The objective, with the run's threat, attack, budgets, seed, number of images and model."""
     threat = make_threat(recipe.threat)
     rule: EpsilonRule = Constant(recipe.threat.budget)
@@ -185,11 +213,9 @@ def make_phases(
     refuse_ignored_warm_up(recipe, accepts)
     tried = []
     for place, part in parts:
-        try:
-            objective = build_objective(part, len(train), model)
-            make_optimizer(part.optimizer, [*model.parameters(), *objective.parameters()])
-        except UserError as error:
-            raise UserError(place + error.place, error.problem, error.fix) from error
+        objective = _with_place(place, lambda part=part: build_objective(part, len(train), model))  # type: ignore[misc]
+        weights = [*model.parameters(), *objective.parameters()]
+        _with_place(place, lambda part=part, weights=weights: make_optimizer(part.optimizer, weights))  # type: ignore[misc]
         tried.append(objective)
     wanted = recipe.validation.metric not in ("auto", *CLEAN_METRICS)
     robust = wanted or any(objective.robust for objective in tried)
@@ -204,7 +230,7 @@ def make_phases(
             judge = make_judge(fabric, recipe, val, objective, robust=robust)
             return Begun(objective, make_optimizer(part.optimizer, trained), judge, metric)
 
-        same = part.objective.name in FULL_BUDGET and part.threat == recipe.threat
+        same = OBJECTIVES[part.objective.name].full_budget and part.threat == recipe.threat
         since = part.threat.epsilon_warm_up if same else None
         return Phase(epochs=part.epochs, begin=begin, schedule=part.schedule, head=head, full_budget_from=since)
 
@@ -223,11 +249,11 @@ def spares_weights(recipe: TrainRecipe) -> bool:
     return any(OBJECTIVES[part.objective.name].metric is not None for _, part in phase_recipes(recipe))
 
 
-def make_plan(recipe: TrainRecipe, on_collapse: str | None = None) -> Plan:
+def make_settings(recipe: TrainRecipe, on_collapse: str | None = None) -> LoopSettings:
     """The part of the recipe that is the loop's in all phases."""
     same = ("batch_size", "seed", "augment", "balance", "accumulate", "clip_norm", "average")
     free = ("save_every", "num_workers", "compile")
-    return Plan(
+    return LoopSettings(
         patience=recipe.validation.patience,
         fast=recipe.precision == "fast",
         on_collapse=on_collapse or recipe.on_collapse,

@@ -31,8 +31,8 @@ from .judged import judged
 from .optimize import lr_factor, set_lr
 from .order import derived_seed, epoch_order, num_batches, training_batches
 from .phases import Phase, Trained
-from .plan import Plan, Row, Step, epoch_line
 from .resume import Parts, Place, restore, restore_parts, save
+from .settings import LoopSettings, Row, TrainingStep, epoch_line
 
 HISTORY, LAST = "history.json", "last"
 LOOK_EVERY = 20  # steps between looks at the loss where a look makes the device wait
@@ -45,7 +45,7 @@ class _Run:
     fabric: Any
     model: Classifier
     phases: Sequence[Phase]
-    plan: Plan
+    settings: LoopSettings
     train: ImageSet
     out: Path
     card: Row
@@ -57,14 +57,14 @@ class _Run:
         self.model.to(self.fabric.device)
         self.trained = Trained(self.model)
         self.labels = self.train.labels
-        self.steps = num_batches(len(self.train), self.plan.batch_size, self.fabric.world_size)
+        self.steps = num_batches(len(self.train), self.settings.batch_size, self.fabric.world_size)
         if self.steps < 1:
-            raise ValueError(f"a batch of {self.plan.batch_size} is more than {len(self.train)} images")
+            raise ValueError(f"a batch of {self.settings.batch_size} is more than {len(self.train)} images")
         example = torch.stack([self.train[i][0] for i in range(min(2, len(self.train)))]).to(self.fabric.device)
         # Made before a state is restored, so that a resumed run makes the same choice.
-        self.twin = Twin.of(self.model, example) if self.plan.fast else None
-        self.compiled = Compiled(self.model, example, self.say) if self.plan.compile else None
-        place, self.saved = restore(self.out, self.plan.seed, self.model, self.fabric.global_rank) or (Place(), {})
+        self.twin = Twin.of(self.model, example) if self.settings.fast else None
+        self.compiled = Compiled(self.model, example, self.say) if self.settings.compile else None
+        place, self.saved = restore(self.out, self.settings.seed, self.model, self.fabric.global_rank) or (Place(), {})
         self.place: Place = place
 
     def begin_phase(self) -> None:
@@ -72,11 +72,11 @@ class _Run:
         self.phase = self.phases[self.place.phase]
         self.trained.only(self.phase.head)
         self.objective, self.optimizer, self.judge, self.metric = self.phase.begin(self.model)
-        self.parts = Parts(self.objective, self.optimizer, Average(self.plan.average))
+        self.parts = Parts(self.objective, self.optimizer, Average(self.settings.average))
         self.base_lr = float(self.optimizer.param_groups[0]["lr"])
-        low = low_precision(self.fabric.device) if self.plan.fast else None
-        self.wrapped, self.stepper = self.fabric.setup(Step(self.model, self.objective, low), self.optimizer)
-        self.objective.searcher = self.twin
+        low = low_precision(self.fabric.device) if self.settings.fast else None
+        self.wrapped, self.stepper = self.fabric.setup(TrainingStep(self.model, self.objective, low), self.optimizer)
+        self.objective.stand_in = self.twin
         if self.compiled is not None:
             self.compiled.use(not self.objective.second_order)
         if self.saved:
@@ -99,7 +99,7 @@ class _Run:
         sums = {name: self.fabric.all_gather(value).reshape(-1) for name, value in self.place.sums.items()}
         place = dataclasses.replace(self.place, sums=sums)
         if self.fabric.is_global_zero:
-            save(self.out, self.plan.seed, place, self.model, None if between else self.parts)
+            save(self.out, self.settings.seed, place, self.model, None if between else self.parts)
         self.fabric.barrier()
 
 
@@ -108,7 +108,7 @@ def fit(
     model: Classifier,
     phases: Sequence[Phase],
     train: ImageSet,
-    plan: Plan,
+    settings: LoopSettings,
     out: Path,
     *,
     card: Row | None = None,
@@ -122,8 +122,8 @@ def fit(
     killed at any moment ends with the same weights, bit for bit, as one that was not. Each phase goes on from the last
     weights of the one before; the best checkpoint is that of the latest phase.
 
-    With plan.fast, gradients are computed in bfloat16 where the device has it, the first layer apart, and searches run
-    on a Twin; weights, pixels and perturbations stay float32.
+    With settings.fast, gradients are computed in bfloat16 where the device has it, the first layer apart, and searches
+    run on a Twin; weights, pixels and perturbations stay float32.
 
     Args:
         fabric: a launched lightning_fabric.Fabric of precision 32-true.
@@ -132,15 +132,15 @@ def fit(
             process only.
 
     Returns: one row an epoch. Errors: UserError when the loss is not finite; ValueError when a batch is more than the
-    set; CollapsedError, see Plan.
+    set; CollapsedError, see LoopSettings.
     """
-    if plan.fast:
+    if settings.fast:
         exact_first_layer(model.network)
         model.to(memory_format=torch.channels_last)
     if not fabric.is_global_zero:
         report, say, log = None, lambda line: None, lambda row: None
     show = report or (lambda what, done, of: None)
-    run = _Run(fabric, model, phases, plan, train, out, card or {}, show, say, log)
+    run = _Run(fabric, model, phases, settings, train, out, card or {}, show, say, log)
     with torch.random.fork_rng([fabric.device] if fabric.device.type == "cuda" else []):
         while run.unfinished:
             run.begin_phase()
@@ -157,15 +157,15 @@ def fit(
 
 
 def _train_epoch(run: _Run) -> None:
-    plan, place = run.plan, run.place
+    settings, place = run.settings, run.place
     run.wrapped.train()
     run.trained.train()
     whole = run.steps * (place.began + sum(phase.epochs for phase in run.phases[place.phase :]))
     for batch in _batches(run):
         _take_step(run, batch)
         place.step += 1
-        saving = plan.save_every > 0 and place.step % plan.save_every == 0 and place.step < run.steps
-        saving = saving and place.step % plan.accumulate == 0
+        saving = settings.save_every > 0 and place.step % settings.save_every == 0 and place.step < run.steps
+        saving = saving and place.step % settings.accumulate == 0
         if saving or run.fabric.device.type == "cpu" or place.step % LOOK_EVERY == 0 or place.step == run.steps:
             _look_at_loss(run)
         run.report("training", place.epoch * run.steps + place.step, whole)
@@ -175,28 +175,28 @@ def _train_epoch(run: _Run) -> None:
 
 def _batches(run: _Run) -> Iterator[Batch]:
     """The rest of this epoch's batches: on the device, augmented, with torch's random state set for each."""
-    plan, place, fabric = run.plan, run.place, run.fabric
-    order = epoch_order(run.labels, plan.seed, place.epoch, balance=plan.balance)
+    settings, place, fabric = run.settings, run.place, run.fabric
+    order = epoch_order(run.labels, settings.seed, place.epoch, balance=settings.balance)
     share = {"rank": fabric.global_rank, "world_size": fabric.world_size}
-    keys = Streams.of(plan.seed, ["augment"], fabric.device).child(place.epoch).keys
+    keys = Streams.of(settings.seed, ["augment"], fabric.device).child(place.epoch).keys
     for batch in training_batches(
-        run.train, order, plan.batch_size, start=place.step, num_workers=plan.num_workers, **share
+        run.train, order, settings.batch_size, start=place.step, num_workers=settings.num_workers, **share
     ):
         x, y, index = (tensor.to(fabric.device, non_blocking=True) for tensor in batch)
-        torch.manual_seed(derived_seed(plan.seed, "step", place.epoch, place.step, fabric.global_rank))
-        x = augment(x, plan.augment, Streams(keys.expand(len(index))).child(index))
-        if plan.fast and x.ndim == 4:
+        torch.manual_seed(derived_seed(settings.seed, "step", place.epoch, place.step, fabric.global_rank))
+        x = augment(x, settings.augment, Streams(keys.expand(len(index))).child(index))
+        if settings.fast and x.ndim == 4:
             x = x.contiguous(memory_format=torch.channels_last)
         yield Batch(x, y, index)
 
 
 def _take_step(run: _Run, batch: Batch) -> None:
     """One batch: forward, backward, and the optimizer's step when the group of accumulated batches is full."""
-    plan, place, fabric = run.plan, run.place, run.fabric
+    settings, place, fabric = run.settings, run.place, run.fabric
     factor = lr_factor(run.phase.schedule, run.epoch + place.step / run.steps, run.phase.epochs, run.steps)
     set_lr(run.optimizer, run.base_lr * factor * place.lr_share)
-    group_begins = place.step - place.step % plan.accumulate
-    group = min(plan.accumulate, run.steps - group_begins)
+    group_begins = place.step - place.step % settings.accumulate
+    group = min(settings.accumulate, run.steps - group_begins)
     full = place.step - group_begins + 1 == group
     for _ in range(run.objective.num_replays):
         with fabric.no_backward_sync(run.wrapped, enabled=not full and fabric.world_size > 1):
@@ -204,8 +204,8 @@ def _take_step(run: _Run, batch: Batch) -> None:
             fabric.backward(loss.total / group)
         run.objective.after_backward()
         if full:
-            if plan.clip_norm is not None:
-                fabric.clip_gradients(run.wrapped, run.stepper, max_norm=plan.clip_norm, error_if_nonfinite=False)
+            if settings.clip_norm is not None:
+                fabric.clip_gradients(run.wrapped, run.stepper, max_norm=settings.clip_norm, error_if_nonfinite=False)
             run.stepper.step()
             run.optimizer.zero_grad(set_to_none=True)
             run.parts.average.after_step(run.model.network, run.epoch)
@@ -225,18 +225,18 @@ def _look_at_loss(run: _Run) -> None:
 
 def _end_epoch(run: _Run, seconds: float) -> None:
     """Judge, keep the best and the last, look whether to slow down, go to the next phase or stop, save."""
-    plan, place, fabric = run.plan, run.place, run.fabric
+    settings, place, fabric = run.settings, run.place, run.fabric
     run.objective.end_epoch()
     run.parts.average.after_epoch(run.model.network, run.epoch)
     means = {f"train_{k}": float(fabric.all_reduce(v / run.steps, reduce_op="mean")) for k, v in place.sums.items()}
     row: Row = {"epoch": place.epoch, "phase": place.phase, "lr": run.optimizer.param_groups[0]["lr"], **means}
-    with judged(fabric, run.model, run.parts.average, run.train, plan.batch_size, plan.fast):
+    with judged(fabric, run.model, run.parts.average, run.train, settings.batch_size, settings.fast):
         row |= run.judge(run.model)
         value = _value(row, run.metric)
         row["best"] = value > place.best
         found = _look_for_collapse(run, row)
         row["collapse"] = found.kind if found else None
-        if found and plan.on_collapse == "restart":
+        if found and settings.on_collapse == "restart":
             raise CollapsedError(found, place.epoch)  # before anything is saved: a killed process comes here again
         if fabric.is_global_zero:
             for folder in (run.out, run.out / LAST)[0 if row["best"] else 1 :]:
@@ -248,10 +248,10 @@ def _end_epoch(run: _Run, seconds: float) -> None:
         place.lr_bad_epochs += 1
     if run.phase.schedule.name == "plateau" and place.lr_bad_epochs > run.phase.schedule.patience:
         place.lr_share, place.lr_bad_epochs = place.lr_share * run.phase.schedule.gamma, 0
-    place.stopped = found is not None and plan.on_collapse == "stop"
+    place.stopped = found is not None and settings.on_collapse == "stop"
     place.history.append({**row, "seconds": round(seconds, 2)})
     place.epoch, place.step, place.sums = place.epoch + 1, 0, {}
-    tired = bool(plan.patience) and place.bad_epochs >= plan.patience
+    tired = bool(settings.patience) and place.bad_epochs >= settings.patience
     between = tired or run.epoch >= run.phase.epochs
     if between:
         place.next_phase()
@@ -276,5 +276,5 @@ def _look_for_collapse(run: _Run, row: Row) -> Collapse | None:
     found = find_collapse([*earlier, row], run.model.classes, full_budget=full_budget)
     if found and not (earlier and earlier[-1]["collapse"] == found.kind):
         then = {"continue": "training goes on", "stop": "training stops", "restart": "training starts again"}
-        run.say(f"epoch {row['epoch'] + 1}: collapsed, {found.text}; {then[run.plan.on_collapse]}")
+        run.say(f"epoch {row['epoch'] + 1}: collapsed, {found.text}; {then[run.settings.on_collapse]}")
     return found

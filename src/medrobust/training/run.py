@@ -13,13 +13,14 @@ from typing import Any
 from ..data.images.image_set import ImageSet
 from ..data.unlabeled import UNLABELED
 from ..files import unfinished, write_atomic
+from ..objectives.registry import OBJECTIVES
 from ..progress import Report
 from ..recipes.plain import as_dict, deciding
 from ..recipes.train import TrainRecipe
 from ..resolve import create_classifier, pick_device
 from ..runs import claim, digest, finish, hardware, record
 from ..version import __version__
-from .build import accepts, check, check_batch, make_phases, make_plan, open_sets, spares_weights
+from .build import accepts, check, check_batch, make_phases, make_settings, open_sets, spares_weights
 from .collapse import MOST_RESTARTS, CollapsedError
 from .fit import LAST, fit
 from .launch import alone, in_processes
@@ -60,7 +61,7 @@ def train(
     )
     identity = {"recipe": digest(deciding(recipe)), "data": seen, "version": __version__}
     folder = out or Path("runs") / f"train-{digest(identity)[:10]}"
-    run = claim(folder, "train", identity, _details(recipe, images, train_set, val_set, device))
+    run = claim(folder, "train", identity, details(recipe, images, train_set, val_set, device))
     for left in (*unfinished(folder), *unfinished(folder / LAST)):
         left.unlink()
     if run["status"] != "running":
@@ -83,6 +84,13 @@ def train(
         except CollapsedError as error:
             row = {"seed": attempt.seed, "epoch": error.epoch, "kind": error.collapse.kind, "says": error.collapse.text}
             run = record(folder, run, restarts=[*restarts, row])
+    end(folder, run, history, metric)
+    (folder / STATE).unlink(missing_ok=True)
+    return folder
+
+
+def end(folder: Path, run: dict[str, Any], history: list[dict[str, Any]], metric: str) -> None:
+    """Mark a run as done, with its best epoch."""
     best = [row for row in history if row["best"]]
     finish(
         folder,
@@ -93,8 +101,6 @@ def train(
         collapses=[{"epoch": row["epoch"], "kind": row["collapse"]} for row in history if row["collapse"]],
         seconds=round(sum(row["seconds"] for row in history), 1),
     )
-    (folder / STATE).unlink(missing_ok=True)
-    return folder
 
 
 def _attempt(recipe: TrainRecipe, number: int) -> TrainRecipe:
@@ -119,12 +125,15 @@ def share(
     model = create_classifier(recipe.model, train_set, recipe.seed)
     phases, _ = make_phases(fabric, recipe, train_set, val_set, model)
     log = make_log(recipe.logger, folder) if fabric.is_global_zero else lambda row: None
-    return fit(fabric, model, phases, train_set, make_plan(recipe), folder, card=card, report=report, say=say, log=log)
+    return fit(
+        fabric, model, phases, train_set, make_settings(recipe), folder, card=card, report=report, say=say, log=log
+    )
 
 
-def _details(
+def details(
     recipe: TrainRecipe, images: ImageSet, train_set: ImageSet, val_set: ImageSet, device: str
 ) -> dict[str, Any]:
+    """What run.json says of a training run besides its identity."""
     content = as_dict(recipe)
     data = {
         "name": images.name,
@@ -138,7 +147,8 @@ def _details(
     }
     view = dataclasses.asdict(images.view)
     # A model trained without an adversary has none on its card, though validation may have used one.
-    robust = any(accepts(phase.objective.name, "threat") for _, phase in phase_recipes(recipe))
+    names = [phase.objective.name for _, phase in phase_recipes(recipe)]
+    robust = any(name in OBJECTIVES and accepts(name, "threat") for name in names)
     threat = content["threat"] | {"attack": content["attack"]} if robust else None
     return {
         "recipe": content,

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ...engine.ascend import Point, Score, against
 from ...engine.count import narrow
-from ...engine.keep import Kept, nothing, smallest, update
+from ...engine.keep import Kept, nothing, smallest_success, update
 from ...engine.program import Model
 from ...engine.tree import choose, put, take
 from ...goals import Goal, GoalRule
@@ -62,7 +62,7 @@ def closest(
     its goal from the start never enters. The state is a tree (see `engine.tree`); samples never look at each other.
     """
     clean = scored(job.ball.center, Score(job.ball.radius, job.logits, job.goal.reached(job.logits)))
-    result = update(smallest, nothing(job.ball), clean, job.ball)
+    result = update(smallest_success, nothing(job.ball), clean, job.ball)
     (index,) = torch.where(~result.reached)
     kept, part, state = take((result, job, begin(job)), index)
     for _ in range(num_turns):
@@ -70,7 +70,7 @@ def closest(
             break
         points, state, done = turn(narrow(model, index), part, state, kept)
         for point in points:
-            kept = update(smallest, kept, point, part.ball)
+            kept = update(smallest_success, kept, point, part.ball)
         if bool(done.any()):
             (gone,) = torch.where(done)
             result = put(result, index[gone], take(kept, gone))
@@ -108,14 +108,14 @@ def tighten(model: Model, job: Task, kept: Kept, num_looks: int) -> Kept:
         share = torch.where((below < 0) & (above > 0), -below / (above - below) + 1e-3, 0.5)
         at = low + share.clamp(0.02, 0.999) * (high - low)
         point = Point((center + per_sample(at, away) * away).clamp(*part.ball.domain), objective)
-        found = update(smallest, found, point, part.ball)
+        found = update(smallest_success, found, point, part.ball)
         value, won = point.score.value, point.score.reached
         low, below = torch.where(won, low, at), torch.where(won, below, value)
         high, above = torch.where(won, at, high), torch.where(won, value, above)
     return put(kept, index, found)
 
 
-class Constant(NamedTuple):
+class PenaltyWeight(NamedTuple):
     """The search for the smallest constant c (n,) that wins: times 10 until it does, then halves of (low, high)."""
 
     c: Tensor
@@ -123,11 +123,11 @@ class Constant(NamedTuple):
     high: Tensor
 
     @staticmethod
-    def start(first: float, like: Tensor) -> Constant:
-        return Constant(torch.full_like(like, first), torch.zeros_like(like), torch.full_like(like, torch.inf))
+    def start(first: float, like: Tensor) -> PenaltyWeight:
+        return PenaltyWeight(torch.full_like(like, first), torch.zeros_like(like), torch.full_like(like, torch.inf))
 
-    def after(self, won: Tensor) -> Constant:
+    def after(self, won: Tensor) -> PenaltyWeight:
         """The next constant of each sample, given whether the last one won."""
         high = torch.where(won, torch.minimum(self.high, self.c), self.high)
         low = torch.where(won, self.low, torch.maximum(self.low, self.c))
-        return Constant(torch.where(high.isinf(), 10 * self.c, (low + high) / 2), low, high)
+        return PenaltyWeight(torch.where(high.isinf(), 10 * self.c, (low + high) / 2), low, high)

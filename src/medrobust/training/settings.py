@@ -10,14 +10,14 @@ from torch import Tensor, nn
 
 from ..data.images.batch import Batch
 from ..models.classifier import Classifier
-from ..objectives.base import Loss, TrainingObjective
+from ..objectives.base import TrainingLoss, TrainingObjective
 from ..recipes.train import AugmentSpec, AverageSpec
 
 Row = dict[str, Any]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Plan:
+class LoopSettings:
     """In what order and with what care, in all phases; the fields are those of TrainRecipe.
 
     on_collapse="restart" raises CollapsedError, for the caller to start again with another seed.
@@ -38,14 +38,14 @@ class Plan:
     compile: bool = False
 
 
-class Step(nn.Module):
+class TrainingStep(nn.Module):
     """Model and objective as one module: a trainer wraps one forward pass, inside it all see the bare model."""
 
     def __init__(self, model: Classifier, objective: TrainingObjective, low: torch.dtype | None) -> None:
         super().__init__()
         self.model, self.objective, self.low = model, objective, low
 
-    def forward(self, x: Tensor, y: Tensor, index: Tensor) -> Loss:
+    def forward(self, x: Tensor, y: Tensor, index: Tensor) -> TrainingLoss:
         # Not the trainer's own mixed precision: it would round the pixels before anything else sees them.
         with torch.autocast(x.device.type, self.low, enabled=self.low is not None):
             return self.objective(self.model, Batch(x, y, index))

@@ -1,0 +1,289 @@
+"""The functions of `import medrobust`: what the command line does, on networks and images that are in memory."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from .attacks.base import Attack
+from .attacks.build import build_attack, describe, title_of
+from .auditing.audit import run_audit
+from .auditing.checks import CHECKS
+from .auditing.context import Check
+from .auditing.run import AuditRun
+from .auditing.setup import Setup
+from .data.images.image_set import ImageSet
+from .errors import UserError
+from .measuring.measure import measure as run_plan
+from .measuring.outcome import Grid
+from .measuring.plan import Plan
+from .models.classifier import Classifier
+from .models.memory import fitting_batch
+from .models.wrap import as_classifier, device_of
+from .numbers import DEFAULT_EPSILONS, parse_budgets
+from .objectives.adversarial import AgainstAttack
+from .objectives.base import TrainingObjective
+from .progress import Report
+from .progress import progress as shown
+from .recipes.audit import DEFAULT_ATTACKS, AuditRecipe
+from .recipes.parts import DataSpec, ModelSpec, ThreatSpec
+from .recipes.yaml import dump, train_recipe
+from .records.records import Records
+from .report.html import write_report
+from .report.sections import SECTIONS, Section
+from .resolve import pick_device
+from .training.direct import TrainRun, as_recipe_settings, train_objective
+
+__all__ = ["AuditRun", "TrainRun", "audit", "measure", "train"]
+
+Attacks = str | Attack | Sequence[str | Attack] | Mapping[str, str | Attack | Mapping[str, Any]]
+Budgets = float | str | Sequence[float | str] | None
+NOTE = "# Written by medrobust.audit from objects in memory: a record of the run, not a recipe to run again.\n"
+
+
+def measure(
+    model: nn.Module,
+    images: Any,
+    attacks: Attacks = DEFAULT_ATTACKS,
+    *,
+    linf: Budgets = None,
+    l2: Budgets = None,
+    l1: Budgets = None,
+    protocol: str = "honest",
+    seed: int = 0,
+    batch_size: int | None = None,
+    device: str | None = None,
+    precision: str = "fast",
+    progress: bool = False,
+) -> Records:
+    """Attack every image by every attack at every budget; the rows stay in memory.
+
+    Args:
+        model: any nn.Module or a Classifier. A plain one takes pixels as they are; see Classifier for normalization.
+        images: an ImageSet, or what ImageSet.of takes: a Dataset, a DataLoader, an iterable of pairs.
+        attacks: names, attacks, or a mapping from a title to either, or to parameters.
+        linf, l2, l1: budgets of a norm, numbers or text ("4/255", "2%", "geometric(1e-4, 2e-2, 20)"). Ten of linf when
+            none is given.
+        protocol: honest: a point that won is kept, images that are wrong untouched count as wrong. paper: as published.
+        seed: of all random numbers, with the ids of the images; batch size and order change nothing.
+        batch_size: images shown at once; by default what fits the memory.
+        device: by default where the model is.
+        precision: fast: searches may run on a copy in low precision; verdicts are float32 always.
+        progress: show a bar.
+
+    Errors: UserError, naming what does not fit, before anything is attacked.
+
+    Example:
+        >>> import medrobust as mr
+        >>> net = nn.Sequential(nn.Flatten(), nn.Linear(16, 2))
+        >>> images = mr.ImageSet.of(torch.rand(6, 1, 4, 4), torch.arange(6) % 2)
+        >>> mr.measure(net, images, ["pgd", mr.attacks.apgd_ce()], l2="0.5")
+        Records(18 rows, 6 images, pgd (l2), apgd_ce (l2), honest)
+    """
+    with _shown(progress) as report:
+        classifier, image_set = _subject(model, images)
+        plan = _plan(
+            classifier,
+            image_set,
+            _titled(attacks),
+            {"linf": linf, "l2": l2, "l1": l1},
+            device,
+            protocol=protocol,
+            seed=seed,
+            batch_size=batch_size,
+            precision=precision,
+        )
+        return run_plan(classifier, image_set, plan, progress=report)[0]
+
+
+def audit(
+    model: nn.Module,
+    images: Any,
+    attacks: Attacks = DEFAULT_ATTACKS,
+    *,
+    out: Path | str | None = None,
+    linf: Budgets = None,
+    l2: Budgets = None,
+    l1: Budgets = None,
+    protocol: str = "honest",
+    seed: int = 0,
+    batch_size: int | None = None,
+    device: str | None = None,
+    precision: str = "fast",
+    checks: Sequence[Check] = (),
+    sections: Sequence[Section] = (),
+    progress: bool = False,
+) -> AuditRun:
+    """Measure, summarize, check, and write a report: what `medrobust audit` does, on objects in memory.
+
+    Args:
+        model, images, attacks, linf, l2, l1, protocol, seed, batch_size, device, precision, progress: see measure.
+        out: directory of the run, by default runs/audit-HASH. A run that was stopped goes on when it is called again
+            with the same model, images and settings.
+        checks: of your own, beside those of medrobust: functions (records, context) -> Finding.
+        sections: of your own, at the end of the report.
+
+    Errors: UserError before anything is written, and when out holds another run.
+
+    Example:
+        >>> import tempfile, medrobust as mr
+        >>> net = nn.Sequential(nn.Flatten(), nn.Linear(64, 2))
+        >>> images = mr.ImageSet.of(torch.rand(12, 1, 8, 8), torch.arange(12) % 2)
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     run = mr.audit(net, images, ["fgsm"], linf=["1/255", "8/255"], out=folder + "/audit")
+        ...     len(run.worst_case), run.report.name
+        (2, 'report.html')
+    """
+    with _shown(progress) as report:
+        classifier, image_set = _subject(model, images)
+        titled = _titled(attacks)
+        plan = _plan(
+            classifier,
+            image_set,
+            titled,
+            {"linf": linf, "l2": l2, "l1": l1},
+            device,
+            protocol=protocol,
+            seed=seed,
+            batch_size=batch_size,
+            precision=precision,
+        )
+        grids = {grid.norm_name: list(grid.epsilons) for grid in plan.grids}
+        recipe = AuditRecipe(
+            model=ModelSpec(name=_name(classifier)),
+            data=DataSpec(name=image_set.name, split="all"),
+            attacks={title: describe(attack) for title, attack in titled.items()},
+            threat=ThreatSpec(norm=tuple(grids), epsilons=grids),  # type: ignore[arg-type]
+            protocol=protocol,  # type: ignore[arg-type]
+            precision=precision,  # type: ignore[arg-type]
+            batch_size=plan.batch_size,
+            seed=seed,
+            device=plan.device,
+        )
+        setup = Setup(recipe, classifier, image_set, plan, {})
+        folder = run_audit(setup, None if out is None else Path(out), NOTE + dump(recipe), report, [*CHECKS, *checks])
+        write_report(folder, [*SECTIONS, *sections])
+    return AuditRun(folder)
+
+
+def train(
+    model: nn.Module,
+    objective: TrainingObjective,
+    images: Any,
+    *,
+    out: Path | str,
+    epochs: int = 10,
+    batch_size: int = 32,
+    optimizer: str = "adam",
+    lr: float = 1e-3,
+    progress: bool = False,
+    **settings: Any,
+) -> TrainRun:
+    """Train a network with an objective: what `medrobust train` does, on objects in memory.
+
+    The best epoch on validation images is kept in `out` and is what the network holds afterwards. Images without
+    splits of their own are split by group into train, val and test; those of test are never looked at.
+
+    Args:
+        model: any nn.Module or a Classifier; trained in place.
+        objective: for example objectives.trades(Threat("4/255")).
+        images: an ImageSet, or what ImageSet.of takes.
+        out: directory of the run. A run that was stopped goes on when it is called again with the same settings and a
+            network that starts from the same weights.
+        epochs, batch_size: see medrobust.recipes.train.TrainRecipe, as for the other settings.
+        optimizer, lr: adam, adamw or sgd, and its learning rate.
+        progress: show a bar and a line an epoch.
+        settings: other fields of TrainRecipe: augment, schedule, validation, average, precision, seed, device ...
+
+    Errors: UserError before anything is written, naming what does not fit.
+
+    Example:
+        >>> import tempfile, medrobust as mr
+        >>> net = nn.Sequential(nn.Flatten(), nn.Linear(16, 2))
+        >>> images = mr.ImageSet.of(torch.rand(40, 1, 4, 4), torch.arange(40) % 2)
+        >>> objective = mr.objectives.adversarial(mr.Threat("2/255"))
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     run = mr.train(net, objective, images, epochs=2, batch_size=8, out=folder + "/model")
+        >>> len(run.history)
+        2
+    """
+    with _shown(progress) as report:
+        classifier, image_set = _subject(model, images)
+        given: dict[str, Any] = {"epochs": epochs, "batch_size": batch_size, "optimizer": {"name": optimizer, "lr": lr}}
+        given |= {"device": str(device_of(classifier)), **as_recipe_settings(settings)}
+        given |= {"model": {"name": _name(classifier)}, "data": {"name": image_set.name}}
+        if isinstance(objective, AgainstAttack):
+            threat = objective.threat
+            given["threat"] = {"norm": threat.norm.name, "epsilon": float(torch.as_tensor(threat.epsilon).max())}
+        return train_objective(train_recipe(given), classifier, objective, image_set, Path(out), report)
+
+
+@contextmanager
+def _shown(progress: bool) -> Iterator[Report | None]:
+    if not progress:
+        yield None
+        return
+    with shown() as report:
+        yield report
+
+
+def _subject(model: nn.Module, images: Any) -> tuple[Classifier, ImageSet]:
+    """The classifier and the images, each in the form that everything below takes."""
+    image_set = ImageSet.of(images)
+    return as_classifier(model, image_set.batch(range(min(2, len(image_set)))).x, image_set.classes), image_set
+
+
+def _name(model: Classifier) -> str:
+    return model.spec or f"python:{type(model.network).__name__}"
+
+
+def _titled(given: Attacks) -> dict[str, Attack]:
+    """Title -> attack. Errors: UserError for an unknown name, or two attacks of one title."""
+    if isinstance(given, Mapping):
+        return {str(title): _attack(str(title), value) for title, value in given.items()}
+    listed = list(given) if isinstance(given, Sequence) and not isinstance(given, str) else [given]
+    found: dict[str, Attack] = {}
+    for number, one in enumerate(listed, start=1):
+        title = one if isinstance(one, str) else title_of(one) or f"attack_{number}"
+        if title in found:
+            raise UserError("attacks", f"two are called {title!r}", "give a mapping from titles to attacks")
+        found[title] = _attack(title, one)
+    return found
+
+
+def _attack(title: str, given: Any) -> Attack:
+    if isinstance(given, str):
+        return build_attack(title, {"name": given})
+    if isinstance(given, Mapping):
+        return build_attack(title, given)
+    if not callable(given) or not hasattr(given, "abilities"):
+        reason = f"a {type(given).__name__} says no abilities"
+        raise UserError(f"attacks.{title}", reason, "see medrobust.attacks.Attack for what an attack is")
+    attack: Attack = given
+    return attack
+
+
+def _plan(
+    model: Classifier,
+    images: ImageSet,
+    attacks: dict[str, Attack],
+    budgets: Mapping[str, Budgets],
+    device: str | None,
+    *,
+    batch_size: int | None,
+    **settings: Any,
+) -> Plan:
+    wanted = {norm: given for norm, given in budgets.items() if given is not None} or {"linf": DEFAULT_EPSILONS["linf"]}
+    grids = tuple(
+        Grid(norm, tuple(parse_budgets(given, norm, norm, model.domain)), model.domain)
+        for norm, given in wanted.items()
+    )
+    where = str(device_of(model)) if device is None else pick_device(device)
+    if batch_size is None:
+        batch_size = fitting_batch(model.to(where), images[0][0][None].to(where))
+    return Plan(attacks, grids, batch_size=batch_size, device=where, **settings)

@@ -1,0 +1,50 @@
+"""The metrics of unchanged images."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from ...records.metric_names import METRICS, Metric
+from ..measured import Estimate, Json, class_names, estimate, mapping
+from .section import Section, Seen
+
+
+def metrics(audit: Json) -> list[dict[str, Any]] | None:
+    """Clean metrics in the glossary's order, then any others under their own names."""
+    clean = audit.get("clean") or {}
+    classes = class_names(audit)
+    two = len(classes) == 2
+    positive = str(mapping(audit["data"]).get("positive_class") or classes[-1]) if two else ""
+    fill = {"negative": next((c for c in classes if c != positive), ""), "positive": positive}
+    rows = []
+    for key in [*(k for k in METRICS if k in clean), *(k for k in clean if k not in METRICS and k != "method")]:
+        raw = clean[key]
+        if isinstance(raw, (int, float)) or (isinstance(raw, Mapping) and "value" in raw):
+            name, for_two, for_more, in_percent = METRICS.get(key, Metric(key.replace("_", " "), "", "", False))
+            found = estimate(raw) or Estimate(None)
+            low, high = found.low, found.high
+            spread = "" if low is None or high is None else f"{low:.3f} to {high:.3f}"
+            value = found.text if in_percent else ("n/a" if found.value is None else f"{found.value:.3f}")
+            meaning = (for_two if two else for_more).format_map(fill)
+            scaled = found.value is not None and 0 <= found.value <= 1
+            rows.append(
+                {
+                    "name": name,
+                    "meaning": meaning,
+                    "value": value,
+                    "range": found.range if in_percent else spread,
+                    "estimate": found if scaled else None,
+                }
+            )
+    return rows or None
+
+
+def build(seen: Seen) -> dict[str, Any]:
+    """What the template shows."""
+    method = str(mapping(seen.audit.get("clean")).get("method") or "")
+    return {"metrics": metrics(seen.audit), "metrics_method": method, "num_images": seen.num_images}
+
+
+SECTION = Section("clean", "Before any change", "Before any change", Path(__file__).with_suffix(".html.j2"), build)

@@ -1,0 +1,62 @@
+"""The images that the smallest changes mislead."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from ..measured import Json, attack_name, class_name, mapping, norms
+from ..words import Budget, counted
+from .section import Section, Seen
+
+
+def fragile(audit: Json, anchors: Mapping[str, str]) -> list[dict[str, Any]] | None:
+    """The images misled by the smallest changes, as the audit orders them, with a link where the gallery has them."""
+    norm = next(iter(norms(audit)), "linf")
+    rows = []
+    for row in audit.get("fragile") or ():
+        size = row["epsilon_wrong"]
+        budget = None if size is None else Budget(row.get("norm", norm), float(size))
+        group = str(row.get("group_id") or "")
+        rows.append(
+            {
+                "image": str(row["image_id"]),
+                "anchor": anchors.get(str(row["image_id"])),
+                "group": "" if group == str(row["image_id"]) else group,
+                "truth": class_name(audit, row["label"]),
+                "size": "never misled" if budget is None else "wrong untouched" if size == 0 else budget.short,
+                "attack": attack_name(audit, str(row.get("attack") or "")),
+            }
+        )
+    return rows or None
+
+
+def sensitivity(audit: Json) -> list[str]:
+    """For each norm: the sizes that turn the most fragile and half of the images that are right, and how many never."""
+    raw = audit.get("sensitivity") or ()
+    sentences = []
+    rows = [raw] if isinstance(raw, Mapping) else raw
+    for row in rows:
+        norm, wrong = str(row["norm"]), mapping(row.get("epsilon_wrong"))
+        half, fragile_part = wrong.get("median"), mapping(wrong.get("quantiles")).get("0.05")
+        said = f"Half of the images that it gets right are misread within {Budget(norm, half).words}" if half else ""
+        if fragile_part:
+            first = Budget(norm, fragile_part).words
+            who = "the most fragile 5%" if said else "Of the images that it gets right, the most fragile 5% are misread"
+            said += f"{', ' if said else ''}{who} within {first}"
+        among = f" ({norm})" if len(rows) > 1 else ""
+        never = f"{counted(int(row['num_never']), 'image')} resisted every change tried" if row.get("num_never") else ""
+        never += among if never else ""
+        sentences += [f"{part}." for part in (said, never) if part]
+    return sentences
+
+
+def build(seen: Seen) -> dict[str, Any]:
+    """What the template shows."""
+    return {"fragile": fragile(seen.audit, seen.anchors), "sensitivity": sensitivity(seen.audit)}
+
+
+SECTION = Section(
+    "fragile", "The images misled most easily", "Most fragile images", Path(__file__).with_suffix(".html.j2"), build
+)
