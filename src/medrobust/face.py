@@ -209,7 +209,7 @@ def train(
         >>> objective = mr.objectives.adversarial(mr.Threat("2/255"))
         >>> with tempfile.TemporaryDirectory() as folder:
         ...     run = mr.train(net, objective, images, epochs=2, batch_size=8, out=folder + "/model")
-        >>> len(run.history)
+        ...     len(run.history)
         2
     """
     with _shown(progress) as report:

@@ -203,7 +203,7 @@ def as_norm(norm: Norm | str) -> Norm:
 
     Example:
         >>> as_norm("l2")
-        L2()
+        L2(name='l2')
     """
     if not isinstance(norm, str):
         return norm

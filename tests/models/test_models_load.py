@@ -1,3 +1,4 @@
+import copy
 import os
 import pickle
 
@@ -118,10 +119,16 @@ def test_checkpoint_round_trip(network: nn.Module, x: torch.Tensor, tmp_path) ->
         load_model(str(tmp_path), classes=("benign", "normal"))
 
 
-def test_checkpoint_of_a_nameless_network_is_refused(network: nn.Module, tmp_path) -> None:
+def test_a_network_without_a_name_is_loaded_into_a_network_that_is_given(network: nn.Module, tmp_path) -> None:
+    model = Classifier(network, classes=("a", "b"), channels=1).eval()
+    save_checkpoint(tmp_path, model)
     with pytest.raises(UserError, match="no name"):
-        save_checkpoint(tmp_path, Classifier(network, classes=("a", "b"), channels=1))
-    assert not list(tmp_path.iterdir())
+        load_checkpoint(tmp_path)
+    twin = copy.deepcopy(network)
+    for parameter in twin.parameters():
+        torch.nn.init.zeros_(parameter)
+    x = torch.rand(2, 1, 32, 32)
+    assert torch.equal(load_checkpoint(tmp_path, twin)(x), model(x))
 
 
 def test_callables(tmp_path, monkeypatch) -> None:

@@ -11,7 +11,7 @@ from medrobust.attacks import pgd
 from medrobust.errors import UserError
 from medrobust.models import Classifier
 from medrobust.norms import L2
-from medrobust.objectives import OBJECTIVES, Awp, Clean, Loss, TrainingObjective, make_objective
+from medrobust.objectives import OBJECTIVES, Awp, Clean, TrainingLoss, TrainingObjective, make_objective
 from medrobust.testing.objectives import check_objective, slope_error, smooth_toy
 from medrobust.threat import Threat
 
@@ -106,7 +106,7 @@ class Careless(Clean):
 class Detached(Clean):
     def loss(self, model, batch, found):
         loss = super().loss(model, batch, found)
-        return Loss(loss.total + model.network[-1].bias.sum() * 0 - loss.total + 1, loss.parts)
+        return TrainingLoss(loss.total + model.network[-1].bias.sum() * 0 - loss.total + 1, loss.parts)
 
 
 @pytest.mark.parametrize(("make", "says"), [(Forgetful, "state_dict does not hold"), (Careless, "evaluation mode")])
@@ -119,6 +119,6 @@ def test_finite_differences_can_fail() -> None:
     class Wrong(Clean):
         def loss(self, model, batch, found):
             loss = super().loss(model, batch, found)
-            return Loss(loss.total * loss.total.detach(), loss.parts)
+            return TrainingLoss(loss.total * loss.total.detach(), loss.parts)
 
     assert slope_error(Wrong(), *smooth_toy()) > 0.1

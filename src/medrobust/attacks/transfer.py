@@ -65,6 +65,7 @@ def transfer(attack: Attack, *surrogates: Model) -> WorstCase:
     Errors: ValueError without a surrogate.
 
     Example:
+        >>> import torch
         >>> from medrobust.attacks import fgsm
         >>> one = lambda x: torch.stack([x.flatten(1).sum(1) - 2, 2 - x.flatten(1).sum(1)], 1)
         >>> opaque = lambda x: one(x).detach().sign()

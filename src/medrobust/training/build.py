@@ -67,7 +67,7 @@ def check_loop(recipe: TrainRecipe) -> None:
 def check_objectives(recipe: TrainRecipe) -> None:
     """Make every objective that needs no network, so that one which cannot work is refused before an image is read."""
     for place, part in phase_recipes(recipe):
-        make_threat(part.threat)
+        _with_place(place, lambda part=part: make_threat(part.threat))  # type: ignore[misc]
         if not accepts(part.objective.name, "model"):
             _with_place(place, lambda part=part: build_objective(part, 1, None))  # type: ignore[misc]
 
