@@ -16,7 +16,7 @@ from ..engine.until_reached import until_reached
 from ..errors import nearest
 from ..goals import Goal, GoalRule, Towards, as_classes, untargeted
 from ..losses import margin, probability_margin
-from ..norms import L1, Linf, Norm
+from ..norms import L1, Norm, as_norm
 from ..streams import Randomness, Streams, as_streams
 from ..threat import Ball, Threat
 from .apgd import LargerBallsFirst, apgd, apgd_ce, apgd_dlr, apgd_t
@@ -99,12 +99,13 @@ class AutoAttack:
     """See `autoattack`."""
 
     num_classes: int | None = None
-    norm: Norm | None = None
+    norm: Norm | str | None = None
     version: str = "standard"
     num_steps: int = 100
     num_queries: int = 5000
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "norm", None if self.norm is None else as_norm(self.norm))
         if self.version not in VERSIONS:
             raise ValueError(f"unknown version {self.version!r}. {nearest(self.version, VERSIONS)}")
         if self.num_classes is not None and self.num_classes < 2:
@@ -127,7 +128,7 @@ class AutoAttack:
         """
         if self.num_classes is None:
             raise ValueError("what runs depends on the number of classes: autoattack(num_classes=...)")
-        return parts_of(self.version, self.num_classes, self.norm or Linf(), self.num_steps, self.num_queries)
+        return parts_of(self.version, self.num_classes, as_norm(self.norm or "linf"), self.num_steps, self.num_queries)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -198,7 +199,7 @@ class _Batch(NamedTuple):
 
 def autoattack(
     num_classes: int | None = None,
-    norm: Norm | None = None,
+    norm: Norm | str | None = None,
     version: str = "standard",
     *,
     num_steps: int = 100,

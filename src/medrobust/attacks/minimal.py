@@ -12,7 +12,7 @@ from ..engine.radii import Ddn, Fmn
 from ..engine.steps import CosineL2, CosineThenSteepest, slope
 from ..goals import Goal, GoalRule, untargeted
 from ..losses import Loss, cross_entropy, margin
-from ..norms import NORMS, Norm
+from ..norms import Norm
 from ..threat import Ball, Threat
 
 
@@ -99,7 +99,7 @@ def linear_estimate(
     model: Model,
     x: Tensor,
     goal: Goal,
-    norm: Norm = NORMS["linf"],
+    norm: Norm | str = "linf",
     *,
     mask: Tensor | None = None,
 ) -> Tensor:
@@ -115,5 +115,5 @@ def linear_estimate(
     """
     ball: Ball = Threat(norm=norm, mask=mask).around(x)
     point = Point(x, against(model, goal, margin))
-    distance = -point.score.value / norm.dual_size(slope(point, ball))
+    distance = -point.score.value / ball.norm.dual_size(slope(point, ball))
     return torch.where(point.score.reached, 0, distance.nan_to_num(torch.inf, torch.inf))

@@ -7,13 +7,16 @@ from ..engine.program import Program
 from ..engine.steps import Momentum, Steepest
 from ..goals import GoalRule, untargeted
 from ..losses import Loss, cross_entropy, margin
+from ..numbers import parse_number
+
+Size = float | str | None  # text as "1/255" or "25%"
 
 
 def pgd(
     *,
     num_steps: int = 20,
-    step_size: float | None = None,
-    relative_step_size: float | None = None,
+    step_size: Size = None,
+    relative_step_size: Size = None,
     random_start: bool = True,
     goal: GoalRule = untargeted,
     loss: Loss = cross_entropy,
@@ -26,7 +29,7 @@ def pgd(
 
     Args:
         num_steps: gradient steps.
-        step_size: in pixel units; or
+        step_size: in pixel units, as a number or as text ("1/255"); or
         relative_step_size: a share of epsilon. With neither, 2.5 / num_steps of epsilon, which can cross the ball.
         random_start: uniform in the ball; otherwise the image itself.
         goal, loss, keep: parts; see `medrobust.goals`, `medrobust.losses`, `medrobust.engine`.
@@ -41,7 +44,9 @@ def pgd(
     return Program(step=step, num_steps=num_steps, goal=goal, loss=loss, random_start=random_start, keep=keep)
 
 
-def _sizes(num_steps: int, step_size: float | None, relative: float | None) -> tuple[float | None, float | None]:
+def _sizes(num_steps: int, step_size: Size, relative: Size) -> tuple[float | None, float | None]:
+    step_size = None if step_size is None else parse_number(step_size, "step_size")
+    relative = None if relative is None else parse_number(relative, "relative_step_size")
     if step_size is not None and relative is not None:
         raise ValueError("give step_size or relative_step_size, not both")
     if step_size is None and relative is None and num_steps > 0:
@@ -57,8 +62,8 @@ def fgsm(*, goal: GoalRule = untargeted, loss: Loss = cross_entropy) -> Program:
 def bim(
     *,
     num_steps: int = 10,
-    step_size: float | None = None,
-    relative_step_size: float | None = None,
+    step_size: Size = None,
+    relative_step_size: Size = None,
     goal: GoalRule = untargeted,
     loss: Loss = cross_entropy,
     keep: Keep = last,
@@ -83,8 +88,8 @@ def bim(
 def cw_linf(
     *,
     num_steps: int = 20,
-    step_size: float | None = None,
-    relative_step_size: float | None = None,
+    step_size: Size = None,
+    relative_step_size: Size = None,
     random_start: bool = True,
     goal: GoalRule = untargeted,
     keep: Keep = last,
@@ -104,8 +109,8 @@ def cw_linf(
 def mi_fgsm(
     *,
     num_steps: int = 10,
-    step_size: float | None = None,
-    relative_step_size: float | None = None,
+    step_size: Size = None,
+    relative_step_size: Size = None,
     decay: float = 1.0,
     goal: GoalRule = untargeted,
     loss: Loss = cross_entropy,
