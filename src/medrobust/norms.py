@@ -14,6 +14,8 @@ from torch import Tensor
 from .errors import nearest
 from .streams import Streams
 
+MOST_ROUNDS = 20  # of the search for a scale; a handful is usual
+
 
 def per_sample(value: Tensor | float, like: Tensor) -> Tensor:
     """Reshape (n,) to (n, 1, ..., 1), so that it broadcasts over like (n, ...).
@@ -45,6 +47,9 @@ class Norm(Protocol):
 
     def project(self, d: Tensor, radius: Tensor | float) -> Tensor:
         """The nearest point, in the Euclidean sense, of the ball of this radius."""
+
+    def project_box(self, d: Tensor, radius: Tensor | float, low: Tensor, high: Tensor) -> Tensor:
+        """The nearest point of the ball with low <= d <= high, where low <= 0 <= high."""
 
     def sample(self, like: Tensor, radius: Tensor | float, streams: Streams) -> Tensor:
         """A point uniform in the ball."""
@@ -79,6 +84,9 @@ class Linf:
         bound = per_sample(radius, d)
         return torch.maximum(d, -bound).clamp_max_(bound)
 
+    def project_box(self, d: Tensor, radius: Tensor | float, low: Tensor, high: Tensor) -> Tensor:
+        return torch.minimum(torch.maximum(self.project(d, radius), low), high)
+
     def sample(self, like: Tensor, radius: Tensor | float, streams: Streams) -> Tensor:
         return per_sample(radius, like) * (2 * streams.uniform(like) - 1)
 
@@ -109,6 +117,37 @@ class L2:
     def project(self, d: Tensor, radius: Tensor | float) -> Tensor:
         size = per_sample(_norm2(d), d)
         return torch.where(size > per_sample(radius, d), d * (per_sample(radius, d) / size), d)
+
+    def project_box(self, d: Tensor, radius: Tensor | float, low: Tensor, high: Tensor) -> Tensor:
+        """The nearest point of the ball with low <= d <= high, where low <= 0 <= high.
+
+        It is clip(scale * d, low, high) with the largest scale <= 1 that fits. Projecting on the ball first and
+        clipping after gives a shorter change than the budget allows. Pixels at their bound stay there while the scale
+        grows, so solving for the scale with those at the bound set aside ends after a few rounds.
+
+        Example:
+            >>> d, low, high = torch.tensor([[4.0, 4.0]]), torch.zeros(1, 2), torch.tensor([[0.6, 9.0]])
+            >>> L2().project_box(d, 1.0, low, high)
+            tensor([[0.6000, 0.8000]])
+        """
+        flat, low, high = d.flatten(1), low.flatten(1), high.flatten(1)
+        bound = per_sample(radius, flat).to(flat).expand(len(flat), 1)
+        tiny = torch.finfo(flat.dtype).tiny
+        clipped = torch.minimum(torch.maximum(flat, low), high)
+        scale = (bound / per_sample(_norm2(flat), flat).clamp_min(tiny)).clamp_max(1)
+        for _ in range(MOST_ROUNDS):
+            moved = scale * flat
+            at_bound = (moved >= high) & (flat > 0) | (moved <= low) & (flat < 0)
+            kept = torch.where(at_bound, clipped, 0)
+            rest = per_sample(_norm2(torch.where(at_bound, 0, flat)), flat)
+            left = (bound.square() - per_sample(_norm2(kept), flat).square()).clamp_min(0).sqrt()
+            larger = torch.where(rest > 0, left / rest.clamp_min(tiny), scale).clamp_max(1).maximum(scale)
+            if bool((larger <= scale * (1 + 1e-6)).all()):
+                break
+            scale = larger
+        fits = per_sample(_norm2(clipped), flat) <= bound
+        moved = torch.minimum(torch.maximum(scale * flat, low), high)
+        return self.project(torch.where(fits, clipped, moved), bound[:, 0]).reshape_as(d)
 
     def sample(self, like: Tensor, radius: Tensor | float, streams: Streams) -> Tensor:
         direction = self.steepest(streams.child("direction").normal(like))

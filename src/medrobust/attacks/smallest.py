@@ -87,7 +87,7 @@ class AnnealedMomentum:
         decay = (0.75 if ball.norm.name == "linf" else 0.0) if self.decay is None else self.decay
         velocity = decay * velocity + grad / per_sample(ball.norm.dual_size(grad).clamp_min(1e-12), grad)
         share = torch.where(clock.k == 0, 1.0, clock.cosine(self.first, self.last))
-        x = point.x + per_sample(share * ball.radius, point.x) * ball.norm.steepest(velocity)
+        x = point.x + per_sample(share * ball.radius, point.x) * ball.steepest(velocity, point.x)
         return ball.project(x), (clock.tick(), velocity)
 
 

@@ -27,11 +27,6 @@ def far_point(ball: Ball, streams: Streams) -> Tensor:
     return ball.project(ball.center + per_sample(ball.radius / ball.norm.size(t).clamp_min(tiny), t) * t)
 
 
-def _allowed(grad: Tensor, ball: Ball) -> Tensor:
-    # Else a step of a given length would be spent outside the mask.
-    return grad if ball.mask is None else torch.where(ball.mask, grad, 0)
-
-
 class Best(NamedTuple):
     """The point of the highest value so far, its gradient and its value (n,)."""
 
@@ -45,7 +40,7 @@ class Best(NamedTuple):
         wide = per_sample(up, point.x)
         return Best(
             torch.where(wide, point.x, self.x),
-            torch.where(wide, _allowed(point.grad, ball), self.grad),
+            torch.where(wide, point.grad, self.grad),
             torch.where(up, value, self.value),
         )
 
@@ -107,9 +102,9 @@ class Plateau:
         due = s.age - s.checked == s.window
         stalled = due & ((rises <= self.rho * s.window) | (~s.halved & (s.best_then >= best.value)))
         back = per_sample(stalled, point.x)
-        x, grad = torch.where(back, best.x, point.x), torch.where(back, best.grad, _allowed(point.grad, ball))
+        x, grad = torch.where(back, best.x, point.x), torch.where(back, best.grad, point.grad)
         step_size = torch.where(stalled, s.step_size / 2, s.step_size)
-        z = ball.project(x + per_sample(step_size, x) * ball.norm.steepest(grad))
+        z = ball.project(x + per_sample(step_size, x) * ball.steepest(grad, x))
         # A search has no momentum before its second step.
         alpha = per_sample(torch.where(first, 1.0, self.alpha).to(x), x)
         before = torch.where(per_sample(first, x), x, s.previous)
@@ -168,9 +163,10 @@ class Sparse:
         return (torch.ones_like(ball.center, dtype=torch.bool) if ball.mask is None else ball.mask).flatten(1).sum(1)
 
     @staticmethod
-    def _steepest(grad: Tensor, share: Tensor, free: Tensor) -> Tensor:
-        """Signs of the steepest share of the free pixels, 1 in sum; the other pixels have gradient 0 and sort first."""
+    def _steepest(grad: Tensor, share: Tensor) -> Tensor:
+        """Signs of the steepest share of the pixels that can move, 1 in sum; those that cannot have gradient 0."""
         flat = grad.flatten(1)
+        free = (flat != 0).sum(1).clamp_min(1)
         rank = ((1 - share) * free).clamp_min(0).minimum(free - 1).long() + flat.shape[1] - free
         limit = flat.abs().sort(1).values.gather(1, rank.clamp(0, flat.shape[1] - 1)[:, None])
         signs = torch.where(flat.abs() >= limit, flat.sign(), 0)
@@ -191,12 +187,12 @@ class Sparse:
         step_size = torch.where(due, (step_size / 1.5).maximum(ball.radius / 10), step_size)
         step_size = torch.where(sparser, ball.radius, step_size)
         back = per_sample(sparser, point.x)
-        x, grad = torch.where(back, best.x, point.x), torch.where(back, best.grad, _allowed(point.grad, ball))
+        x, grad = torch.where(back, best.x, point.x), torch.where(back, best.grad, point.grad)
         changed = torch.where(due, changes, changed)
         # Two thirds of two pixels, rounded up as published, are two for ever: try one in every other step.
         alone = (changed <= 2) & (s.age % 2 == 1)
         after = ball.project(
-            x + per_sample(step_size, x) * self._steepest(grad, torch.where(alone, 0.5 / free, share), free)
+            x + per_sample(step_size, x) * self._steepest(ball.free(grad, x), torch.where(alone, 0.5 / free, share))
         )
         return after, SparseState(
             age=s.age + 1,

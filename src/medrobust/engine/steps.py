@@ -55,7 +55,7 @@ class Steepest:
         return length(self.step_size, self.relative_step_size, ball)
 
     def __call__(self, point: Point, state: Tensor, ball: Ball) -> tuple[Tensor, Tensor]:
-        move = per_sample(state, point.x) * ball.norm.steepest(point.grad)
+        move = per_sample(state, point.x) * ball.steepest(point.grad, point.x)
         return ball.project(move.add_(point.x)), state
 
 
@@ -78,7 +78,7 @@ class Momentum:
         size, velocity = state
         mean = point.grad.flatten(1).abs().mean(1).clamp_min(torch.finfo(velocity.dtype).tiny)
         velocity = (self.decay * velocity).add_(point.grad / per_sample(mean, velocity))
-        move = per_sample(size, velocity) * ball.norm.steepest(velocity)
+        move = per_sample(size, velocity) * ball.steepest(velocity, point.x)
         return ball.project(move.add_(point.x)), (size, velocity)
 
 
@@ -102,16 +102,8 @@ class Clock(NamedTuple):
 
 
 def slope(point: Point, ball: Ball) -> Tensor:
-    """The gradient at a point, zero where a pixel cannot follow it: outside the mask, or at its edge of the domain.
-
-    A size of the gradient then counts only what can be used. Medical images have much black: with the whole gradient,
-    half of a Euclidean step can be clipped away, and an estimate of the distance to the boundary be half of the true
-    one.
-    """
-    low, high = ball.domain
-    x, grad = point.x, point.grad
-    free = torch.where(grad > 0, x < high, x > low)
-    return torch.where(free if ball.mask is None else free & ball.mask, grad, 0)
+    """The gradient at a point, as far as its pixels can follow it; see Ball.free."""
+    return ball.free(point.grad, point.x)
 
 
 @dataclass(frozen=True)
@@ -171,5 +163,5 @@ class CosineThenSteepest:
         if ball.norm.name == "l1":  # its steepest direction is one pixel
             return early, clock
         size = ball.radius * state.cosine(self.share, self.last)
-        late = ball.project(point.x + per_sample(size, point.x) * ball.norm.steepest(slope(point, ball)))
+        late = ball.project(point.x + per_sample(size, point.x) * ball.steepest(point.grad, point.x))
         return torch.where(per_sample(state.k < self.after * state.num_steps, late), early, late), clock

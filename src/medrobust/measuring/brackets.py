@@ -65,9 +65,10 @@ class Brackets:
         for part in torch.arange(len(self._start)).split(num_lanes):
             ball, goal = take(self._ball, part), take(self._goal, part)
             point = Point(ball.center, against(model, goal, margin))
-            direction = ball.norm.steepest(slope(point, ball))
+            grad = slope(point, ball)
+            direction = ball.norm.steepest(grad)
             value = point.score.value.double().cpu()
-            size = ball.norm.dual_size(point.grad).double().cpu().clamp_min(1e-30)
+            size = ball.norm.dual_size(grad).double().cpu().clamp_min(1e-30)
             self._low_margin[part] = value.clamp_max(-1e-12)
             at = FIRST_GUESS * -value / size
             self._guess[part] = torch.searchsorted(self._epsilons, at).clamp_max(len(self._epsilons) - 1)

@@ -70,7 +70,8 @@ class Fast(AgainstAttack):
         start = dataclasses.replace(threat, epsilon=self.noise * budget).around(batch.x).sample(self.streams(batch))
         with self.searching(model) as still:
             point = Point(start, against(still, Goal(batch.y, False), cross_entropy))
-            step = per_sample(self.step_size * budget, start) * threat.norm.steepest(point.grad)
+            ball = threat.around(batch.x)
+            step = per_sample(self.step_size * budget, start) * ball.steepest(point.grad, start)
         return (start + step).clamp(*threat.domain)
 
     def loss(self, model: Classifier, batch: Batch, found: Tensor) -> TrainingLoss:
@@ -137,6 +138,6 @@ class Free(AgainstAttack):
         super().after_backward()
         ball, x = self._ball, self._x
         if ball is not None and x.grad is not None:
-            step = per_sample(self.step_size * ball.radius, x) * ball.norm.steepest(x.grad)
+            step = per_sample(self.step_size * ball.radius, x) * ball.steepest(x.grad, x.detach())
             self._x = ball.project(x.detach() + step)
         self._replay = (self._replay + 1) % self.num_replays
