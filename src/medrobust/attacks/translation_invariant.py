@@ -17,6 +17,7 @@ from ..engine.steps import Momentum
 from ..goals import GoalRule, untargeted
 from ..losses import Loss, cross_entropy
 from ..threat import Ball
+from .pgd import step_sizes
 
 
 def smooth(x: Tensor, kernel_size: int, num_sigmas: float = 3.0) -> Tensor:
@@ -73,7 +74,7 @@ def ti_fgsm(
     it was made on it is weaker; it is meant as the search of `transfer`. decay=0 leaves the momentum out; kernel_size=1
     is `mi_fgsm`. Images and volumes; a kernel larger than the image is fine.
 
-    Errors: ValueError for an even kernel_size or one below 1.
+    Errors: ValueError for an even kernel_size or one below 1, or when both step sizes are given.
 
     Example:
         >>> ti_fgsm(kernel_size=7).step.kernel_size
@@ -81,7 +82,6 @@ def ti_fgsm(
     """
     if kernel_size < 1 or kernel_size % 2 == 0:
         raise ValueError(f"kernel_size must be odd and positive, got {kernel_size}")
-    if step_size is None and relative_step_size is None and num_steps > 0:
-        relative_step_size = 1 / num_steps
-    step = Smoothed(Momentum(step_size, relative_step_size, decay), kernel_size)
+    sizes = step_sizes(num_steps, step_size, relative_step_size, 1.0)
+    step = Smoothed(Momentum(*sizes, decay=decay), kernel_size)
     return Program(step=step, num_steps=num_steps, goal=goal, loss=loss, keep=keep)
