@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import ClassVar, NamedTuple
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -13,7 +13,7 @@ from ..engine.abilities import StepAbilities
 from ..engine.ascend import Point
 from ..engine.keep import smallest_success
 from ..engine.program import Program
-from ..engine.radii import limit
+from ..engine.radii import Nearest
 from ..engine.steps import Clock, slope
 from ..goals import GoalRule, untargeted
 from ..losses import margin, soft_margin
@@ -21,15 +21,6 @@ from ..norms import per_sample
 from ..threat import Ball
 
 EARLY_SHARE = 0.1  # of the steps, in which the class to go to is chosen
-
-
-class NewtonState(NamedTuple):
-    """limit (n,): the largest radius allowed; best (n,): the smallest distance that reached the goal; found (n,)."""
-
-    clock: Clock
-    limit: Tensor
-    best: Tensor
-    found: Tensor
 
 
 @dataclass(frozen=True)
@@ -44,24 +35,23 @@ class Newton:
     first: float = 0.1
     last: float = 0.001
 
-    def init(self, ball: Ball, num_steps: int) -> tuple[Ball, NewtonState]:
-        bound = limit(ball)
-        state = NewtonState(Clock.start(ball, num_steps), bound, bound, torch.zeros_like(bound, dtype=torch.bool))
-        return ball._replace(radius=bound), state
+    def init(self, ball: Ball, num_steps: int) -> tuple[Ball, Nearest]:
+        state = Nearest.start(ball, num_steps)
+        return ball._replace(radius=state.limit), state
 
-    def __call__(self, point: Point, state: NewtonState, ball: Ball) -> tuple[Ball, NewtonState]:
-        clock, bound, best, found = state
+    def __call__(self, point: Point, state: Nearest, ball: Ball) -> tuple[Ball, Nearest]:
+        clock = state.clock
         gamma = clock.cosine(self.first, self.last)
-        reached, distance = point.score.reached, ball.distance(point.x).to(bound)
-        best = torch.where(reached, torch.minimum(distance, best), best)
-        found = found | reached
+        reached, distance = point.score.reached, ball.distance(point.x).to(state.limit)
+        state = state.after(reached, distance)
         beyond = point.score.value / ball.norm.dual_size(slope(point, ball)).clamp_min(1e-12)
-        inside = torch.maximum(distance - beyond, (1 - gamma) * torch.minimum(ball.radius, best))
+        inside = torch.maximum(distance - beyond, (1 - gamma) * torch.minimum(ball.radius, state.best))
         # On the boundary itself, where the margin is 0, a point has not reached the goal either.
         short = torch.maximum(-clock.cosine(0.5, 1.1) * beyond, 1e-5 * ball.radius)
-        outside = torch.where(found, ball.radius + torch.minimum(short, gamma * ball.radius), distance - 1.1 * beyond)
-        radius = torch.minimum(torch.where(reached, inside, outside), best)
-        return ball._replace(radius=torch.minimum(radius, bound)), NewtonState(clock.tick(), bound, best, found)
+        farther = ball.radius + torch.minimum(short, gamma * ball.radius)
+        outside = torch.where(state.found, farther, distance - 1.1 * beyond)
+        radius = torch.minimum(torch.where(reached, inside, outside), state.best)
+        return ball._replace(radius=torch.minimum(radius, state.limit)), state
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
@@ -86,6 +87,14 @@ def update(keep: Keep, kept: Kept, point: Point, ball: Ball) -> Kept:
     reached = point.score.reached if keep.needs_score else kept.reached
     x = torch.where(per_sample(better, point.x), point.x, kept.x)
     return Kept(x, torch.where(better, rank, kept.rank), torch.where(better, reached, kept.reached))
+
+
+def fold(keep: Keep, points: Iterable[Point], ball: Ball) -> Tensor:
+    """(n, ...) what is kept of a search."""
+    kept = nothing(ball)
+    for point in points:
+        kept = update(keep, kept, point, ball)
+    return kept.x.detach()
 
 
 last, highest, first_reached, smallest_success = Last(), Highest(), FirstReached(), SmallestSuccess()

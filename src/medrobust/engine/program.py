@@ -16,7 +16,7 @@ from ..streams import Randomness, Streams, as_streams
 from ..threat import Ball, Threat
 from .abilities import Abilities
 from .ascend import Early, Objective, Point, Radius, Step, against, ascend
-from .keep import Keep, first_reached, last, nothing, update
+from .keep import Keep, first_reached, fold, last
 
 Model = Callable[[Tensor], Tensor]
 Spread = Callable[[Ball, Streams], Tensor]
@@ -140,7 +140,4 @@ class Program:
         start: Tensor | None = None,
     ) -> Tensor:
         ball, points = self.trajectory(model, x, y, threat, generator=generator, start=start)
-        kept = nothing(ball)
-        for point in points:
-            kept = update(self.keep, kept, point, ball)
-        return kept.x.detach()
+        return fold(self.keep, points, ball)

@@ -52,13 +52,24 @@ class Ddn:
         return ball._replace(radius=torch.minimum(radius, state.limit)), state
 
 
-class FmnState(NamedTuple):
+class Nearest(NamedTuple):
     """limit (n,): the largest radius allowed; best (n,): the smallest distance that reached the goal; found (n,)."""
 
     clock: Clock
     limit: Tensor
     best: Tensor
     found: Tensor
+
+    @staticmethod
+    def start(ball: Ball, num_steps: int) -> Nearest:
+        """Nothing found."""
+        bound = limit(ball)
+        return Nearest(Clock.start(ball, num_steps), bound, bound, torch.zeros_like(bound, dtype=torch.bool))
+
+    def after(self, reached: Tensor, distance: Tensor) -> Nearest:
+        """One step later, at a point of this distance that reached the goal or did not."""
+        best = torch.where(reached, torch.minimum(distance, self.best), self.best)
+        return Nearest(self.clock.tick(), self.limit, best, self.found | reached)
 
 
 @dataclass(frozen=True)
@@ -76,18 +87,14 @@ class Fmn:
     first: float = 0.05
     last: float = 0.001
 
-    def init(self, ball: Ball, num_steps: int) -> tuple[Ball, FmnState]:
-        bound = limit(ball)
-        state = FmnState(Clock.start(ball, num_steps), bound, bound, torch.zeros_like(bound, dtype=torch.bool))
-        return ball._replace(radius=torch.full_like(bound, torch.inf)), state
+    def init(self, ball: Ball, num_steps: int) -> tuple[Ball, Nearest]:
+        return ball._replace(radius=torch.full_like(ball.radius, torch.inf)), Nearest.start(ball, num_steps)
 
-    def __call__(self, point: Point, state: FmnState, ball: Ball) -> tuple[Ball, FmnState]:
-        clock, bound, best, found = state
-        gamma = clock.cosine(self.first, self.last)
-        reached, distance = point.score.reached, ball.distance(point.x).to(bound)
-        best = torch.where(reached, torch.minimum(distance, best), best)
-        found = found | reached
+    def __call__(self, point: Point, state: Nearest, ball: Ball) -> tuple[Ball, Nearest]:
+        gamma = state.clock.cosine(self.first, self.last)
+        reached, distance = point.score.reached, ball.distance(point.x).to(state.limit)
+        state = state.after(reached, distance)
         to_boundary = point.score.value.abs() / ball.norm.dual_size(slope(point, ball)).clamp_min(1e-12)
-        away = torch.where(found, ball.radius * (1 + gamma), distance + (1 + gamma) * to_boundary)
-        radius = torch.where(reached, torch.minimum(ball.radius * (1 - gamma), best), away)
-        return ball._replace(radius=torch.minimum(radius, bound)), FmnState(clock.tick(), bound, best, found)
+        away = torch.where(state.found, ball.radius * (1 + gamma), distance + (1 + gamma) * to_boundary)
+        radius = torch.where(reached, torch.minimum(ball.radius * (1 - gamma), state.best), away)
+        return ball._replace(radius=torch.minimum(radius, state.limit)), state

@@ -33,11 +33,6 @@ class SearchModel:
     kind: str = "float32, unchanged"
     shortfall: float = 0.0
 
-    @staticmethod
-    def alone(model: Model) -> SearchModel:
-        """The classifier itself searches."""
-        return SearchModel(model, model)
-
 
 def make_search_model(model: Classifier, images: ImageSet, plan: Plan) -> SearchModel:
     """A search model for these images, compared with the classifier on some of them."""

@@ -63,7 +63,7 @@ def load_model(
     if folder is not None:
         return _probed(_same_classes(load_checkpoint(folder), classes, num_classes, folder), spec, sides)
     wanted = len(classes) or num_classes
-    network, channels, normalization = _network(spec, weights, wanted, channels, side, head)
+    network, channels, normalization = _network(spec, weights, channels, side)
     if mean is None and std is None:
         mean, std = normalization
     head, outputs = _head(network, spec, head, wanted, channels, sides, mean, std)
@@ -86,7 +86,7 @@ Normalization = tuple[Any, Any]
 
 
 def _network(
-    spec: str, weights: Path | str | None, wanted: int | None, channels: int | None, image_size: int | None, head: str
+    spec: str, weights: Path | str | None, channels: int | None, image_size: int | None
 ) -> tuple[nn.Module, int, Normalization]:
     """The network with its weights, the channels that it takes, and its usual mean and std."""
     path = Path(spec)

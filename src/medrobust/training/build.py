@@ -249,13 +249,12 @@ def spares_weights(recipe: TrainRecipe) -> bool:
     return any(OBJECTIVES[part.objective.name].metric is not None for _, part in phase_recipes(recipe))
 
 
-def make_settings(recipe: TrainRecipe, on_collapse: str | None = None) -> LoopSettings:
+def make_settings(recipe: TrainRecipe) -> LoopSettings:
     """The part of the recipe that is the loop's in all phases."""
     same = ("batch_size", "seed", "augment", "balance", "accumulate", "clip_norm", "average")
-    free = ("save_every", "num_workers", "compile")
+    free = ("save_every", "num_workers", "compile", "on_collapse")
     return LoopSettings(
         patience=recipe.validation.patience,
         fast=recipe.precision == "fast",
-        on_collapse=on_collapse or recipe.on_collapse,
         **{name: getattr(recipe, name) for name in (*same, *free)},
     )

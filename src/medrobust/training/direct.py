@@ -15,7 +15,7 @@ from torch import Tensor
 from ..attacks.build import describe
 from ..data.images.image_set import ImageSet
 from ..errors import UserError
-from ..files import read_json, unfinished, write_atomic
+from ..files import read_json, unfinished
 from ..models.checkpoint import WEIGHTS
 from ..models.classifier import Classifier
 from ..models.digest import state_digest, weights_digest
@@ -34,7 +34,7 @@ from .launch import alone
 from .optimize import make_optimizer
 from .phases import Begun, Phase
 from .resume import STATE
-from .run import SPLITS, details, end, splits_csv
+from .run import SPLITS, details, end, write_splits
 from .validate import CLEAN_METRICS
 
 
@@ -116,7 +116,7 @@ def train_objective(
     for left in (*unfinished(out), *unfinished(out / LAST)):
         left.unlink()
     if run["status"] == "running":
-        write_atomic(out / SPLITS, splits_csv(images, train_set, val_set))
+        write_splits(out, images, train_set, val_set)
         names = ("data", "view", "objective", "recipe", "versions", "command", "commit")
         card = {**{name: run[name] for name in names}, "split": SPLITS, "metric": metric}
         fabric = alone(device)

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import csv
+import io
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from ...errors import UserError, nearest
+from ...files import write_atomic
 from .sample import Sample
 
 
@@ -37,6 +40,16 @@ def read_table(path: Path, required: Iterable[str]) -> list[dict[str, str]]:
     if not rows:
         raise UserError(str(path), "no rows below the header")
     return rows
+
+
+def write_table(path: Path | str, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Write a CSV with all columns that occur, in the order of their first row; the file is whole or absent."""
+    columns = list(dict.fromkeys(key for row in rows for key in row))
+    text = io.StringIO()
+    writer = csv.DictWriter(text, columns, restval="", lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    write_atomic(path, text.getvalue())
 
 
 def metadata(row: dict[str, str], used: Iterable[str]) -> dict[str, str | float]:

@@ -58,17 +58,6 @@ class View:
             object.__setattr__(self, "window", (float(self.window[0]), float(self.window[1])))
 
 
-# How the papers show their images; the unit variance of Joel et al. is Classifier(mean, std), see channel_statistics.
-VIEWS = {
-    "rodriguez2022": View(224),
-    "joel2021": View(224, fit="crop", scale="set"),
-    "joel2021-ct": View(116, fit="crop", scale="set"),
-    "joel2021-digits": View(32, fit="crop", scale="set"),
-    "li2024": View(224),
-    "sun2022": View(224, fit="pad"),
-}
-
-
 def pad_to_square(x: Tensor) -> Tensor:
     """Zeros around the image until its last two (or three) sides are equal; the odd pixel goes to the end.
 

@@ -12,10 +12,11 @@ from ...errors import UserError
 from ..files.pixels import BrokenImageError, Pixels
 from ..files.read import read_pixels
 from ..images.store import Progress
+from ..images.tables import write_table
 from ..images.view import View, to_unit
 from ..sets.cbis_cases import Case, read_cases, resolve
 from ..sets.folder import require_folder
-from .output import begin, write_png, write_rows
+from .output import begin, write_png
 
 
 def prepare_cbis_ddsm(
@@ -69,7 +70,7 @@ def prepare_cbis_ddsm(
             progress(done, len(cases))
     if not rows:
         raise UserError(str(root), f"none of the {len(cases)} cases has its files", "unpack the DICOM files there")
-    write_rows(out / "lesions.csv", rows)
+    write_table(out / "lesions.csv", rows)
     return dict(counts)
 
 

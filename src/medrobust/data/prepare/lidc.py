@@ -12,10 +12,11 @@ import numpy as np
 
 from ...errors import UserError
 from ..images.store import Progress
+from ..images.tables import write_table
 from ..sets.folder import require_folder, visible_files
 from .ct_series import Series, crop_plane, crop_volume, read_series, series_folders, votes
 from .lidc_xml import Extent, Reading, extent, read_annotations, same_nodule
-from .output import begin, write_png, write_rows, write_volume
+from .output import begin, write_png, write_volume
 
 LUNG_WINDOW = (-600.0, 1500.0)  # center and width in HU
 
@@ -92,7 +93,7 @@ def prepare_lidc(
             progress(done, len(wanted))
     if not rows:
         raise UserError(str(root), f"no nodule is left: {dict(counts)}", "ask for fewer readers")
-    write_rows(out / "nodules.csv", rows)
+    write_table(out / "nodules.csv", rows)
     return dict(counts)
 
 

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -45,13 +43,3 @@ def write_volume(path: Path, values: np.ndarray, low: float, high: float, bits: 
             np.savez_compressed(file, image=values, low=low, high=high, bits=bits, unit=unit)
 
     write_with(path, save)
-
-
-def write_rows(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
-    """A CSV with all columns that occur, in the order of their first row."""
-    columns = list(dict.fromkeys(key for row in rows for key in row))
-    text = io.StringIO()
-    writer = csv.DictWriter(text, columns, restval="", lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    write_with(path, lambda temporary: temporary.write_text(text.getvalue(), encoding="utf-8"))
