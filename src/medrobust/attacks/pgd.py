@@ -21,13 +21,15 @@ def pgd(
 ) -> Program:
     """Projected gradient descent (Madry et al. 2018, arXiv:1706.06083).
 
-    x <- project(x + step_size * steepest(grad loss)), from a random point of the ball. One step along the dual norm:
-    the sign for linf, the normalized gradient for l2, the largest coordinate for l1.
+    x <- project(x + step_size * steepest(grad loss)), from a random point of the ball. A step goes where the loss rises
+    most for its length in the norm: the sign of the gradient for linf, the normalized gradient for l2, the largest
+    coordinate for l1.
 
     Args:
         num_steps: gradient steps.
-        step_size: in pixel units; or
-        relative_step_size: a share of epsilon. With neither, 2.5 / num_steps of epsilon, which can cross the ball.
+        step_size: in pixel units.
+        relative_step_size: the same as a share of epsilon. With neither, 2.5 / num_steps of epsilon, but at most
+            epsilon: the steps can cross the ball.
         random_start: uniform in the ball; otherwise the image itself.
         goal, loss, keep: parts; see `medrobust.goals`, `medrobust.losses`, `medrobust.engine`.
 
