@@ -1,6 +1,6 @@
 """Perturbation geometry: how large, which way is steepest, how to come back. The one projection of each norm.
 
-In every function d and g are (n, ...), one sample a row, and radius is (n,) or a number.
+In every function d and g are (n, ...), one sample per row, and radius is (n,) or a number.
 """
 
 from __future__ import annotations
