@@ -28,7 +28,8 @@ class Classifier(nn.Module):
         domain: the lowest and the highest pixel value that exist.
         head: what the outputs are. `softmax`: k >= 2 logits. `one_logit`: (n, 1) or (n,), the logit of class 1,
             returned as (0, z). `probabilities`: log of the probabilities, one column p becoming (1 - p, p).
-            `multi_label`: k independent logits, returned as they are. `auto`: one_logit or softmax, by the number.
+            `multi_label`: k independent logits, returned as they are. `auto`: one_logit or softmax, by the number of
+            outputs.
         classes: names of the outputs, in order.
         input_size: the image size (pixels) that the network was made for, if it matters.
         channels: channels that the network takes. Grey images are repeated to fit.

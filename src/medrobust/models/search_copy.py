@@ -39,9 +39,9 @@ class ChannelsLast(nn.Module):
 
 
 def fold_batch_norm(network: nn.Module) -> nn.Module:
-    """The network with every batch normalization in its convolution, exact in evaluation mode.
+    """The network with every batch normalization folded into the convolution before it, exact in evaluation mode.
 
-    Itself where fx cannot see.
+    A network that torch.fx cannot trace is returned as it is.
     """
     from torch.fx.experimental.optimization import fuse
 

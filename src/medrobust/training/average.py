@@ -15,8 +15,8 @@ from ..recipes.train import AverageSpec
 class Average:
     """The running average of a network's weights.
 
-    ema: a <- d * a + (1 - d) * w after each optimizer step, for running statistics too, with d = min(decay,
-    (1 + n) / (10 + n)) at the n-th so that the first weights do not linger. swa: the mean of the weights at the ends of
+    ema: a <- d * a + (1 - d) * w after each step of the optimizer, for running statistics too, with d = min(decay,
+    (1 + n) / (10 + n)) at step n, so that the first weights do not linger. swa: the mean of the weights at the ends of
     epochs (Izmailov et al. 2018, arXiv:1803.05407); its running statistics belong to no network that was trained, and
     are estimated anew. Both begin in epoch start_epoch of a phase.
 
@@ -61,7 +61,10 @@ class Average:
 
     @contextmanager
     def put_in(self, network: nn.Module, settle: Callable[[nn.Module], None] | None = None) -> Iterator[None]:
-        """The network has the averaged weights inside; settle(network) then estimates its statistics, for swa."""
+        """Within it the network has the averaged weights, if there are any, and afterwards its own again.
+
+        With swa, settle(network) is called first, to estimate the running statistics anew.
+        """
         if not self.count:
             yield
             return
@@ -99,7 +102,11 @@ def norms_of(network: nn.Module) -> list[nn.Module]:
 
 @contextmanager
 def estimating(network: nn.Module) -> Iterator[None]:
-    """Forward passes inside set the running statistics to their mean over batches; nothing else is in training mode."""
+    """Forward passes within it set the running statistics to their mean over batches; the rest is in evaluation mode.
+
+    Args:
+        network: its modes are as before afterwards.
+    """
     norms = norms_of(network)
     modes = [(module, module.training) for module in network.modules()]
     momenta = [norm.momentum for norm in norms]
