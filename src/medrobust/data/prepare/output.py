@@ -31,14 +31,14 @@ def begin(out: Path, parameters: Mapping[str, Any]) -> None:
 
 
 def write_png(path: Path, values: np.ndarray) -> None:
-    """A gray PNG of 8 or 16 bits, whole or absent."""
+    """Write values (h, w), uint8 or uint16, as a grey PNG, whole or absent."""
     from PIL import Image
 
     write_with(path, lambda temporary: Image.fromarray(values).save(temporary, format="png"))
 
 
 def write_volume(path: Path, values: np.ndarray, low: float, high: float, bits: int, unit: str) -> None:
-    """A .npz that read_array understands, whole or absent."""
+    """Write values (d, h, w) as a .npz that read_array understands, whole or absent."""
 
     def save(temporary: Path) -> None:
         with open(temporary, "wb") as file:
@@ -48,7 +48,7 @@ def write_volume(path: Path, values: np.ndarray, low: float, high: float, bits: 
 
 
 def write_rows(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
-    """A CSV with all columns that occur, in the order of their first row."""
+    """Write a CSV with all columns that occur, in the order of their first row, whole or absent."""
     columns = list(dict.fromkeys(key for row in rows for key in row))
     text = io.StringIO()
     writer = csv.DictWriter(text, columns, restval="", lineterminator="\n")
