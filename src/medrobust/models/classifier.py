@@ -90,6 +90,10 @@ class Classifier(nn.Module):
         return self._num_outputs
 
     def forward(self, x: Tensor) -> Tensor:
+        """Logits (n, k) of images x (n, c, *spatial) in the domain.
+
+        Errors: UserError when images or outputs do not fit the head, the channels or the class names.
+        """
         logits = self._logits(_main_output(self.network(self.normalize(x))))
         if self.classes and logits.shape[1] != len(self.classes):
             raise UserError(

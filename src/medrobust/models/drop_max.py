@@ -39,6 +39,7 @@ class DropMax(nn.Module):
             raise ValueError(f"needs kernel_size >= 2 and padding <= kernel_size / 2, got {kernel_size}, {padding}")
 
     def forward(self, x: Tensor) -> Tensor:
+        """(n, c, h, w) -> (n, c, h', w'), with the sizes of nn.MaxPool2d."""
         out: Tensor = _SecondLargest.apply(x, self.kernel_size, self.stride, self.padding)
         return out
 

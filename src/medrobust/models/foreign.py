@@ -68,10 +68,12 @@ class Exported(nn.Module):
         self.program = program
 
     def train(self, mode: bool = True) -> Exported:
+        """Note the mode, and leave the program as it is."""
         self.training = mode  # the program itself refuses to be switched
         return self
 
     def forward(self, x: Tensor) -> Any:
+        """What the program gives for x (n, c, *spatial)."""
         return self.program(x)
 
 

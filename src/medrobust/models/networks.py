@@ -40,6 +40,7 @@ class Cbr(nn.Sequential):
         self.smallest = _smallest(len(widths), kernel_size if padding == "valid" else 1, last_pool)
 
     def forward(self, x: Tensor) -> Tensor:
+        """(n, in_channels, h, w) -> (n, num_classes). Errors: UserError for images that are too small."""
         if min(x.shape[2:]) < self.smallest:
             raise UserError(
                 "data.image_size",
@@ -100,6 +101,7 @@ class CifarResNet(nn.Module):
         self.fc = nn.Linear(64 * (side // min(pool, side)) ** 2 if pool else 64, num_classes)
 
     def forward(self, x: Tensor) -> Tensor:
+        """(n, in_channels, h, w) -> (n, num_classes). Errors: UserError for another size than the one built for."""
         x = self.flatten(self.pool(self.blocks(self.stem(x))))
         if x.shape[1] != self.fc.in_features:
             reason = f"this network was built for {self.image_size} pixels"
@@ -145,6 +147,7 @@ class Vgg16Joel(nn.Module):
         )
 
     def forward(self, x: Tensor) -> Tensor:
+        """(n, in_channels, h, w) -> (n, num_classes). Errors: UserError for another size than the one built for."""
         if x.shape[2] // 32 != self.image_size // 32 or x.shape[3] // 32 != self.image_size // 32:
             reason = f"{tuple(x.shape[2:])} does not fit, this network was built for {self.image_size} pixels"
             raise UserError("data.image_size", reason)

@@ -24,6 +24,7 @@ class Float32First(nn.Module):
         self.convolution, self.dtype = convolution, dtype
 
     def forward(self, x: Tensor) -> Tensor:
+        """The convolution of x (n, c, *spatial), in low precision."""
         return self.convolution(x.float()).to(self.dtype)
 
 
@@ -35,6 +36,7 @@ class ChannelsLast(nn.Module):
         self.network = network
 
     def forward(self, x: Tensor) -> Tensor:
+        """What the network gives for x (n, c, *spatial)."""
         return self.network(channels_last(x))
 
 

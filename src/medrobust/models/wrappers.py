@@ -22,6 +22,7 @@ class StraightThrough(nn.Module):
         self.there, self.back = forward, backward
 
     def forward(self, x: Tensor) -> Tensor:
+        """forward(x), which backward(x) must equal in shape."""
         with torch.no_grad():
             value = self.there(x)
         smooth = self.back(x)
@@ -62,6 +63,7 @@ class Averaged(nn.Module):
         self.num_samples = num_samples
 
     def forward(self, x: Tensor) -> Tensor:
+        """(n, k) the mean logits of x (n, c, *spatial)."""
         total = self.model(x)
         # One pass after the other: a model that draws once per batch draws again each time.
         for _ in range(self.num_samples - 1):

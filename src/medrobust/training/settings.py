@@ -46,6 +46,7 @@ class TrainingStep(nn.Module):
         self.model, self.objective, self.low = model, objective, low
 
     def forward(self, x: Tensor, y: Tensor, index: Tensor) -> TrainingLoss:
+        """The loss of the batch x (n, c, *spatial), y (n,), index (n,)."""
         # Not the trainer's own mixed precision: it would round the pixels before anything else sees them.
         with torch.autocast(x.device.type, self.low, enabled=self.low is not None):
             return self.objective(self.model, Batch(x, y, index))
