@@ -8,6 +8,8 @@ from .base import Attack
 def honest(attack: Attack) -> Attack:
     """The attack as the protocol `honest` runs it: it returns the first point that reached the goal, not its last.
 
+    An attack that keeps what won already, or whose last point is what matters, stays as it is.
+
     Example:
         >>> from medrobust.attacks import pgd, restarts
         >>> type(honest(pgd()).keep).__name__, type(honest(restarts(pgd(), 2)).attacks[1].keep).__name__

@@ -180,7 +180,7 @@ class Sparse:
 
     @staticmethod
     def _steepest(grad: Tensor, share: Tensor, free: Tensor) -> Tensor:
-        """Signs of the steepest share of the free pixels, 1 in sum; pixels that are not free have gradient 0."""
+        """Signs of the steepest share of the free pixels, 1 in sum; the others have gradient 0 and sort first."""
         flat = grad.flatten(1)
         rank = ((1 - share) * free).clamp_min(0).minimum(free - 1).long() + flat.shape[1] - free
         limit = flat.abs().sort(1).values.gather(1, rank.clamp(0, flat.shape[1] - 1)[:, None])

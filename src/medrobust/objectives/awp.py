@@ -81,7 +81,10 @@ class Awp(TrainingObjective):
 
 @contextmanager
 def kept_buffers(model: nn.Module) -> Iterator[None]:
-    """Within it buffers may change, after it they are as before: an extra pass leaves the running statistics alone."""
+    """Inside the context buffers may change; after it they are as before.
+
+    So an extra pass leaves no trace in the running statistics.
+    """
     before = [(buffer, buffer.clone()) for buffer in model.buffers()]
     yield
     with torch.no_grad():

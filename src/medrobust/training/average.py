@@ -61,7 +61,7 @@ class Average:
 
     @contextmanager
     def put_in(self, network: nn.Module, settle: Callable[[nn.Module], None] | None = None) -> Iterator[None]:
-        """Within it the network has the averaged weights, if there are any, and afterwards its own again.
+        """Inside the context the network has the averaged weights, if there are any; after it, its own again.
 
         With swa, settle(network) is called first, to estimate the running statistics anew.
         """
@@ -102,10 +102,10 @@ def norms_of(network: nn.Module) -> list[nn.Module]:
 
 @contextmanager
 def estimating(network: nn.Module) -> Iterator[None]:
-    """Forward passes within it set the running statistics to their mean over batches; the rest is in evaluation mode.
+    """Forward passes inside the context set the running statistics to their mean over batches.
 
     Args:
-        network: its modes are as before afterwards.
+        network: all else in it is in evaluation mode; afterwards its modes are as before.
     """
     norms = norms_of(network)
     modes = [(module, module.training) for module in network.modules()]

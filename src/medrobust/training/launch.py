@@ -58,7 +58,7 @@ def in_processes(
         share, arguments: what each process does; picklable.
         num, device: how many processes, and where.
         folder: of the run, for messages.
-        report, say: called here with what the first process reports and says.
+        report, say: called in this process with what the others report and say.
         spares: whether some losses leave weights out.
 
     Errors: the first UserError or CollapsedError of any process; UserError when one was killed; RuntimeError when one

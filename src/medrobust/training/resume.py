@@ -55,7 +55,15 @@ class Parts(NamedTuple):
 
 
 def save(folder: Path, seed: int, place: Place, model: Classifier, parts: Parts | None) -> None:
-    """Write the whole state in one step; parts is None between two phases. place.sums have a value per process each."""
+    """Write the whole state in one step.
+
+    Args:
+        folder: of the run.
+        seed: of the run; the state of another seed is not used.
+        place: the position; each of its sums has one value per process.
+        model: the classifier.
+        parts: what the phase has made; None between two phases.
+    """
     state = {
         "seed": seed,
         "place": {f.name: getattr(place, f.name) for f in dataclasses.fields(place)},
