@@ -268,7 +268,7 @@ def main() -> int:
     print(f"{each['PGD-7: bare gradients, low precision'] / fast:.2f} of the rate of bare gradients")
     mirst = each["10 steps: MIRST, medrobust fast"] / each["10 steps: RST, medrobust fast"]
     print(f"MIRST costs {mirst:.2f} times RST with equal steps (goal 1.15)")
-    print(f"forwards an image in a TRADES step: {counted['medrobust']:g}, published loop {counted['published']:g}")
+    print(f"forwards per image in a TRADES step: {counted['medrobust']:g}, published loop {counted['published']:g}")
     return 0
 
 

@@ -1,6 +1,6 @@
 """Perturbation geometry: how large, which way is steepest, how to come back. The one projection of each norm.
 
-In every function d and g are (n, ...), one sample a row, and radius is (n,) or a number.
+In every function d and g are (n, ...), one sample per row, and radius is (n,) or a number.
 """
 
 from __future__ import annotations
@@ -72,15 +72,19 @@ class Linf:
     name: str = "linf"
 
     def size(self, d: Tensor) -> Tensor:
+        """(n,) the largest magnitude."""
         return d.flatten(1).abs().amax(1)
 
     def dual_size(self, g: Tensor) -> Tensor:
+        """(n,) the sum of the magnitudes."""
         return g.flatten(1).abs().sum(1)
 
     def steepest(self, g: Tensor) -> Tensor:
+        """(n, ...) the sign of every value."""
         return g.sign()
 
     def project(self, d: Tensor, radius: Tensor | float) -> Tensor:
+        """(n, ...) every value clipped to [-radius, radius]."""
         bound = per_sample(radius, d)
         return torch.maximum(d, -bound).clamp_max_(bound)
 
@@ -88,6 +92,7 @@ class Linf:
         return torch.minimum(torch.maximum(self.project(d, radius), low), high)
 
     def sample(self, like: Tensor, radius: Tensor | float, streams: Streams) -> Tensor:
+        """(n, ...) every value uniform in [-radius, radius]."""
         return per_sample(radius, like) * (2 * streams.uniform(like) - 1)
 
 
@@ -104,17 +109,21 @@ class L2:
     name: str = "l2"
 
     def size(self, d: Tensor) -> Tensor:
+        """(n,) the root of the sum of squares."""
         return _norm2(d)
 
     def dual_size(self, g: Tensor) -> Tensor:
+        """(n,) the same: l2 is its own dual."""
         return _norm2(g)
 
     def steepest(self, g: Tensor) -> Tensor:
+        """(n, ...) g over its length; zero where g is zero."""
         # Scaled first: the square of a gradient of a saturated network underflows.
         g = g / per_sample(g.flatten(1).abs().amax(1), g).clamp_min(torch.finfo(g.dtype).tiny)
         return g / per_sample(_norm2(g), g).clamp_min(torch.finfo(g.dtype).tiny)
 
     def project(self, d: Tensor, radius: Tensor | float) -> Tensor:
+        """(n, ...) d, shortened to the radius where it is longer."""
         size = per_sample(_norm2(d), d)
         return torch.where(size > per_sample(radius, d), d * (per_sample(radius, d) / size), d)
 
@@ -150,6 +159,7 @@ class L2:
         return self.project(torch.where(fits, clipped, moved), bound[:, 0]).reshape_as(d)
 
     def sample(self, like: Tensor, radius: Tensor | float, streams: Streams) -> Tensor:
+        """(n, ...) a random direction, with the length of a point that is uniform in the ball."""
         direction = self.steepest(streams.child("direction").normal(like))
         share = streams.child("length").uniform(like.flatten(1)[:, 0]) ** (1 / max(like.flatten(1).shape[1], 1))
         return direction * per_sample(radius, like) * per_sample(share, like)
@@ -169,17 +179,21 @@ class L1:
     name: str = "l1"
 
     def size(self, d: Tensor) -> Tensor:
+        """(n,) the sum of the magnitudes."""
         return d.flatten(1).abs().sum(1)
 
     def dual_size(self, g: Tensor) -> Tensor:
+        """(n,) the largest magnitude."""
         return g.flatten(1).abs().amax(1)
 
     def steepest(self, g: Tensor) -> Tensor:
+        """(n, ...) the sign of the value with the largest magnitude; zero elsewhere."""
         flat = g.flatten(1)
         where = flat.abs().argmax(1, keepdim=True)
         return torch.zeros_like(flat).scatter(1, where, flat.gather(1, where).sign()).reshape_as(g)
 
     def project(self, d: Tensor, radius: Tensor | float) -> Tensor:
+        """(n, ...) d with one amount taken off all magnitudes, down to 0, where it is too large."""
         flat = d.flatten(1)
         size = flat.abs()
         bound = per_sample(radius, flat).expand(len(flat), 1)
@@ -226,6 +240,7 @@ class L1:
         return shrunk.to(d.dtype).reshape_as(d)
 
     def sample(self, like: Tensor, radius: Tensor | float, streams: Streams) -> Tensor:
+        """(n, ...) exponential draws over the sum of them and one more, with random signs, times the radius."""
         flat = like.flatten(1)
         parts = -streams.child("size").uniform(flat).log()
         rest = -streams.child("rest").uniform(flat[:, :1]).log()

@@ -100,8 +100,8 @@ class Threat:
     """A budget: the largest change, the norm that measures it, the range of a pixel, the pixels that may change.
 
     Args:
-        epsilon: radius in units of the domain: a number, a text as "4/255" or "2%", or one per sample (n,); inf for
-            attacks that look for the smallest.
+        epsilon: radius in units of the domain: a number, a text such as "4/255" or "2%", or one per sample (n,); inf
+            for attacks that look for the smallest change.
         norm: Linf(), L2(), L1(), or "linf", "l2", "l1".
         domain: lowest and highest value of a pixel.
         mask: bool, broadcastable to (n, c, *spatial); True where a pixel may change.

@@ -24,8 +24,9 @@ def pgd(
 ) -> Program:
     """Projected gradient descent (Madry et al. 2018, arXiv:1706.06083).
 
-    x <- project(x + step_size * steepest(grad loss)), from a random point of the ball. One step along the dual norm:
-    the sign for linf, the normalized gradient for l2, the largest coordinate for l1.
+    x <- project(x + step_size * steepest(grad loss)), from a random point of the ball. A step goes where the loss rises
+    most for its length in the norm: the sign of the gradient for linf, the normalized gradient for l2, the largest
+    coordinate for l1.
 
     Args:
         num_steps: gradient steps.

@@ -27,9 +27,10 @@ EARLY_SHARE = 0.1  # of the steps, in which the class to go to is chosen
 class Newton:
     """The radius at which the margin, linear at the point, is zero: ||d|| - margin / ||grad||_dual.
 
-    Reached: at least (1 - gamma) times the radius, at most the best distance. Not reached, but before: at first half
-    way there, for the next steps raise the margin too, at last a tenth beyond, at most (1 + gamma) times the radius.
-    Never reached: a tenth beyond. gamma falls from first to last along half a cosine. The loss must be the margin.
+    Where the point reached the goal: at least (1 - gamma) times the radius, at most the best distance. Where it did
+    not but an earlier point did: at first half way there, for the next steps raise the margin too, at last a tenth
+    beyond, but at most (1 + gamma) times the radius. Where none did: a tenth beyond. gamma falls from first to last
+    along half a cosine. The loss must be the margin.
     """
 
     first: float = 0.1
@@ -91,12 +92,12 @@ def smallest(
 ) -> Program:
     """The smallest change in linf or l2, with momentum along the boundary and Newton's method for the radius.
 
-    FMN (arXiv:2102.12827) with three rules changed. The radius follows the linear estimate of the distance to the
-    boundary on both sides of it instead of a fixed rate. Steps go along the steepest direction of the norm with
-    momentum, their length a multiple of that radius; long ones at first leave poor directions. The first tenth of the
-    steps climbs the soft margin: the class with the best logit is often not the nearest, and a search rarely leaves the
-    class that it began with. No step size depends on the number of pixels, on how far the boundary is or on the scale
-    of the logits.
+    FMN (Pintor et al. 2021, arXiv:2102.12827) with three rules changed. The radius follows the linear estimate of the
+    distance to the boundary on both sides of it instead of a fixed rate. Steps go along the steepest direction of the
+    norm with momentum, their length a multiple of that radius; long ones at first leave poor directions. The first
+    tenth of the steps climbs the soft margin: the class with the best logit is often not the nearest, and a search
+    rarely leaves the class that it began with. No step size depends on the number of pixels, on how far the boundary is
+    or on the scale of the logits.
 
     Returns the nearest point that reached the goal, the image itself where none did. A finite epsilon bounds the
     radius.

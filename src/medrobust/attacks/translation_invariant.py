@@ -40,7 +40,7 @@ def smooth(x: Tensor, kernel_size: int, num_sigmas: float = 3.0) -> Tensor:
 
 @dataclass(frozen=True)
 class Smoothed:
-    """Another step rule that sees the smoothed gradient in place of the gradient."""
+    """A step rule that hands the smoothed gradient, in place of the gradient, to another step rule."""
 
     step: Step
     kernel_size: int

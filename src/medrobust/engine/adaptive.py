@@ -28,13 +28,14 @@ def far_point(ball: Ball, streams: Streams) -> Tensor:
 
 
 class Best(NamedTuple):
-    """The point of the highest value so far, its gradient and its value (n,)."""
+    """The point (n, ...) of the highest value so far, its gradient (n, ...) and its value (n,)."""
 
     x: Tensor
     grad: Tensor
     value: Tensor
 
     def updated(self, point: Point, ball: Ball) -> Best:
+        """The better of this one and point, per sample."""
         value = point.score.value.to(self.value.dtype)
         up = value > self.value
         wide = per_sample(up, point.x)
@@ -54,7 +55,12 @@ def _count(ball: Ball, value: int) -> Tensor:
 
 
 class PlateauState(NamedTuple):
-    """age: steps done; checked: age at the last check; window: steps until the next; rises: of the value since."""
+    """All per sample, (n,) but for previous (n, ...).
+
+    age: steps done; checked: age at the last check; window: steps from that check to the next, less `shrink` after each
+    but never below `shortest`; rises: how often the value has risen since the check; value, previous: of the step
+    before; best_then: the best value at the check; halved: whether the check halved the step size.
+    """
 
     age: Tensor
     checked: Tensor
@@ -80,8 +86,8 @@ class Plateau:
     by 3 % of the steps, down to 6 %. There the step size is halved if the value rose in at most rho of the steps of the
     window, or if neither the step size nor the best value has changed since the checkpoint before.
 
-    Where the authors' code differs from their text we do as the code: the first value of the first window is compared
-    with 0, not with the value of the start. It matters for losses that can be negative, and rarely.
+    Where the authors' code differs from their text, this follows the code: the first value of the first window is
+    compared with 0, not with the value of the start. It matters rarely, and only for losses that can be negative.
     """
 
     rho: float = 0.75
@@ -126,7 +132,11 @@ class Plateau:
 
 
 class SparseState(NamedTuple):
-    """share: of the allowed pixels, what the next step changes; changed: how many the best point did, last check."""
+    """All per sample, (n,). age, checked, window: as in PlateauState.
+
+    share: share of the allowed pixels that the next step changes; changed: how many pixels the best point of the last
+    check changed.
+    """
 
     age: Tensor
     checked: Tensor
@@ -142,12 +152,13 @@ class Sparse:
     """Sign steps on the steepest pixels only, for l1 (Croce & Hein 2021, arXiv:2103.01208, algorithm 2).
 
     A step changes two thirds as many pixels as the best point does, all by the same amount, at first epsilon in sum.
-    Every 4 % of the steps: where the best point has become sparser by 5 %, back to it with the full step size; else the
-    step size is divided by 1.5, down to a tenth of epsilon. Beyond the paper: where the best point changes two pixels,
-    every other step changes one, or no search would ever end with one.
+    Every 4 % of the steps, a search whose best point has become sparser by 5 % goes back to it with the full step size;
+    any other divides its step size by 1.5, down to a tenth of epsilon. Beyond the paper: where the best point changes
+    two pixels, every other step changes one, or no search would ever end with one.
 
     Args:
-        first_share: share of the pixels that the first steps change; None takes it from a start that is a good one.
+        first_share: share of the pixels that the first steps change; None takes it from the start, which must then be
+            a good one.
     """
 
     first_share: float | None = 0.2

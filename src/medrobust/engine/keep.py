@@ -23,10 +23,11 @@ class Kept(NamedTuple):
 
 
 class Keep(Protocol):
-    """A rule: how good each point is. `needs_score` says whether it looks at the model's answer."""
+    """A rule: how good each point is."""
 
     @property
-    def needs_score(self) -> bool: ...
+    def needs_score(self) -> bool:
+        """Whether it looks at the model's answer."""
 
     def rank(self, point: Point, kept: Kept, ball: Ball) -> Tensor:
         """(n,) the point replaces the kept one where this is larger than the kept rank."""
@@ -54,7 +55,7 @@ class Highest:
 
 @dataclass(frozen=True)
 class FirstReached:
-    """The first point that reaches the goal, the one of the highest loss where none does."""
+    """The first point that reaches the goal; the point of the highest loss where none does."""
 
     needs_score: bool = True
 
@@ -81,7 +82,7 @@ def nothing(ball: Ball) -> Kept:
 
 
 def update(keep: Keep, kept: Kept, point: Point, ball: Ball) -> Kept:
-    """Fold one point in."""
+    """What is kept after one more point."""
     rank = keep.rank(point, kept, ball)
     better = rank > kept.rank
     reached = point.score.reached if keep.needs_score else kept.reached

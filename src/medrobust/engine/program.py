@@ -95,7 +95,7 @@ class Program:
         return replace(self, keep=first_reached)
 
     def first(self, ball: Ball, streams: Streams) -> Tensor:
-        """The first point of each sample."""
+        """The first point (n, ...) of each sample."""
         return self.spread(ball, streams.child("start")) if self.random_start else ball.center
 
     def objective(self, model: Model, goal: Goal) -> Objective:
@@ -112,7 +112,9 @@ class Program:
         generator: Randomness = None,
         start: Tensor | None = None,
     ) -> tuple[Ball, Iterator[Point]]:
-        """The ball and the num_steps + 1 points visited, in order (the instances of MIRST; arXiv:2205.01674).
+        """The ball and the num_steps + 1 points visited, in order.
+
+        These points are the instances of MIRST (Sun et al. 2022, arXiv:2205.01674).
 
         Errors: ValueError for a norm that the step rule is not made for.
         """

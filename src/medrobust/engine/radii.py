@@ -29,10 +29,12 @@ class DdnState(NamedTuple):
 
 @dataclass(frozen=True)
 class Ddn:
-    """The radius times 1 - gamma where the point reached the goal, times 1 + gamma where not (arXiv:1811.09600).
+    """The radius times 1 - gamma where the point reached the goal, else times 1 + gamma.
+
+    The rule of Rony et al. 2019, arXiv:1811.09600.
 
     Args:
-        gamma: relative change a step.
+        gamma: relative change per step.
         first: the first radius, as the Euclidean length of a change of equal size in every pixel, in units of the width
             of the domain: 1 in l2 as published, 1 / sqrt(d) in linf and sqrt(d) in l1 for images of d pixels.
     """
@@ -74,13 +76,13 @@ class Nearest(NamedTuple):
 
 @dataclass(frozen=True)
 class Fmn:
-    """The linear estimate of the distance to the boundary until a point succeeds, then around it (arXiv:2102.12827).
+    """The linear estimate of the distance to the boundary until a point succeeds; after that, back and forth over it.
 
-    Reached: min((1 - gamma) radius, best distance). Not reached, but before: (1 + gamma) radius. Never reached:
-    ||d|| + (1 + gamma) |value| / ||grad||_dual. gamma falls from first to last along half a cosine. The loss must be
-    the margin.
+    The rule of Pintor et al. 2021, arXiv:2102.12827. Where the point reached the goal: min((1 - gamma) radius, best
+    distance). Where it did not but an earlier point did: (1 + gamma) radius. Where none did: ||d|| + (1 + gamma)
+    |value| / ||grad||_dual. gamma falls from first to last along half a cosine. The loss must be the margin.
 
-    The paper has no 1 + gamma in the last case: where the margin is concave along the way, that search comes ever
+    The paper has no 1 + gamma in the last case: where the margin is concave along the way, its search comes ever
     closer to the boundary and never crosses it.
     """
 

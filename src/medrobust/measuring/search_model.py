@@ -19,7 +19,7 @@ NUM_EXAMPLES = 16  # images on which the copy is compared with the classifier
 
 @dataclass(frozen=True)
 class SearchModel:
-    """Who decides, who searches, and how far the margins of the second may be off.
+    """Who decides, who searches, and how far the margins of the one that searches may be off.
 
     Args:
         model: the classifier; its float32 answers decide.

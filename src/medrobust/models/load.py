@@ -180,7 +180,7 @@ def _head(
 
 
 def are_probabilities(network: nn.Module, out: Tensor | None) -> bool:
-    """Rows that sum to one on noise, or a single column after a sigmoid layer."""
+    """Whether outputs (n, k) are probabilities: rows that sum to one, or a single column after a sigmoid layer."""
     if out is None or bool((out < 0).any()) or bool((out > 1).any()):
         return False
     if out.shape[1] == 1:

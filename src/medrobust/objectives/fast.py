@@ -1,4 +1,4 @@
-"""Adversarial training at the price of one or two gradients a step."""
+"""Adversarial training at the price of one or two gradients per step."""
 
 from __future__ import annotations
 
@@ -28,17 +28,18 @@ class Fast(AgainstAttack):
     """CE of the images after one gradient step. Watch for collapse: robust accuracy can fall to zero within an epoch.
 
     fgsm_rs: uniform start, one step of step_size * epsilon, projected (Wong et al. 2020, arXiv:2001.03994).
-    n_fgsm: uniform noise of `noise` * epsilon, a step of step_size * epsilon from there, clipped to the domain only,
-    so up to
-        (noise + step_size) * epsilon from the image (de Jorge et al. 2022, arXiv:2202.01181).
+    n_fgsm: uniform noise of `noise` * epsilon, a step of step_size * epsilon from there, clipped to the domain only, so
+        up to (noise + step_size) * epsilon from the image (de Jorge et al. 2022, arXiv:2202.01181).
     grad_align: FGSM, plus align_weight * (1 - cosine) of the slopes at the image and at a random point of the ball
         (Andriushchenko & Flammarion 2020, arXiv:2007.02617); a second backward pass.
 
     Args:
-        kind: one of these.
+        kind: fgsm_rs, n_fgsm or grad_align.
         step_size: in units of epsilon; by default 1.25 for fgsm_rs, else 1.
         noise, align_weight: see above.
         threat, epsilon, seed: see AgainstAttack.
+
+    Errors: ValueError for an unknown kind.
     """
 
     full_budget = True
@@ -103,6 +104,8 @@ class Free(AgainstAttack):
         num_replays: m in the paper.
         step_size: in units of epsilon.
         threat, epsilon, seed: see AgainstAttack.
+
+    Errors: ValueError when num_replays < 1.
     """
 
     full_budget = True

@@ -81,7 +81,7 @@ class Resampler:
 
     @cached_property
     def _counts(self) -> np.ndarray:
-        """(num_draws, num_groups) how often each group is in each draw: one byte each, not one number an image."""
+        """(num_draws, num_groups) how often each group is in each draw: one byte each, and nothing per image."""
         rng = np.random.default_rng(self.seed)
         p = np.full(self.num_groups, 1 / self.num_groups)
         counts = np.empty((self.num_draws, self.num_groups), np.uint8)
@@ -108,7 +108,12 @@ class Resampler:
         return Estimate(value, float(min(low, value)), float(max(high, value)))
 
     def mean(self, values: np.ndarray, among: np.ndarray | None = None) -> Estimate:
-        """The mean of a bool (n,), among some of the images; Wilson's interval when images are independent."""
+        """The mean of values (n,) bool among some of the images; Wilson's interval when images are independent.
+
+        Args:
+            values: (n,) bool.
+            among: (n,) bool, the images that count; all by default.
+        """
         among = np.ones(len(values), dtype=bool) if among is None else among
         n, hits = int(among.sum()), int((values & among).sum())
         if not self.clustered or n == 0:
@@ -152,7 +157,13 @@ def _counted(confusion: np.ndarray, positive: int) -> dict[str, np.ndarray]:
 def auroc(labels: np.ndarray, scores: np.ndarray, positive: int, weight: np.ndarray | None = None) -> float:
     """Area under the ROC curve; for several classes the mean over classes, one against the rest.
 
-    NaN with one class only.
+    Args:
+        labels: (n,) true classes.
+        scores: (n, k) probabilities.
+        positive: class index that the area speaks of, with two classes.
+        weight: (n,) how often each image counts; once by default.
+
+    NaN where all images are of one class.
     """
     from sklearn.metrics import roc_auc_score
 

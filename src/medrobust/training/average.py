@@ -19,8 +19,8 @@ Tensors = tuple[Tensor, ...] | list[Tensor]
 class Average:
     """The running average of a network's weights.
 
-    ema: a <- d * a + (1 - d) * w after each optimizer step, for running statistics too, with d = min(decay,
-    (1 + n) / (10 + n)) at the n-th so that the first weights do not linger. swa: the mean of the weights at the ends of
+    ema: a <- d * a + (1 - d) * w after each step of the optimizer, for running statistics too, with d = min(decay,
+    (1 + n) / (10 + n)) at step n, so that the first weights do not linger. swa: the mean of the weights at the ends of
     epochs (Izmailov et al. 2018, arXiv:1803.05407); its running statistics belong to no network that was trained, and
     are estimated anew. Both begin in epoch start_epoch of a phase.
 

@@ -46,12 +46,12 @@ class TrainRun:
 
     @cached_property
     def history(self) -> list[dict[str, Any]]:
-        """One row an epoch."""
+        """One row per epoch."""
         return list(read_json(self.folder / HISTORY))
 
     @property
     def best(self) -> dict[str, Any] | None:
-        """The epoch whose weights were kept."""
+        """The row of the epoch whose weights were kept."""
         found: dict[str, Any] | None = read_run(self.folder)["best"]
         return found
 
@@ -98,7 +98,8 @@ def train_objective(
     """
     check_loop(recipe)
     if recipe.devices != 1 or recipe.on_collapse == "restart":
-        raise UserError("devices", "a network in memory trains in one process and once", "use a recipe for more")
+        place = "devices" if recipe.devices != 1 else "on_collapse"
+        raise UserError(place, "a network in memory trains in one process and once", "use a recipe for more")
     device = pick_device(recipe.device)
     train_set, val_set = train_and_val(images)
     check_batch(recipe, len(train_set))

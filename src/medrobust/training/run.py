@@ -43,7 +43,7 @@ def train(
         recipe: what to train.
         out: the folder; by default runs/train-HASH, so that the same recipe goes on with the same run.
         report: called with (what, done, of).
-        say: called with one line an epoch; by default they go to the standard error when there is a report.
+        say: called with one line per epoch; by default lines go to the standard error when there is a report.
 
     Errors: UserError for everything a recipe can get wrong, before anything is written, and when out holds another run.
     """

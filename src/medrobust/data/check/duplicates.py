@@ -19,7 +19,7 @@ _BLOCK = 2048
 
 
 def same(facts: Sequence[ImageFacts], key: Callable[[ImageFacts], str]) -> list[list[int]]:
-    """Positions of the images that agree in a key, two or more."""
+    """Positions of images that agree in a key, in lists of two or more."""
     groups: defaultdict[str, list[int]] = defaultdict(list)
     for i, fact in enumerate(facts):
         groups[key(fact)].append(i)
@@ -70,7 +70,10 @@ def clusters(pairs: Iterable[tuple[int, int]]) -> list[list[int]]:
 def duplicates(images: ImageSet, facts: Sequence[ImageFacts], about: Container[str] | None = None) -> list[Finding]:
     """Exact and near duplicates, within and across splits, and labels that contradict each other.
 
-    about: the image_ids that matter; duplicates among other images are left out.
+    Args:
+        images: the set.
+        facts: of its images.
+        about: the image_ids that matter; duplicates among other images are left out.
     """
 
     def matters(members: Sequence[int]) -> bool:

@@ -53,7 +53,7 @@ def groups_known(images: ImageSet) -> Finding:
     numbers = {"num_groups": num_groups, "images_per_group": len(images) / num_groups}
     if known:
         evidence = (
-            f"{num_groups} groups ({images.card.group or 'given'}), {len(images) / num_groups:.2f} images a group"
+            f"{num_groups} groups ({images.card.group or 'given'}), {len(images) / num_groups:.2f} images per group"
         )
         return Finding("data-groups-known", "pass", title, evidence, numbers=numbers)
     advice = "Give patient ids if you have them; without them leakage between splits cannot be excluded."

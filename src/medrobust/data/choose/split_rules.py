@@ -51,7 +51,7 @@ def split_images(images: ImageSet, rule: str) -> ImageSet:
 
 
 def repeat_rules(rule: str = "group", *, folds: int = 0, repeats: int = 1, seed: int = 0) -> list[str]:
-    """Rules for data.splits: every fold, or the rule, once a seed, from `seed` on.
+    """Rules for data.splits: every fold, or the rule, once per seed from `seed` on.
 
     Args:
         rule: what is repeated when folds is 0: group, group:0.8/0/0.2, counts:800/0/299, paper ...
@@ -84,7 +84,7 @@ def repeat_rules(rule: str = "group", *, folds: int = 0, repeats: int = 1, seed:
 def repeat_splits(
     images: ImageSet, rule: str = "group", *, folds: int = 0, repeats: int = 1, seed: int = 0
 ) -> dict[str, ImageSet]:
-    """Rule -> the set split by it, for every rule of repeat_rules; no fold has the images that another one tests.
+    """Rule -> the set split by it, for every rule of repeat_rules; the folds of a seed test every image once.
 
     Give the set with all its images (list_images, or open_images with split="all").
 
@@ -98,7 +98,7 @@ def repeat_splits(
 
 
 def split_name(rule: str) -> str:
-    """A rule as the name of a file.
+    """A rule as the name of a file, without an ending.
 
     Example:
         >>> split_name("fold:1/5@0"), split_name("counts:800/0/299@7")

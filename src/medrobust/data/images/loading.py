@@ -18,6 +18,7 @@ def verify(images: ImageSet, *, skip_broken: bool = False, progress: Progress | 
     """Decode every image once, or find it in the cache, so that a run stops before it starts.
 
     Returns the set without its broken files, which are then in .broken.
+
     Errors: UserError naming the first broken file and the number of others, unless skip_broken.
     """
     store, broken = open_store(images.samples, images.decode, images.view, progress)
@@ -60,6 +61,8 @@ def batches(
     images: ImageSet, batch_size: int, *, num_workers: int = 0, shuffle_seed: int | None = None
 ) -> DataLoader[Batch]:
     """Batches in the order of the set, or in the order that shuffle_seed gives; the workers change nothing but speed.
+
+    Errors: UserError when batch_size < 1.
 
     Example:
         >>> from medrobust.testing.image_sets import tiny_set

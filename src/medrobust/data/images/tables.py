@@ -77,6 +77,6 @@ def unique_samples(samples: Iterable[Sample], place: str) -> Iterator[Sample]:
     seen: set[str] = set()
     for sample in samples:
         if sample.image_id in seen:
-            raise UserError(place, f"the image {sample.image_id} is listed twice", "keep one row an image")
+            raise UserError(place, f"the image {sample.image_id} is listed twice", "keep one row per image")
         seen.add(sample.image_id)
         yield sample

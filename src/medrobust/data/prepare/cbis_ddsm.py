@@ -28,7 +28,7 @@ def prepare_cbis_ddsm(
     skip_broken: bool = False,
     progress: Progress | None = None,
 ) -> dict[str, int]:
-    """Write one 16-bit crop an abnormality and view, for `cbis_ddsm:OUT`.
+    """Write one 16-bit crop per abnormality and view, for `cbis_ddsm:OUT`.
 
     The crop is a square around the middle of the region mask, `context` times as large as the mask's longer side and at
     least min_side pixels, at the resolution of the mammogram; beyond its edge it is black.
@@ -42,6 +42,7 @@ def prepare_cbis_ddsm(
         progress: called with (cases done, cases in all).
 
     Returns counts: lesions, benign, malignant, mass, calc, broken.
+
     Errors: UserError naming the first missing or damaged file, unless skip_broken.
     """
     root, out = require_folder(str(source), "source"), Path(out)

@@ -33,7 +33,7 @@ def prepare_lidc(
     min_readers: int = 1,
     progress: Progress | None = None,
 ) -> dict[str, int]:
-    """Write one crop a nodule with its consensus malignancy, for `lidc:OUT`.
+    """Write one crop per nodule with its consensus malignancy, for `lidc:OUT`.
 
     The mean rating of the readers decides: below 3 benign, above 3 malignant, 3 is left out. The slice is the one where
     at least half of the readers outline the largest area; the crop is centered on that area and resampled bilinearly.
@@ -50,6 +50,7 @@ def prepare_lidc(
         progress: called with (series done, series in all).
 
     Returns counts: series, nodules, benign, malignant, indeterminate, few_readers, series_without_images.
+
     Errors: UserError for a wrong option, a folder without annotations or images, a damaged file.
     """
     root, out = require_folder(str(source), "source"), Path(out)
@@ -98,7 +99,7 @@ def prepare_lidc(
 
 
 def _annotations(root: Path) -> dict[str, list[Reading]]:
-    """Series instance UID -> readings; a series in two XML files keeps the first (a known double of the source)."""
+    """Series instance UID -> readings; of a series in two XML files, as the source has one, the first counts."""
     found: dict[str, list[Reading]] = {}
     for file in visible_files(root):
         if file.suffix.lower() == ".xml" and (annotation := read_annotations(file)):

@@ -29,14 +29,14 @@ def begin(out: Path, parameters: Mapping[str, Any]) -> None:
 
 
 def write_png(path: Path, values: np.ndarray) -> None:
-    """A gray PNG of 8 or 16 bits, whole or absent."""
+    """Write values (h, w), uint8 or uint16, as a grey PNG, whole or absent."""
     from PIL import Image
 
     write_with(path, lambda temporary: Image.fromarray(values).save(temporary, format="png"))
 
 
 def write_volume(path: Path, values: np.ndarray, low: float, high: float, bits: int, unit: str) -> None:
-    """A .npz that read_array understands, whole or absent."""
+    """Write values (d, h, w) as a .npz that read_array understands, whole or absent."""
 
     def save(temporary: Path) -> None:
         with open(temporary, "wb") as file:
