@@ -70,7 +70,7 @@ def test_a_write_that_fails_leaves_the_old_file(records: Records, tmp_path: Path
 
 
 def test_files_that_are_no_records_are_refused(records: Records, tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="nowhere.parquet: cannot be read as Parquet"):
+    with pytest.raises(UserError, match=r"nowhere\.parquet: cannot be read as Parquet"):
         Records.read(tmp_path / "nowhere.parquet")
     (tmp_path / "text.parquet").write_text("no Parquet")
     with pytest.raises(UserError, match="cannot be read as Parquet"):
@@ -116,7 +116,7 @@ def test_pandas_has_the_same_rows(records: Records) -> None:
 
 def test_without_pandas_it_says_so(records: Records, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "pandas", None)
-    with pytest.raises(UserError, match="to_pandas: pandas is not installed. Pip install pandas"):
+    with pytest.raises(UserError, match=r"to_pandas: pandas is not installed\. Pip install pandas"):
         records.to_pandas()
 
 
