@@ -85,10 +85,7 @@ def test_the_directory_holds_what_the_design_says(run: AuditRun) -> None:
     content, identity = run.content, json.loads((run.folder / "run.json").read_text())["identity"]
     assert content["protocol"]["attacks"]["pgd"]["goal"] == "untargeted"
     assert content["data"]["num_groups"] == 6
-    assert (
-        content["provenance"]["recipe_sha256"]
-        == json.loads((run.folder / "run.json").read_text())["identity"]["recipe"]
-    )
+    assert content["provenance"]["recipe_sha256"] == identity["recipe"]
     assert "numbers" not in content["findings"][0]
 
 

@@ -56,9 +56,17 @@ def test_areas_of_weighted_images_equal_those_of_repeated_ones(seed: int) -> Non
     labels, _, scores = rows(seed)
     weight = np.random.default_rng(seed).integers(0, 3, len(labels))
     repeated = np.repeat(np.arange(len(labels)), weight)
-    assert auroc(labels, scores, 1, weight) == pytest.approx(
-        auroc(labels[repeated], scores[repeated], 1), abs=1e-9, nan_ok=True
-    )
+    whole, some = auroc(labels, scores, 1, np.stack([np.ones_like(weight), weight]))
+    assert whole == pytest.approx(auroc(labels, scores, 1)[0])
+    assert some == pytest.approx(auroc(labels[repeated], scores[repeated], 1)[0], abs=1e-9, nan_ok=True)
+
+
+def test_classes_without_images_are_left_out_of_the_area() -> None:
+    scores = np.random.default_rng(0).dirichlet(np.ones(3), 8)
+    labels = np.array([0, 1] * 4)
+    expected = np.mean([sk.roc_auc_score(labels == k, scores[:, k]) for k in (0, 1)])
+    assert auroc(labels, scores, 1)[0] == pytest.approx(expected)
+    assert np.isnan(auroc(np.zeros(8, dtype=int), scores, 1)[0])
 
 
 def test_areas_by_counting_pairs() -> None:
@@ -70,7 +78,7 @@ def test_areas_by_counting_pairs() -> None:
         mine, others = scores[labels == positive, positive], scores[labels != positive, positive]
         gaps = mine[:, None] - others[None]
         areas.append(float(((gaps > 0) + 0.5 * (gaps == 0)).mean()))
-    assert auroc(labels, scores, 1) == pytest.approx(np.mean(areas))
+    assert auroc(labels, scores, 1)[0] == pytest.approx(np.mean(areas))
 
 
 @pytest.mark.parametrize(("hits", "n"), [(0, 5), (5, 5), (1, 7), (13, 40), (399, 400), (1, 1)])
