@@ -75,7 +75,8 @@ def answers_something(records: Records, context: Context) -> Finding:
         f"{share:.0%} of the answers are '{context.images.classes[int(counts.argmax())]}'; "
         f"balanced accuracy {balanced:.3f}, guessing gives {1 / k:.3f}"
     )
-    if share < 0.95 and balanced > 1 / k + 0.05:
+    # A rare class makes one answer frequent: what counts is whether the answers follow the labels.
+    if share < 1 and balanced > 1 / k + 0.05:
         return Finding("answers-something", "pass", title, evidence)
     advice = "Do not quote the robust accuracy of a classifier that has collapsed: a constant answer cannot be changed."
     return Finding("answers-something", "fail", title, evidence, advice)

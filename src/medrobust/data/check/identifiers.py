@@ -70,7 +70,8 @@ def dicom_identifiers(images: ImageSet) -> Finding:
     paths: list[Path] = list(dict.fromkeys(sample.path for sample in images.samples if sample.path is not None))
     count, person, trace, burned = identifiers(paths)
     if count == 0:
-        return Finding(name, "not_run", title, "no DICOM files")
+        advice = "Look for names in file names, and in the pictures themselves, before the images leave the hospital."
+        return Finding(name, "not_run", title, "no DICOM files", advice)
     numbers = {"num_files": count, "person": dict(person), "trace": dict(trace), "burned_in": burned}
     parts = [f"{tag} in {number} of {count} files" for tag, number in (person + trace).most_common()]
     parts += [f"burned-in annotation in {burned}"] if burned else []

@@ -9,6 +9,7 @@ import numpy as np
 
 from ...findings import Finding
 from ..files.pixels import Pixels
+from ..files.volumes import real_valued
 from ..images.image_set import ImageSet
 from ..images.sample import Sample
 from ..images.store import Progress
@@ -69,6 +70,8 @@ class _Rendered:
 
     def __call__(self, sample: Sample) -> Pixels:
         values, source = self.images.store.get(sample)
+        if values.dtype.kind == "f":
+            return real_valued(values, source.bits)
         return Pixels(values, source.bits, 0.0, 255.0 if values.dtype == np.uint8 else 65535.0)
 
 

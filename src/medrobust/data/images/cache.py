@@ -32,6 +32,7 @@ from .view import View, apply_view
 
 VERSION = 1
 SMALL = 64  # sets below this size are decoded in memory: nothing is gained by a file
+_DTYPES: dict[int, Any] = {1: np.uint8, 2: np.uint16, 4: np.float32}
 _ROW = np.dtype("i8, 4i4, u1, u1, u4, u1, f8, f8, i4")
 _ROW.names = ("offset", "shape", "ndim", "itemsize", "crc", "bits", "low", "high", "unit")
 
@@ -103,7 +104,7 @@ class CachedStore:
             if zlib.crc32(block.tobytes()) != record["crc"]:
                 return self._mend(row, sample)
             self._checked[row] = 1
-        return Stored(block.view(np.uint8 if record["itemsize"] == 1 else np.uint16).reshape(shape), source)
+        return Stored(block.view(_DTYPES[int(record["itemsize"])]).reshape(shape), source)
 
     def _mapped(self) -> np.memmap[Any, np.dtype[np.uint8]]:
         if self._pixels is None:

@@ -75,4 +75,6 @@ def batches(
     if shuffle_seed is not None:
         order = torch.randperm(len(images), generator=torch.Generator().manual_seed(shuffle_seed)).tolist()
     sampler = BatchSampler(order, batch_size, drop_last=False)
-    return DataLoader(_Batches(images), batch_size=None, sampler=sampler, num_workers=num_workers)
+    # A generator of its own: otherwise a loader draws the seed of its workers from the global one.
+    own = torch.Generator().manual_seed(0)
+    return DataLoader(_Batches(images), batch_size=None, sampler=sampler, num_workers=num_workers, generator=own)
