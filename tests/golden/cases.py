@@ -71,7 +71,7 @@ def _apgd(loss: str, norm: str, epsilon: float, num_steps: int = 20, **more: Any
     )
 
 
-# Where the domain binds, in l2 and l1, ours steps along the pixels that can move and projects on ball and domain in one.
+# Where the domain binds, in l2 and l1, ours steps along pixels that can move and projects on ball and domain in one.
 EDGE: dict[str, Any] = {"checks": {"at_least": 0.02}, "why": "the peer steps into black and white, and clips"}
 
 
