@@ -74,7 +74,7 @@ def own_check(out: Path, lines: list[str]) -> None:
     run = AuditRun(out / "audit")
     finding = next(one for one in run.findings if one.id == "robust-sensitivity")
     attacked = run.records.where(attack="pgd", label=1, epsilon=1 / 255)
-    found = int((attacked["prediction"] == 1).sum())
+    found = int(((attacked["prediction"] == 1) & (attacked["clean_prediction"] == 1)).sum())
     assert finding.evidence == f"{found} of {len(attacked)}"
     assert finding.severity == ("pass" if found >= 0.8 * len(attacked) else "fail")
     assert finding.title in run.report.read_text(encoding="utf-8")
