@@ -17,7 +17,7 @@ class AuditRecipe:
 
     Args:
         attacks: title -> parameters; the key `name` of a title says which attack it is, `restarts` repeats it.
-        protocol: honest, or paper (as published, weaknesses included); see docs/concepts.md.
+        protocol: honest, or paper (as published, weaknesses included); see docs/explanation/concepts.md.
         precision: fast searches on a copy in low precision where the device has it; verdicts are float32 always.
         batch_size: images shown to the network at once; auto fits the memory.
         memory_limit: GiB that a gradient may take, for batch_size=auto.
