@@ -1,4 +1,4 @@
-"""What the site has beyond the files of docs/: generated pages of the reference, and pages of files that docs/ links to.
+"""What the site has beyond the files of docs/: pages of the reference, and pages of files that docs/ links to.
 
 Run by MkDocs; see `hooks` in mkdocs.yml.
 """
@@ -43,9 +43,8 @@ def examples() -> list[str]:
 
 def on_config(config: Any) -> Any:
     """The parts of the navigation that nobody should have to write: modules, decisions, examples."""
-    decisions = sorted(
-        path.relative_to(config.docs_dir).as_posix() for path in Path(config.docs_dir).glob("decisions/*")
-    )
+    folder = Path(config.docs_dir)
+    decisions = sorted(path.relative_to(folder).as_posix() for path in folder.glob("decisions/*.md"))
     more: dict[str, list[Any]] = {
         "Tutorials": [{Path(name).stem: f"examples/{Path(name).stem}.md"} for name in examples()],
         "Reference": [{module: page_of(module)} for module in MODULES],

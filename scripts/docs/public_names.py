@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import importlib
+import importlib.util
 import inspect
 from dataclasses import dataclass
 from types import ModuleType
@@ -15,15 +16,19 @@ MODULES = (
     "medrobust.objectives",
     "medrobust.models",
     "medrobust.data",
+    "medrobust.data.check",
     "medrobust.records",
     "medrobust.measuring",
     "medrobust.training",
     "medrobust.testing",
-    "medrobust.report.sections",
+    "medrobust.auditing",
     "medrobust.auditing.checks",
+    "medrobust.report",
+    "medrobust.report.sections",
     "medrobust.recipes.parts",
     "medrobust.recipes.audit",
     "medrobust.recipes.train",
+    "medrobust.engine",
     "medrobust.engine.abilities",
     "medrobust.findings",
     "medrobust.norms",
@@ -78,7 +83,7 @@ def names(module: str) -> list[Name]:
 
 
 def owners() -> dict[str, str]:
-    """Home of every public name -> the module whose page documents it: the nearest to the home of those that offer it."""
+    """Home of every public name -> the module that documents it: of those that offer it the nearest to its home."""
     offered: dict[str, list[str]] = {}
     for module in MODULES:
         for one in names(module):
@@ -98,14 +103,17 @@ def home(module: ModuleType, name: str) -> str:
     if inspect.isclass(value) or inspect.isfunction(value):
         return f"{value.__module__}.{value.__qualname__}"
     for node in _tree(module).body:
-        if isinstance(node, ast.ImportFrom) and any((alias.asname or alias.name) == name for alias in node.names):
-            original = next(alias.name for alias in node.names if (alias.asname or alias.name) == name)
-            base = module.__name__.split(".")[
-                : None if hasattr(module, "__path__") and node.level == 1 else -node.level
-            ]
-            source = ".".join([*base, node.module] if node.level else [str(node.module)])
-            return home(importlib.import_module(source), original)
+        if isinstance(node, ast.ImportFrom):
+            for alias in node.names:
+                if (alias.asname or alias.name) == name:
+                    return home(importlib.import_module(_source(module, node)), alias.name)
     return f"{module.__name__}.{name}"
+
+
+def _source(module: ModuleType, node: ast.ImportFrom) -> str:
+    """The module that a statement imports from."""
+    package = module.__name__ if hasattr(module, "__path__") else module.__name__.rpartition(".")[0]
+    return importlib.util.resolve_name("." * node.level + (node.module or ""), package)
 
 
 def _defined(module: ModuleType) -> list[str]:

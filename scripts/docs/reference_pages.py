@@ -50,14 +50,19 @@ def _module_page(module: str, owner: dict[str, str]) -> str:
     if module in TABLES:
         text.append(TABLES[module](offered))
     elsewhere = [one for one in offered if owner[one.home] != module or inspect.ismodule(one.value)]
-    if elsewhere:
-        text += ["## Documented on other pages\n", _table(["name", ""], [_pointer(one, owner) for one in elsewhere])]
     entries: dict[str, list[Name]] = {}
     for one in offered:
         if one not in elsewhere:
             entries.setdefault(one.home, []).append(one)
-    text += [_entry(where, group) for where, group in entries.items()]
+    text += [_entry(where, group) for where, group in sorted(entries.items(), key=lambda entry: _rank(entry[1]))]
+    if elsewhere:
+        text += ["## Documented on other pages\n", _table(["name", ""], [_pointer(one, owner) for one in elsewhere])]
     return "\n".join(text)
+
+
+def _rank(group: list[Name]) -> int:
+    """Functions and what is called like one, then classes, then constants."""
+    return min(0 if one.name[0].islower() else 2 if one.name.isupper() or one.name[0] == "_" else 1 for one in group)
 
 
 def _pointer(one: Name, owner: dict[str, str]) -> tuple[str, str]:
@@ -159,8 +164,9 @@ def _keys() -> str:
 
     text = [
         "# Keys of recipes\n",
-        "A key is written in a YAML file, or as `key=value` on the command line. Sections that audits and training share"
-        " are one class each; keys of them that have no meaning in one of the two are refused there, with the reason.\n",
+        "A key is written in a YAML file, or as `key=value` on the command line. Sections that audits and training",
+        "share are one class each; keys of them that have no meaning in one of the two are refused there, with the",
+        "reason.\n",
     ]
     for title, recipe in (("Audit", AuditRecipe), ("Training", TrainRecipe)):
         text += [f"## {title}\n", first_sentence(recipe) + "\n"]

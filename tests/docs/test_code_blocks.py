@@ -61,7 +61,7 @@ def _parsed(line: str) -> Iterator[tuple[Any, dict[str, Any]]]:
     """The commands of a line with their parameters. Errors: those of the command line for unknown options."""
     command, words = typer.main.get_command(app), shlex.split(line)[1:]
     while hasattr(command, "commands"):
-        assert words and words[0] in command.commands, f"{words[:1]} is no command of {line!r}"
+        assert words[0] in command.commands, f"{words[0]} is no command of {line!r}"
         command, words = command.commands[words[0]], words[1:]
     return command, command.make_context(command.name, words).params
 

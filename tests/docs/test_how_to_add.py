@@ -1,4 +1,4 @@
-"""What the how-to pages add to medrobust works as they say: the files, the lines of the registries, and nothing else."""
+"""What the how-to pages add to medrobust works: the files, the lines of the registries, and nothing else."""
 
 from __future__ import annotations
 
@@ -96,10 +96,8 @@ def test_a_page_says_what_it_costs(page: str) -> None:
     said = (FOLDER / f"{page}.md").read_text(encoding="utf-8").partition("\n\n")[2].partition("\n\n")[0]
     assert [int(number) for number in re.findall(r"of (\d+) lines", said)] == sizes
     assert sum(sizes) <= LIMITS[page]
-    diff = registered(page)[1]
-    assert sum(after.count("\n") - before.count("\n") for before, after in diff) == int(
-        re.findall(r"(\d+) lines in the", said)[0]
-    )
+    lines = sum(after.count("\n") - before.count("\n") for before, after in registered(page)[1])
+    assert f"{lines} lines in the registry" in " ".join(said.split())
 
 
 def test_what_the_pages_add_works(tmp_path: Path) -> None:

@@ -53,7 +53,7 @@ def test_every_public_name_says_what_it_is(reference: ModuleType) -> None:
 
 
 def test_registries_are_listed_from_themselves(generated: dict[str, str]) -> None:
-    rows = {
+    cells = {
         path: [line.split("|")[1] for line in text.splitlines() if line.startswith("| ")]
         for path, text in generated.items()
     }
@@ -64,8 +64,8 @@ def test_registries_are_listed_from_themselves(generated: dict[str, str]) -> Non
         ("auditing-checks", [check.__name__ for check in CHECKS]),
         ("report-sections", [section.id for section in SECTIONS]),
     ):
-        cells = rows[f"reference/api/{page}.md"]
-        assert [name for name in entries if not any(f"`{name}`" in cell for cell in cells)] == [], page
+        listed = " ".join(cells[f"reference/api/{page}.md"])
+        assert [name for name in entries if f"`{name}`" not in listed] == [], page
 
 
 def test_keys_of_both_recipes_are_listed(generated: dict[str, str]) -> None:
