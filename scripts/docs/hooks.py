@@ -47,7 +47,7 @@ def on_config(config: Any) -> Any:
     decisions = sorted(path.relative_to(folder).as_posix() for path in folder.glob("decisions/*.md"))
     more: dict[str, list[Any]] = {
         "Tutorials": [{Path(name).stem: f"examples/{Path(name).stem}.md"} for name in examples()],
-        "Reference": [{module: page_of(module)} for module in MODULES],
+        "Reference": [{module.removeprefix("medrobust."): page_of(module)} for module in MODULES],
         "Explanation": [{"Decisions": decisions}],
     }
     for section in config.nav:

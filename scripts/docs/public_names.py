@@ -110,21 +110,28 @@ def home(module: ModuleType, name: str) -> str:
     return f"{module.__name__}.{name}"
 
 
+def has_definition(where: str) -> bool:
+    """Whether a path has a statement of its own, which `a, b = A(), B()` has not."""
+    module, _, name = where.rpartition(".")
+    return name in _defined(importlib.import_module(module), several=False)
+
+
 def _source(module: ModuleType, node: ast.ImportFrom) -> str:
     """The module that a statement imports from."""
     package = module.__name__ if hasattr(module, "__path__") else module.__name__.rpartition(".")[0]
     return importlib.util.resolve_name("." * node.level + (node.module or ""), package)
 
 
-def _defined(module: ModuleType) -> list[str]:
-    """The names that a module without __all__ defines itself."""
+def _defined(module: ModuleType, *, several: bool = True) -> list[str]:
+    """The public names that a module defines itself; those that share a statement with others only on demand."""
     found: list[str] = []
     for node in _tree(module).body:
         if isinstance(node, ast.ClassDef | ast.FunctionDef):
             found.append(node.name)
         elif isinstance(node, ast.Assign | ast.AnnAssign):
             targets = node.targets if isinstance(node, ast.Assign) else [node.target]
-            found += [leaf.id for target in targets for leaf in ast.walk(target) if isinstance(leaf, ast.Name)]
+            leaves = [leaf for target in targets for leaf in (ast.walk(target) if several else [target])]
+            found += [leaf.id for leaf in leaves if isinstance(leaf, ast.Name)]
     return [name for name in found if not name.startswith("_")]
 
 

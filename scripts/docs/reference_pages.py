@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any, get_type_hints
 
 from docstrings import arguments, plain
-from public_names import MODULES, Name, names, owners
+from public_names import MODULES, Name, has_definition, names, owners
 
 FOLDER = "reference/api"
 
@@ -85,6 +85,9 @@ def _entry(where: str, group: list[Name]) -> str:
     """The definition of one object, under all names by which a module offers it."""
     title = ", ".join(dict.fromkeys(one.name for one in sorted(group, key=lambda one: one.name[0].isupper())))
     anchors = "".join(anchor(one.path) for one in group if one.path != where)
+    value = group[0].value
+    if not (inspect.isclass(value) or inspect.isroutine(value) or where.endswith("__") or has_definition(where)):
+        return f"{anchors}\n\n## {title} {{#{where}}}\n\n`{type(value).__name__}()`: {first_sentence(value)}\n"
     options = f'    options:\n      heading: "{title}"\n      toc_label: "{title}"\n'
     return f"{anchors}\n\n::: {where}\n{options}"
 
