@@ -9,6 +9,7 @@ import numpy as np
 
 from ...findings import Finding
 from ..files.pixels import Pixels
+from ..files.volumes import real_valued
 from ..images.image_set import ImageSet
 from ..images.sample import Sample
 from ..images.store import Progress
@@ -25,8 +26,8 @@ MAX_PICTURES = 12_000  # of the whole set: decoding and comparing them takes abo
 def check_part(images: ImageSet, *, seed: int = 0, progress: Progress | None = None) -> list[Finding]:
     """What check_images asks, about these images: among themselves, and against the other splits of their set.
 
-    Duplicates and groups are looked for in images.whole, balance, sizes and shortcuts in the images alone. The pictures
-    of other splits are not compared when there are more than MAX_PICTURES, or when no file holds them; the evidence
+    Duplicates and groups are looked for in images.whole; balance, sizes and shortcuts in the images alone. The pictures
+    of other splits are not compared when the set has more than MAX_PICTURES, or when no file holds them; the evidence
     says so.
 
     Args:
@@ -63,12 +64,14 @@ def check_part(images: ImageSet, *, seed: int = 0, progress: Progress | None = N
 
 @dataclasses.dataclass(frozen=True)
 class _Rendered:
-    """Images that are made and not read need not be made again: those that were measured are there."""
+    """The decode function of images that are made and not read: those that were measured are in the store."""
 
     images: ImageSet
 
     def __call__(self, sample: Sample) -> Pixels:
         values, source = self.images.store.get(sample)
+        if values.dtype.kind == "f":
+            return real_valued(values, source.bits)
         return Pixels(values, source.bits, 0.0, 255.0 if values.dtype == np.uint8 else 65535.0)
 
 

@@ -32,6 +32,7 @@ from .view import View, apply_view
 
 VERSION = 1
 SMALL = 64  # sets below this size are decoded in memory: nothing is gained by a file
+_DTYPES: dict[int, Any] = {1: np.uint8, 2: np.uint16, 4: np.float32}
 _ROW = np.dtype("i8, 4i4, u1, u1, u4, u1, f8, f8, i4")
 _ROW.names = ("offset", "shape", "ndim", "itemsize", "crc", "bits", "low", "high", "unit")
 
@@ -41,8 +42,9 @@ def open_store(
 ) -> tuple[Store, dict[str, str]]:
     """A store that holds every image, decoded now or by an earlier run, and image_id -> reason of the broken ones.
 
-    Sets in memory (no files), small sets and MEDROBUST_CACHE=off are kept in memory.
-    Errors: UserError when the cache folder has no space.
+    Small sets and sets without files are kept in memory, and so is every set with MEDROBUST_CACHE=off.
+
+    Errors: UserError when the cache folder cannot be written.
     """
     root = cache_root()
     if root is None or len(samples) < SMALL or any(sample.path is None for sample in samples) or not _writable(root):
@@ -102,7 +104,7 @@ class CachedStore:
             if zlib.crc32(block.tobytes()) != record["crc"]:
                 return self._mend(row, sample)
             self._checked[row] = 1
-        return Stored(block.view(np.uint8 if record["itemsize"] == 1 else np.uint16).reshape(shape), source)
+        return Stored(block.view(_DTYPES[int(record["itemsize"])]).reshape(shape), source)
 
     def _mapped(self) -> np.memmap[Any, np.dtype[np.uint8]]:
         if self._pixels is None:
