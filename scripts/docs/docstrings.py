@@ -44,14 +44,8 @@ def as_markdown(text: str) -> str:
     """A docstring as griffe's Google parser and Markdown read it.
 
     Example:
-        >>> print(as_markdown("Of (n, *spatial).\\n\\nErrors: ValueError if none.\\n\\nExample:\\n    >>> 1\\n    1"))
-        Of (n, \\\\*spatial).
-        <BLANKLINE>
-        **Errors:** ValueError if none.
-        <BLANKLINE>
-        Examples:
-            >>> 1
-            1
+        >>> as_markdown("Of (n, *spatial).\\n\\nErrors: none.").splitlines()
+        ['Of (n, \\\\*spatial).', '', '**Errors:** none.']
     """
     lines, section = [], ""
     for line in text.splitlines():

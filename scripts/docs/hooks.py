@@ -26,7 +26,7 @@ OUTSIDE = {"CHANGELOG.md": "changelog.md", "CONTRIBUTING.md": "contributing.md",
 def outside() -> dict[str, str]:
     """Path in the repository -> path in the site, of files outside docs/."""
     found = dict(OUTSIDE)
-    for path in [ROOT / "benchmarks" / "README.md", *sorted((ROOT / "benchmarks" / "results").glob("*.md"))]:
+    for path in [*ROOT.glob("benchmarks/**/*.md"), *ROOT.glob("examples/README.md")]:
         name = path.relative_to(ROOT).as_posix()
         found[name] = name.replace("README.md", "index.md")
     return found | {name: f"examples/{Path(name).stem}.md" for name in examples()}
@@ -46,7 +46,7 @@ def on_config(config: Any) -> Any:
     folder = Path(config.docs_dir)
     decisions = sorted(path.relative_to(folder).as_posix() for path in folder.glob("decisions/*.md"))
     more: dict[str, list[Any]] = {
-        "Tutorials": [{Path(name).stem: f"examples/{Path(name).stem}.md"} for name in examples()],
+        "Tutorials": [{"Examples": [path for name, path in outside().items() if name.startswith("examples/")]}],
         "Reference": [{module.removeprefix("medrobust."): page_of(module)} for module in MODULES],
         "Explanation": [{"Decisions": decisions}],
     }

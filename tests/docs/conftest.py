@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import sys
 from collections.abc import Iterator
 from types import ModuleType
@@ -16,9 +17,7 @@ def reference() -> Iterator[ModuleType]:
     """scripts/docs/reference_pages.py."""
     folder = str(ROOT / "scripts" / "docs")
     sys.path.insert(0, folder)
-    import reference_pages
-
-    yield reference_pages
+    yield importlib.import_module("reference_pages")
     sys.path.remove(folder)
 
 
