@@ -69,7 +69,8 @@ class _Rendered:
 
     def __call__(self, sample: Sample) -> Pixels:
         values, source = self.images.store.get(sample)
-        return Pixels(values, source.bits, 0.0, 255.0 if values.dtype == np.uint8 else 65535.0)
+        top = 1.0 if values.dtype.kind == "f" else float(np.iinfo(values.dtype).max)
+        return Pixels(values, source.bits, 0.0, top)
 
 
 def _related(images: ImageSet, own: set[str], others: Sequence[Sample]) -> list[Sample]:

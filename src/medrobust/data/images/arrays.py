@@ -15,7 +15,7 @@ from .sample import Sample
 from .store import Stored
 
 GREY_BITS = 8
-FLOAT = SourceRange(24, 0.0, 1.0, "float")  # what float32 resolves in [0.5, 1)
+FLOAT = SourceRange(24, 0.0, 1.0, "float", None)  # what float32 resolves in [0.5, 1)
 INTEGERS = {np.dtype(np.uint8): 8, np.dtype(np.uint16): 16}
 IMAGE, LABEL = "image", "label"
 
@@ -44,7 +44,10 @@ class ArrayStore:
 
     def decode(self, sample: Sample) -> Pixels:
         """The image as a file would give it, for other views of the set."""
-        return Pixels(self.values[sample.frame], self.source.bits, self.source.low, self.source.high, self.source.unit)
+        values, source = self.values[sample.frame], self.source
+        if values.dtype.kind == "f" and source.step is not None:  # given on [0, 1], of a file of grey levels
+            values = values * np.float32(source.high)
+        return Pixels(values, source.bits, source.low, source.high, source.unit, source.step)
 
 
 def gather(source: Any, labels: Any, keys: tuple[str, str]) -> Arrays:
@@ -108,6 +111,8 @@ def _images(given: Tensor | np.ndarray) -> np.ndarray:
         return np.ascontiguousarray(values)
     if values.dtype.kind != "f":
         raise UserError("images", f"are of type {values.dtype}", "give uint8, uint16 or floating point")
+    if not np.isfinite(values).all():
+        raise UserError("images", "hold NaN or infinite values", "leave such images out")
     return np.ascontiguousarray(values, dtype=np.float32)
 
 
