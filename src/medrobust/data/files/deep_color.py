@@ -45,7 +45,7 @@ def read_deep_grey(image: Any) -> np.ndarray:
 def _bytes(path: Path, frame: int, order: str) -> np.ndarray:
     from PIL import Image
 
-    with Image.open(path) as image:
+    with open(path, "rb") as file, Image.open(file) as image:
         if frame > 0:
             image.seek(frame)
         tiles: Any = image.tile

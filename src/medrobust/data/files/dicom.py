@@ -53,7 +53,7 @@ def read_dicom(path: Path, frame: int = WHOLE) -> Pixels:
     data: Any = dcmread(path, force=True)
     floats = any(name in data for name in _FLOATS)
     if "PixelData" not in data and not floats:
-        raise BrokenImageError("DICOM file without pixels")
+        raise BrokenImageError("DICOM file without pixels, or cut off before them")
     frames, samples = whole(data, "NumberOfFrames", 1), whole(data, "SamplesPerPixel", 1)
     rows, columns = whole(data, "Rows", 0), whole(data, "Columns", 0)
     if frame != WHOLE and frame >= frames:

@@ -26,6 +26,6 @@ def as_shown(image: Any, bits: int) -> Pixels:
         return Pixels(values[None].copy(), bits, step=255 / (2**bits - 1))
     if image.mode not in ("P", "PA", "RGB", "RGBA", "RGBX", "RGBa", "CMYK", "YCbCr"):
         raise BrokenImageError(f"a picture of {image.mode} pixels, which is not read: convert it to RGB")
-    if image.mode == "RGBa":
+    if image.mode in ("P", "PA", "RGBa"):
         image = image.convert("RGBA")
     return Pixels(np.ascontiguousarray(np.asarray(image.convert("RGB")).transpose(2, 0, 1)))

@@ -30,7 +30,8 @@ def read_picture(path: Path, frame: int = WHOLE) -> Pixels:
     """
     from PIL import Image
 
-    with Image.open(path, formats=FORMATS) as image:
+    # from an open file: Pillow maps a named one into memory, and then scrambles a TIFF that lies on its side
+    with open(path, "rb") as file, Image.open(file, formats=FORMATS) as image:
         count = _num_pictures(image)
         if frame == WHOLE and count > 1:
             raise BrokenImageError(f"holds {count} pictures, name one: the column frame of a CSV does")

@@ -8,7 +8,7 @@ from pathlib import Path
 from ...errors import UserError
 from .arrays import WHOLE, read_npy, read_npz
 from .dicom import num_dicom_frames, read_dicom
-from .kinds import kind_of
+from .kinds import kind_of, read_head
 from .netpbm import read_netpbm
 from .pictures import num_pictures, read_picture
 from .pixels import BrokenImageError, Pixels
@@ -48,9 +48,16 @@ def num_frames(path: Path) -> int:
         kind = kind_of(path)
         if kind == "dicom":
             return num_dicom_frames(path)
-        return num_pictures(path) if kind in ("tiff", "other") else 1
+        if kind not in ("tiff", "other") or _is_single(read_head(path)):
+            return 1
+        return num_pictures(path)
     except Exception:  # a damaged header is reported when the file is decoded
         return 1
+
+
+def _is_single(head: bytes) -> bool:
+    """A JPEG, or a PNG whose pixels begin without an animation before them: told without opening it as a picture."""
+    return head.startswith(b"\xff\xd8") or (head.startswith(b"\x89PNG") and b"IDAT" in head and b"acTL" not in head)
 
 
 def _reason(path: Path, error: Exception) -> str:
