@@ -176,18 +176,17 @@ def apply_view(pixels: Pixels, view: View) -> tuple[np.ndarray, SourceRange]:
     if view.color == "rgb" and x.shape[0] == 1:
         x = x.expand(3, *x.shape[1:])
     dtype = _storage(source)
-    if dtype is None:
-        return x.contiguous().numpy(), source
-    top = float(np.iinfo(dtype).max)
-    values = x.numpy().astype(np.float64)
+    top = 1.0 if dtype is None else float(np.iinfo(dtype).max)
     if new and abs(source.resolution * top - 1) > 1e-9:
-        values = source.stored(values)
-    return (values * top).round().clip(0, top).astype(dtype), source
+        x = source.stored(x.double())
+    if dtype is None:
+        return x.float().contiguous().numpy(), source
+    return (x.numpy().astype(np.float64) * top).round().clip(0, top).astype(dtype), source
 
 
 def _storage(source: SourceRange) -> type[np.unsignedinteger[Any]] | None:
     """The narrowest integers that keep what a source shows; None for floating point."""
-    if source.bits > 16:
+    if source.bits > 16 or 0 < source.resolution < 0.999 / 65535:
         return None
     steps = source.resolution * 255, source.origin * 255
     return np.uint8 if source.bits <= 8 and all(abs(k - round(k)) < 1e-6 for k in steps) else np.uint16
