@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
 
-from ...errors import UserError
+from ...errors import UserError, nearest
 from ..choose.classes import select_classes
 from ..choose.entries import Entry, read_entry
 from ..files.arrays import WHOLE
@@ -67,6 +67,9 @@ def open_csv(path: str, *, classes: Sequence[str] | None = None) -> ImageSet:
 def _names(entries: Sequence[Entry], labels: Sequence[str]) -> tuple[str, ...]:
     """The classes of the rows, in order: those that entries name, then those that `rest` may take."""
     named = dict.fromkeys(name for entry in entries for name in entry.members)
+    for name in named if any(entry.rule for entry in entries) else ():
+        if name not in labels:
+            raise UserError("data.classes", f"unknown class {name!r}", nearest(name, filter(None, set(labels))))
     return tuple(named | dict.fromkeys(class_order(filter(None, labels)))) if _all_wanted(entries) else tuple(named)
 
 
