@@ -1,10 +1,11 @@
 # make demo: an audit of the bundled classifier. make test: the tests. make check: style, types, layers. Each sets itself up.
+# make check-slow: breaks the source on purpose, one line at a time, and sees that a test goes red; half an hour on one core.
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test check clean
+.PHONY: demo test check check-slow clean
 
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -24,6 +25,9 @@ check: $(READY)
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+check-slow: $(READY)
+	$(BIN)/python scripts/mutate.py
 
 clean:
 	rm -rf $(VENV) demo

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 ROOT = Path(__file__).resolve().parent.parent
-LONGEST = 300  # seconds for the tests of one break
+LONGEST = 300.0  # seconds for the tests of one break
 
 
 class Break(NamedTuple):
@@ -69,7 +69,7 @@ def problem(one: Break) -> str:
     return ""
 
 
-def run(copy: Path, *arguments: str) -> Result:
+def run(copy: Path, *arguments: str, seconds: float | None = None) -> Result:
     """pytest in the copy; cached results of broken code stay out of the user's cache."""
     environment = os.environ | {
         "OMP_NUM_THREADS": "1",
@@ -81,10 +81,10 @@ def run(copy: Path, *arguments: str) -> Result:
     command = [sys.executable, "-m", "pytest", *options, *arguments]
     try:
         done = subprocess.run(
-            command, cwd=copy, env=environment, capture_output=True, text=True, check=False, timeout=LONGEST
+            command, cwd=copy, env=environment, capture_output=True, text=True, check=False, timeout=seconds
         )
     except subprocess.TimeoutExpired:
-        return Result(-1, [f"no end after {LONGEST} seconds"])
+        return Result(-1, [f"no end after {seconds:.0f} seconds"])
     lines = [line for line in done.stdout.splitlines() if line.startswith(("FAILED ", "ERROR "))]
     return Result(done.returncode, [line.split(" - ")[0].split(" ", 1)[1] for line in lines])
 
@@ -95,7 +95,7 @@ def first_red(copy: Path, one: Break, red_before: Iterable[str]) -> tuple[str, b
     whole = path.read_text(encoding="utf-8")
     path.write_text(whole.replace(one.line, one.broken), encoding="utf-8")
     try:
-        code, red = run(copy, *one.tests, "-x", *(f"--deselect={test}" for test in red_before))
+        code, red = run(copy, *one.tests, "-x", *(f"--deselect={test}" for test in red_before), seconds=LONGEST)
     finally:
         path.write_text(whole, encoding="utf-8")
     if code == 0:

@@ -58,7 +58,7 @@ def test_parts_of_a_combined_set_agree_on_their_classes() -> None:
     first, second = tiny_set(4), tiny_set(4, name="other")
     both = combine([first, second.replace(classes=("class1", "class0"))])
     assert both.classes == ("class0", "class1")
-    assert both.labels.tolist() == [0, 1, 0, 1] + [1, 0, 1, 0]
+    assert both.labels.tolist() == [0, 1, 0, 1, 1, 0, 1, 0]
 
 
 def test_a_fingerprint_knows_labels_and_groups() -> None:
