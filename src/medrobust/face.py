@@ -197,7 +197,7 @@ def train(
             network that starts from the same weights.
         epochs, batch_size: see medrobust.recipes.train.TrainRecipe, as for the other settings.
         optimizer, lr: adam, adamw or sgd, and its learning rate.
-        progress: show a bar and a line an epoch.
+        progress: show a bar and a line per epoch.
         settings: other fields of TrainRecipe: augment, schedule, validation, average, precision, seed, device ...
 
     Errors: UserError before anything is written, naming what does not fit.
@@ -243,7 +243,7 @@ def _name(model: Classifier) -> str:
 
 
 def _titled(given: Attacks) -> dict[str, Attack]:
-    """Title -> attack. Errors: UserError for an unknown name, or two attacks of one title."""
+    """Title -> attack. Errors: UserError for an unknown name, or two attacks of the same title."""
     if isinstance(given, Mapping):
         return {str(title): _attack(str(title), value) for title, value in given.items()}
     listed = list(given) if isinstance(given, Sequence) and not isinstance(given, str) else [given]

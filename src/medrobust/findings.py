@@ -44,7 +44,7 @@ def worst_first(findings: Iterable[Finding]) -> list[Finding]:
 
 
 def verdict(findings: Iterable[Finding]) -> Severity:
-    """fail or warn if one finding is, else pass."""
+    """The worst of the severities fail and warn that occurs, else pass."""
     found = {finding.severity for finding in findings}
     return "fail" if "fail" in found else "warn" if "warn" in found else "pass"
 

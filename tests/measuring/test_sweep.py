@@ -25,7 +25,7 @@ def batch(n: int = 24) -> Tensor:
 def run(model, x, attack, grid, **effort):
     shown = subjects(model, x)
     with model.frozen():
-        return sweep(attack, shown, grid, SearchModel.alone(model), Effort(**effort))
+        return sweep(attack, shown, grid, SearchModel(model, model), Effort(**effort))
 
 
 def test_linear_models_fall_at_the_first_budget_above_the_closed_form() -> None:
@@ -94,7 +94,7 @@ def test_bisection_of_any_attack_equals_the_closed_form() -> None:
     grid = Grid("linf", EPSILONS)
     shown = subjects(model, x)
     with model.frozen():
-        outcome = bisect(restarts(pgd(num_steps=10), 2), shown, grid, SearchModel.alone(model), Effort())
+        outcome = bisect(restarts(pgd(num_steps=10), 2), shown, grid, SearchModel(model, model), Effort())
     expected = torch.tensor(EPSILONS).double()[None] >= exact_distance(model, x)[:, None]
     assert bool((outcome.reached == expected).all())
 
@@ -154,7 +154,7 @@ def test_a_set_of_attacks_is_nowhere_weaker_than_at_every_budget_on_its_own() ->
     shown = subjects(model, x)
     with model.frozen():
         full = each_budget(attack, shown, grid, model, honest=True)
-        fast = bisect(attack, shown, grid, SearchModel.alone(model), Effort())
+        fast = bisect(attack, shown, grid, SearchModel(model, model), Effort())
     assert bool((fast.reached >= full.reached).all())
     assert 0.1 < float(full.reached.float().mean()) < 0.9
     assert fast.backwards.sum() < full.backwards.sum()

@@ -16,7 +16,7 @@ from ..engine.until_reached import until_reached
 from ..errors import nearest
 from ..goals import Goal, GoalRule, Towards, as_classes, untargeted
 from ..losses import margin, probability_margin
-from ..norms import L1, Linf, Norm
+from ..norms import L1, Norm, as_norm
 from ..streams import Randomness, Streams, as_streams
 from ..threat import Ball, Threat
 from .apgd import LargerBallsFirst, apgd, apgd_ce, apgd_dlr, apgd_t
@@ -39,7 +39,7 @@ VERSIONS = ("standard", "plus")
 
 @dataclass(frozen=True)
 class _Menu:
-    """The attacks to choose from, for a norm and with these lengths."""
+    """The attacks to choose from, for a norm and these numbers of steps, queries and restarts."""
 
     norm: Norm
     num_steps: int
@@ -99,12 +99,13 @@ class AutoAttack:
     """See `autoattack`."""
 
     num_classes: int | None = None
-    norm: Norm | None = None
+    norm: Norm | str | None = None
     version: str = "standard"
     num_steps: int = 100
     num_queries: int = 5000
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "norm", None if self.norm is None else as_norm(self.norm))
         if self.version not in VERSIONS:
             raise ValueError(f"unknown version {self.version!r}. {nearest(self.version, VERSIONS)}")
         if self.num_classes is not None and self.num_classes < 2:
@@ -121,13 +122,13 @@ class AutoAttack:
 
     @property
     def parts(self) -> tuple[Part, ...]:
-        """What runs. Known when the number of classes is; without a norm, as for linf.
+        """What runs: known when the number of classes is; without a norm, as for linf.
 
         Errors: ValueError without a number of classes.
         """
         if self.num_classes is None:
             raise ValueError("what runs depends on the number of classes: autoattack(num_classes=...)")
-        return parts_of(self.version, self.num_classes, self.norm or Linf(), self.num_steps, self.num_queries)
+        return parts_of(self.version, self.num_classes, as_norm(self.norm or "linf"), self.num_steps, self.num_queries)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -198,7 +199,7 @@ class _Batch(NamedTuple):
 
 def autoattack(
     num_classes: int | None = None,
-    norm: Norm | None = None,
+    norm: Norm | str | None = None,
     version: str = "standard",
     *,
     num_steps: int = 100,
@@ -206,11 +207,11 @@ def autoattack(
 ) -> AutoAttack:
     """AutoAttack (Croce & Hein 2020, arXiv:2003.01690; l1: 2021, arXiv:2103.01208), for any number of classes from 2.
 
-    standard: with 4 classes or more, APGD on the cross-entropy, APGD on the targeted DLR and FAB-T towards up to 9
-    wrong classes (5 in l1), Square with 5000 queries. The DLR is undefined for fewer classes; what takes its place is,
-    with 3 classes: APGD on the untargeted DLR and on the targeted margin;
-    with 2 classes (one logit, two logits, multi-label): APGD on the margin and on the margin of the probabilities, FAB.
-    plus: 5 restarts of APGD and FAB, and the untargeted DLR and FAB, as published. `.names` tells what runs.
+    The version standard has, with 4 classes or more, APGD on the cross-entropy, APGD on the targeted DLR and FAB-T
+    towards up to 9 wrong classes (5 in l1), and Square with 5000 queries. The targeted DLR is undefined for fewer
+    classes. In its place, 3 classes get APGD on the untargeted DLR and on the targeted margin; 2 classes (one logit,
+    two logits, multi-label) get APGD on the margin and on the margin of the probabilities, and FAB. The version plus
+    adds 5 restarts of APGD and FAB, the untargeted DLR and FAB, as published. `.names` tells what runs.
 
     Each attack sees only the images that none before it has broken, and an image leaves the batch at its first success.
     Clean-wrong images are returned as they are.

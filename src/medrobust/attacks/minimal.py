@@ -12,7 +12,7 @@ from ..engine.radii import Ddn, Fmn
 from ..engine.steps import CosineL2, CosineThenSteepest, slope
 from ..goals import Goal, GoalRule, untargeted
 from ..losses import Loss, cross_entropy, margin
-from ..norms import NORMS, Norm
+from ..norms import Norm
 from ..threat import Ball, Threat
 
 
@@ -35,7 +35,7 @@ def ddn(
 
     Args:
         num_steps: gradient steps; one more forward scores the last point.
-        gamma: relative change of the radius a step.
+        gamma: relative change of the radius per step.
         first_radius: Euclidean, in units of the width of the domain.
         goal, loss: parts; see `medrobust.goals`, `medrobust.losses`.
 
@@ -99,14 +99,14 @@ def linear_estimate(
     model: Model,
     x: Tensor,
     goal: Goal,
-    norm: Norm = NORMS["linf"],
+    norm: Norm | str = "linf",
     *,
     mask: Tensor | None = None,
 ) -> Tensor:
     """(n,) the distance to the decision boundary if the margin were linear: -margin(x) / ||grad margin||_dual.
 
-    One gradient an image. Exact for linear models away from the edge of the domain; elsewhere a start for a bracket.
-    0 where the goal is reached, inf where the gradient is zero.
+    Costs one gradient per image. Exact for linear models away from the edge of the domain; elsewhere a start for a
+    bracket. 0 where the goal is reached, inf where the gradient is zero.
 
     Example:
         >>> x, goal = torch.tensor([[[0.5, 0.25]]]), Goal(torch.tensor([1]), False)
@@ -115,5 +115,5 @@ def linear_estimate(
     """
     ball: Ball = Threat(norm=norm, mask=mask).around(x)
     point = Point(x, against(model, goal, margin))
-    distance = -point.score.value / norm.dual_size(slope(point, ball))
+    distance = -point.score.value / ball.norm.dual_size(slope(point, ball))
     return torch.where(point.score.reached, 0, distance.nan_to_num(torch.inf, torch.inf))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -13,10 +13,10 @@ from ..engine.abilities import StepAbilities
 from ..engine.ascend import Point, Step
 from ..engine.keep import Keep, last
 from ..engine.program import Program
-from ..engine.steps import Momentum
 from ..goals import GoalRule, untargeted
 from ..losses import Loss, cross_entropy
 from ..threat import Ball
+from .pgd import Size, mi_fgsm
 
 
 def smooth(x: Tensor, kernel_size: int, num_sigmas: float = 3.0) -> Tensor:
@@ -40,7 +40,7 @@ def smooth(x: Tensor, kernel_size: int, num_sigmas: float = 3.0) -> Tensor:
 
 @dataclass(frozen=True)
 class Smoothed:
-    """Another step rule that sees the smoothed gradient in place of the gradient."""
+    """A step rule that hands the smoothed gradient, in place of the gradient, to another step rule."""
 
     step: Step
     kernel_size: int
@@ -59,8 +59,8 @@ class Smoothed:
 def ti_fgsm(
     *,
     num_steps: int = 10,
-    step_size: float | None = None,
-    relative_step_size: float | None = None,
+    step_size: Size = None,
+    relative_step_size: Size = None,
     decay: float = 1.0,
     kernel_size: int = 15,
     goal: GoalRule = untargeted,
@@ -73,7 +73,7 @@ def ti_fgsm(
     it was made on it is weaker; it is meant as the search of `transfer`. decay=0 leaves the momentum out; kernel_size=1
     is `mi_fgsm`. Images and volumes; a kernel larger than the image is fine.
 
-    Errors: ValueError for an even kernel_size or one below 1.
+    Errors: ValueError for an even kernel_size or one below 1, or when both step sizes are given.
 
     Example:
         >>> ti_fgsm(kernel_size=7).step.kernel_size
@@ -81,7 +81,13 @@ def ti_fgsm(
     """
     if kernel_size < 1 or kernel_size % 2 == 0:
         raise ValueError(f"kernel_size must be odd and positive, got {kernel_size}")
-    if step_size is None and relative_step_size is None and num_steps > 0:
-        relative_step_size = 1 / num_steps
-    step = Smoothed(Momentum(step_size, relative_step_size, decay), kernel_size)
-    return Program(step=step, num_steps=num_steps, goal=goal, loss=loss, keep=keep)
+    plain = mi_fgsm(
+        num_steps=num_steps,
+        step_size=step_size,
+        relative_step_size=relative_step_size,
+        decay=decay,
+        goal=goal,
+        loss=loss,
+        keep=keep,
+    )
+    return replace(plain, step=Smoothed(plain.step, kernel_size))

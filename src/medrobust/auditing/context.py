@@ -16,7 +16,15 @@ from ..records.records import Records
 
 @dataclass(frozen=True)
 class Context:
-    """What a check may look at besides the records."""
+    """What a check may look at besides the records.
+
+    Args:
+        model: the classifier.
+        images: those that were attacked.
+        plan: what was measured.
+        attacks: title -> parameters, as the recipe gives them.
+        report: called with (what, done, of).
+    """
 
     model: Classifier
     images: ImageSet

@@ -19,7 +19,7 @@ from .verify import Verdict, verify
 
 
 class _Asked(NamedTuple):
-    """Images at a budget each: slot (m,), verdict of the classifier, won (m,), claimed (m,) by the search model."""
+    """The result for m images, each at its budget: slot (m,), verdict, won (m,), claimed (m,) by the search model."""
 
     slot: Tensor
     found: Verdict
@@ -28,7 +28,7 @@ class _Asked(NamedTuple):
 
 
 class _Bisection:
-    """The search of m images over a grid; `high` broke, `low` did not (positions; e and -1 at first)."""
+    """The search of m images over a grid: broken at budget `high`, not at `low` (positions; at first e and -1)."""
 
     def __init__(self, attack: Attack, subjects: Subjects, grid: Grid, model: Model) -> None:
         self._attack, self._subjects, self._grid, self._model = attack, subjects, grid, model
@@ -93,7 +93,7 @@ class _Bisection:
         self._outcome.set_from(index[won], self._high[index[won]], take(asked.found, where))
 
     def ended(self, batch_size: int) -> Outcome:
-        """The outcome, when nothing is open any more."""
+        """The outcome, once no bracket is open any more."""
         extend_saved(self._outcome, self._subjects, self._best, self._model, batch_size)
         return self._outcome
 

@@ -24,9 +24,9 @@ MOST_GUESSES = 3  # interpolations before plain bisection
 
 
 class Brackets:
-    """Of each of m images: broken at budget `high`, not at `low` (positions on the grid; at first e and -1).
+    """Each of m images was broken at budget `high`, not at `low` (positions on the grid; at first e and -1).
 
-    All changes go through the methods: what is found by a search (`finished`), what the classifier says of it
+    All changes go through the methods: what a search found (`finished`), what the classifier says of it
     (`broken_at_low`, `look_again`, `reopen`), and which search comes next (`jobs`).
     """
 
@@ -52,7 +52,7 @@ class Brackets:
 
     @property
     def high(self) -> Tensor:
-        """(m,) the smallest budget broken, as a position; the number of budgets where none is."""
+        """(m,) position of the smallest budget at which each image was broken; the number of budgets where none was."""
         return self._high.clone()
 
     @property
@@ -65,9 +65,10 @@ class Brackets:
         for part in torch.arange(len(self._start)).split(num_lanes):
             ball, goal = take(self._ball, part), take(self._goal, part)
             point = Point(ball.center, against(model, goal, margin))
-            direction = ball.norm.steepest(slope(point, ball))
+            grad = slope(point, ball)
+            direction = ball.norm.steepest(grad)
             value = point.score.value.double().cpu()
-            size = ball.norm.dual_size(point.grad).double().cpu().clamp_min(1e-30)
+            size = ball.norm.dual_size(grad).double().cpu().clamp_min(1e-30)
             self._low_margin[part] = value.clamp_max(-1e-12)
             at = FIRST_GUESS * -value / size
             self._guess[part] = torch.searchsorted(self._epsilons, at).clamp_max(len(self._epsilons) - 1)
@@ -97,7 +98,7 @@ class Brackets:
         return ball._replace(radius=self._epsilons[slot].to(ball.center))
 
     def count(self, lanes: Lanes) -> None:
-        """A forward and a backward of every lane."""
+        """Count a forward and a backward of every lane."""
         item, slot = lanes.item.cpu(), lanes.slot.cpu()
         one = torch.ones_like(item)
         self.forwards.index_put_((item, slot), one, accumulate=True)

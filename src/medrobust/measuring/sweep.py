@@ -1,7 +1,7 @@
 """The whole curve in one pass: the smallest budget of a grid at which a program breaks each image.
 
 Budgets nest: a change allowed at one budget is allowed at every larger one, and where a search fails it would have
-failed at smaller ones. So each image needs one success and one failure next to each other on the grid, not one run a
+failed at smaller ones. So each image needs one success and one failure next to each other on the grid, not one run per
 budget. The first guess is the linear estimate of the distance to the decision boundary; later ones interpolate the
 margin. Searches start from the best point of the neighboring budget. What was found with a fast copy of the model
 counts only after the classifier itself confirmed it.
@@ -43,7 +43,7 @@ class Effort:
 
 
 class Swept(NamedTuple):
-    """The outcome, the points found (m, ...), and the smallest budget broken (m,), as a position."""
+    """The outcome, the points found (m, ...), and the position (m,) of the smallest budget that broke each image."""
 
     outcome: Outcome
     found: Tensor

@@ -17,8 +17,15 @@ from ..threat import Ball
 
 
 class Verdict(NamedTuple):
-    """What holds of a candidate: x (n, ...) inside the exact ball, its logits (n, k), reached (n,), distance (n,)
-    float64, survives (n,): reached still after rounding to the bit depth of the source."""
+    """What holds of a batch of candidates.
+
+    Args:
+        x: (n, ...) the candidates, moved inside the exact ball.
+        logits: (n, k) of x, float32.
+        reached: (n,) bool, whether x reaches the goal.
+        distance: (n,) float64, the norm of the change.
+        survives: (n,) bool, whether the goal is still reached after rounding to the bit depth of the source.
+    """
 
     x: Tensor
     logits: Tensor

@@ -24,8 +24,8 @@ def as_classifier(model: nn.Module, example: Tensor, classes: Sequence[str] = ()
         example: (n, c, *spatial) some images.
         classes: names of the outputs.
 
-    Errors: UserError when model is no nn.Module, or has another number of outputs than there are classes, or a
-        Classifier has other classes, or the same in another order.
+    Errors: UserError when model is no nn.Module or has another number of outputs than there are classes, or when a
+        Classifier has other classes or the same in another order.
 
     Example:
         >>> net = nn.Sequential(nn.Flatten(), nn.Linear(4, 1), nn.Sigmoid())

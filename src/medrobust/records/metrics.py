@@ -80,7 +80,7 @@ class Resampler:
 
     @cached_property
     def _counts(self) -> np.ndarray:
-        """(num_draws, num_groups) how often each group is in each draw: one byte each, not one number an image."""
+        """(num_draws, num_groups) how often each group is in each draw: one byte each, and nothing per image."""
         rng = np.random.default_rng(self.seed)
         p = np.full(self.num_groups, 1 / self.num_groups)
         counts = np.empty((self.num_draws, self.num_groups), np.uint8)
@@ -107,7 +107,12 @@ class Resampler:
         return Estimate(value, float(min(low, value)), float(max(high, value)))
 
     def mean(self, values: np.ndarray, among: np.ndarray | None = None) -> Estimate:
-        """The mean of a bool (n,), among some of the images; Wilson's interval when images are independent."""
+        """The mean of values (n,) bool among some of the images; Wilson's interval when images are independent.
+
+        Args:
+            values: (n,) bool.
+            among: (n,) bool, the images that count; all by default.
+        """
         among = np.ones(len(values), dtype=bool) if among is None else among
         n, hits = int(among.sum()), int((values & among).sum())
         if not self.clustered or n == 0:

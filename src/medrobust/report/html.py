@@ -29,8 +29,10 @@ POLICY = (
 def write_report(run_dir: Path, sections: Sequence[Section] = tuple(SECTIONS)) -> Path:
     """Write report.html of a run from its files, without measuring again.
 
-    Reads audit.json, and where present run.json, recipe.yaml and images/gallery.json with its PNG files.
-    Returns the path written. Errors: UserError where a file is missing, is not JSON, or lacks what the report needs.
+    Reads audit.json, and where present run.json, recipe.yaml and images/gallery.json with its PNG files. Returns the
+    path written.
+
+    Errors: UserError where a file is missing, is not JSON, or lacks what the report needs.
     """
     path = Path(run_dir) / "report.html"
     write_atomic(path, render(Path(run_dir), sections))
@@ -38,7 +40,7 @@ def write_report(run_dir: Path, sections: Sequence[Section] = tuple(SECTIONS)) -
 
 
 def render(folder: Path, sections: Sequence[Section] = tuple(SECTIONS)) -> str:
-    """The whole page as text. Errors: as write_report."""
+    """The whole page as text. Errors: UserError, as write_report."""
     audit = _audit(folder)
     try:
         return _fill(_see(audit, folder), sections)
@@ -65,7 +67,7 @@ def _optional(path: Path) -> Json:
 
 
 def _see(audit: Json, folder: Path) -> Seen:
-    """The files of the run, and what several sections ask of them."""
+    """Read the files of the run, and find what several sections ask of them."""
     point = focus(audit)
     budget = point.budget if point else None
     entries = list(_optional(folder / "images" / "gallery.json").get("images", ()))

@@ -28,7 +28,7 @@ def says_its_goal(case: AttackCase) -> None:
 
 
 def stays_inside(case: AttackCase) -> None:
-    """In the ball and the domain, whatever the domain."""
+    """The result is in the ball and the domain, whatever the domain."""
     for norm in case.norms:
         for domain in ((0.0, 1.0), (-1.0, 1.0), (0.0, 255.0)):
             given = setting(norm, domain=domain)
@@ -36,7 +36,7 @@ def stays_inside(case: AttackCase) -> None:
 
 
 def changes_images(case: AttackCase) -> None:
-    """Not the identity."""
+    """The attack is not the identity."""
     for norm in case.norms:
         given = setting(norm)
         assert not torch.equal(given.run(case), given.x), f"{norm}: nothing was changed"
@@ -108,7 +108,7 @@ def budgets_are_per_sample(case: AttackCase) -> None:
 
 
 def batches_do_not_matter(case: AttackCase) -> None:
-    """Alone, in a small batch, in another order: the same success."""
+    """An image alone, in a small batch or in another order meets the same success."""
     for norm in case.norms:
         given = setting(norm, num_images=6)
         x_adv = given.run(case)
@@ -136,7 +136,10 @@ def masks_hold(case: AttackCase) -> None:
 
 
 def randomness_is_given(case: AttackCase) -> None:
-    """The generator alone decides: twice the same, another where randomized; the global one is not touched."""
+    """The generator alone decides: equal ones give the same, others something else where the attack is randomized.
+
+    The global generator is not touched.
+    """
     for norm in case.norms:
         given = setting(norm)
         once = given.run(case)
@@ -157,7 +160,7 @@ def randomness_is_given(case: AttackCase) -> None:
 
 
 def works_on_every_shape(case: AttackCase) -> None:
-    """Signals (n, c, l), images (n, c, h, w), volumes (n, c, d, h, w), and one image."""
+    """Signals (n, c, l), images (n, c, h, w) and volumes (n, c, d, h, w) are attacked alike."""
     for norm in case.norms:
         for name, shape in SHAPES.items():
             given = setting(norm, shape=shape)
@@ -167,7 +170,7 @@ def works_on_every_shape(case: AttackCase) -> None:
 
 
 def works_with_every_head(case: AttackCase) -> None:
-    """Two or more classes, one logit of shape (n, 1), independent labels."""
+    """Models of two or more classes, of one logit (n, 1) and of independent labels are attacked alike."""
     for norm in case.norms:
         for head in case.heads:
             given = setting(norm, head=head)
@@ -178,7 +181,7 @@ def works_with_every_head(case: AttackCase) -> None:
 
 
 def works_without_grad_mode(case: AttackCase) -> None:
-    """Callers that measure sit inside torch.no_grad()."""
+    """The result is the same inside torch.no_grad(), where callers that measure are."""
     given = setting(case.norms[0])
     expected = given.run(case)
     with torch.no_grad():
@@ -226,7 +229,7 @@ def works_in_the_norms_it_says(case: AttackCase) -> None:
 
 
 def reaches_as_far_as_it_says(case: AttackCase) -> None:
-    """Up a slope that never ends, it ends as far away as `reach` says: no farther, and hardly nearer."""
+    """Up a slope that never ends, the attack ends as far away as `reach` says: no farther, and hardly nearer."""
     if case.said.reach is None or case.said.needs != "gradients":
         return
     for norm in case.norms:
@@ -269,7 +272,7 @@ def says_what_is_inside(case: AttackCase) -> None:
 
 
 def keeps_what_won(case: AttackCase) -> None:
-    """As protocol honest runs it, it wins at least where it wins as published, and says the same of itself."""
+    """As the protocol honest runs it, the attack wins at least where it wins as published, and is of the same kind."""
     kept = honest(case.attack)
     assert kept.abilities.kind == case.said.kind, "another kind of attack when it keeps what won"
     for norm in case.norms:
@@ -280,7 +283,7 @@ def keeps_what_won(case: AttackCase) -> None:
 
 
 def finds_small_changes(case: AttackCase) -> None:
-    """For minimal: with an unlimited budget every answer changes, and half the change is too little for most."""
+    """A minimal attack with an unlimited budget changes every answer, and half its change is too little for most."""
     assert case.said.kind in ("bounded", "minimal"), f"kind={case.said.kind!r}"
     if case.said.kind != "minimal":
         return

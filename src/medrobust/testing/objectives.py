@@ -1,4 +1,4 @@
-"""What every training objective must hold, for ours and for those of others."""
+"""What every training objective must do, whoever wrote it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ..objectives.base import TrainingLoss, TrainingObjective
 
 
 def smooth_toy(dtype: torch.dtype = torch.float64, *, num_classes: int = 3) -> tuple[Classifier, Batch]:
-    """A small network without kinks and a batch, for finite differences."""
+    """A small network without kinks, and a batch of 6 images (6, 1, 6, 6), for finite differences."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         network = nn.Sequential(
@@ -27,10 +27,16 @@ def smooth_toy(dtype: torch.dtype = torch.float64, *, num_classes: int = 3) -> t
 
 
 def check_objective(objective: TrainingObjective, model: Classifier, batch: Batch) -> None:
-    """Raise AssertionError when objective breaks the contract on a copy of model.
+    """Check the contract of an objective, on a copy of model.
 
     The loss is finite and reaches every parameter; the search leaves weights, statistics, modes and gradients alone
     and repeats itself; after a state_dict round trip the objective goes on as it would have.
+
+    Args:
+        objective: as it was made, before its first epoch.
+        model, batch: for example those of smooth_toy.
+
+    Errors: AssertionError that says what is broken.
     """
     model = copy.deepcopy(model).train()
     twin, fresh = copy.deepcopy(objective), copy.deepcopy(objective)
@@ -70,9 +76,9 @@ def _flat(found: object) -> list[Tensor]:
 
 
 def slope_error(objective: TrainingObjective, model: Classifier, batch: Batch, *, h: float = 1e-6) -> float:
-    """Relative gap between the loss's gradient by all parameters and central differences along a random line.
+    """Relative gap between the slope of the loss along a random line of parameters and its central difference.
 
-    What search found is held fixed, as it is in training.
+    What search found is held fixed, as it is in training; h is half the width of the difference.
     """
     found = objective.search(model, batch)
     parameters = list(model.parameters())

@@ -24,10 +24,10 @@ _NO_DATE = ("00010101", "19000101", "19700101", "20000101")
 
 
 def identifiers(paths: Iterable[Path]) -> tuple[int, Counter[str], Counter[str], int]:
-    """DICOM files, files a person tag, files a tracing tag, and files whose header says that text is burned in.
+    """How many DICOM files there are, how many have each person tag and each tracing tag, how many burned-in text.
 
     A name counts when it has the form LAST^FIRST or two words, for a code in its place is what removal leaves. Tracing
-    tags count where the header does not say PatientIdentityRemoved = YES.
+    tags count where the header does not say PatientIdentityRemoved = YES, burned-in text where it says so.
     """
     person: Counter[str] = Counter()
     trace: Counter[str] = Counter()

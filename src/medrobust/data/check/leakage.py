@@ -55,7 +55,7 @@ def groups_known(images: ImageSet) -> Finding:
     numbers = {"num_groups": num_groups, "images_per_group": len(images) / num_groups}
     if known:
         evidence = (
-            f"{num_groups} groups ({images.card.group or 'given'}), {len(images) / num_groups:.2f} images a group"
+            f"{num_groups} groups ({images.card.group or 'given'}), {len(images) / num_groups:.2f} images per group"
         )
         return Finding("data-groups-known", "pass", title, evidence, numbers=numbers)
     return Finding("data-groups-known", "warn", title, "every image is its own group", GIVE_GROUPS, numbers)

@@ -26,8 +26,8 @@ MAX_PICTURES = 12_000  # of the whole set: decoding and comparing them takes abo
 def check_part(images: ImageSet, *, seed: int = 0, progress: Progress | None = None) -> list[Finding]:
     """What check_images asks, about these images: among themselves, and against the other splits of their set.
 
-    Duplicates and groups are looked for in images.whole, balance, sizes and shortcuts in the images alone. The pictures
-    of other splits are not compared when there are more than MAX_PICTURES, or when no file holds them; the evidence
+    Duplicates and groups are looked for in images.whole; balance, sizes and shortcuts in the images alone. The pictures
+    of other splits are not compared when the set has more than MAX_PICTURES, or when no file holds them; the evidence
     says so.
 
     Args:
@@ -64,7 +64,7 @@ def check_part(images: ImageSet, *, seed: int = 0, progress: Progress | None = N
 
 @dataclasses.dataclass(frozen=True)
 class _Rendered:
-    """Images that are made and not read need not be made again: those that were measured are there."""
+    """The decode function of images that are made and not read: those that were measured are in the store."""
 
     images: ImageSet
 

@@ -1,4 +1,4 @@
-"""Can the label be told from properties of the file alone?"""
+"""Whether the label can be told from properties of the file alone."""
 
 from __future__ import annotations
 
@@ -104,7 +104,7 @@ def _standard_error(auc: float, positives: int, total: int) -> float:
 
 
 def shortcuts(facts: Sequence[ImageFacts], seed: int = 0) -> Finding:
-    """Metadata that predicts the label."""
+    """How well properties of the file predict the label."""
     name, title = "data-shortcuts", "Labels told by file properties alone"
     found = metadata_auc(facts, seed)
     if found is None:

@@ -1,4 +1,4 @@
-"""Color of 16 bits a channel, which Pillow decodes but shows as 8: it is decoded once for each byte."""
+"""Color of 16 bits per channel, which Pillow decodes but shows as 8: it is decoded once for each byte."""
 
 from __future__ import annotations
 

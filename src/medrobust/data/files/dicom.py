@@ -14,7 +14,7 @@ CT_RANGE = (-1024.0, 3071.0)  # 12-bit CT, the convention when 16 signed bits ar
 
 
 def is_dicom(path: Path) -> bool:
-    """True for the preamble of PS3.10, or a DICOM suffix on a file without one."""
+    """Whether a file has the preamble of PS3.10, or a DICOM suffix without one."""
     with open(path, "rb") as file:
         head = file.read(132)
     return head[128:132] == b"DICM" or (path.suffix.lower() in (".dcm", ".dicom") and len(head) > 0)
@@ -31,10 +31,9 @@ def num_dicom_frames(path: Path) -> int:
 def read_dicom(path: Path, frame: int = WHOLE) -> Pixels:
     """One frame of a DICOM image, or all frames as a volume (1, d, h, w), rescaled to its unit.
 
-    low and high are what the window shows as black and white.
-
-    Range: the file's first window (center c, width w: c - 0.5 -+ (w - 1) / 2, or c -+ w / 2 for LINEAR_EXACT); without
-    one the range that the stored bits can hold, for signed 16-bit CT -1024..3071 HU. MONOCHROME1 swaps low and high.
+    low and high are what the file's first window shows as black and white (center c, width w: c - 0.5 -+ (w - 1) / 2,
+    or c -+ w / 2 for LINEAR_EXACT); without a window they are the range that the stored bits can hold, for signed
+    16-bit CT -1024..3071 HU. MONOCHROME1 swaps them.
 
     Errors: anything that pydicom raises; read_pixels makes one line of it.
     """

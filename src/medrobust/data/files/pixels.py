@@ -40,7 +40,7 @@ class SourceRange:
 class Pixels:
     """One decoded image: values (c, *spatial) with c 1 or 3, in the unit of the source.
 
-    low and high are the source values that become 0 and 1. Both None: the file does not say.
+    low and high are the source values that become 0 and 1; both are None where the file does not say.
     """
 
     values: np.ndarray

@@ -17,8 +17,8 @@ from .volumes import ARRAY_SUFFIXES, NIFTI_SUFFIXES, WHOLE, read_array, read_nif
 def read_pixels(path: Path, frame: int = WHOLE) -> Pixels:
     """Decode one image, one frame of it, or a whole volume; the content decides the format, not the name.
 
-    Gray (1, h, w), RGB (3, h, w) or a volume (1, d, h, w). 8-bit values keep 0..255, 16-bit ones 0..65535. Alpha is
-    dropped, palettes are looked up.
+    The result is grey (1, h, w), RGB (3, h, w) or a volume (1, d, h, w). 8-bit values keep 0..255, 16-bit ones
+    0..65535. Alpha is dropped, palettes are looked up.
 
     Errors: BrokenImageError when the file is empty, truncated, missing or no image; UserError without a package.
     """

@@ -18,8 +18,8 @@ WHOLE = -1  # frame number that stands for the whole file
 def read_nifti(path: Path, frame: int = WHOLE) -> Pixels:
     """A volume (1, z, y, x), or plane `frame` along z (1, y, x), in the closest canonical (RAS) orientation.
 
-    Values are those of the header's slope and intercept. Range: cal_min..cal_max of the header, the range of 8-bit
-    values, or none, which asks for data.window or data.scale=image: MRI has no unit.
+    Values are those of the header's slope and intercept. Their range is cal_min..cal_max of the header, else that of
+    8-bit values, else none, which asks for data.window or data.scale=image: MRI has no unit.
 
     Errors: UserError without nibabel; anything that nibabel raises, which read_pixels makes one line of.
     """
@@ -49,7 +49,9 @@ def read_array(path: Path, frame: int = WHOLE) -> Pixels:
     """The array of a .npy, or `image` (or the only array) of a .npz: (h, w), (h, w, 3), (d, h, w) or (1, d, h, w).
 
     `frame` picks a plane along the first axis. A .npz may say low, high, bits and unit of its values; without them
-    8- and 16-bit integers have their full range and floats must lie in [0, 1]. Pickled arrays are refused.
+    8- and 16-bit integers have their full range, and other values are those of real_valued. Pickled arrays are refused.
+
+    Errors: ValueError for arrays of another shape, and anything that NumPy raises; read_pixels makes one line of it.
     """
     loaded = np.load(path, allow_pickle=False)
     if isinstance(loaded, np.ndarray):
@@ -85,7 +87,10 @@ def _from_array(values: np.ndarray, frame: int, facts: dict[str, Any]) -> Pixels
 
 
 def real_valued(values: np.ndarray, bits: int = 16) -> Pixels:
-    """Values without a stated range: one inside [0, 1] is taken as it is, any other must be given by the view."""
+    """Values without a stated range: inside [0, 1] they are taken as they are, else the view must give the range.
+
+    Errors: ValueError for pixels that are not finite.
+    """
     values = values.astype(np.float32)
     if not np.isfinite(values).all():
         raise ValueError("NaN or infinite pixels")

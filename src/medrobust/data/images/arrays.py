@@ -19,7 +19,6 @@ from .store import Stored
 GREY_BITS = 8
 FLOAT = SourceRange(24, 0.0, 1.0, "float")  # what float32 resolves in [0.5, 1)
 INTEGERS = {np.dtype(np.uint8): 8, np.dtype(np.uint16): 16}
-IMAGE, LABEL = "image", "label"
 
 
 class Arrays(NamedTuple):

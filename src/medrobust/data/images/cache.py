@@ -42,8 +42,9 @@ def open_store(
 ) -> tuple[Store, dict[str, str]]:
     """A store that holds every image, decoded now or by an earlier run, and image_id -> reason of the broken ones.
 
-    Sets in memory (no files), small sets and MEDROBUST_CACHE=off are kept in memory.
-    Errors: UserError when the cache folder has no space.
+    Small sets and sets without files are kept in memory, and so is every set with MEDROBUST_CACHE=off.
+
+    Errors: UserError when the cache folder cannot be written.
     """
     root = cache_root()
     if root is None or len(samples) < SMALL or any(sample.path is None for sample in samples) or not _writable(root):

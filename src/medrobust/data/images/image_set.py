@@ -219,6 +219,7 @@ class ImageSet(Dataset[tuple[Tensor, int, int]]):
         """The images of "train", "val" or "test"; all of them for "all".
 
         Missing splits are made by group, stratified, from the seed of the set.
+
         Errors: UserError when the name is unknown or the split is empty.
         """
         if name == "all":

@@ -18,6 +18,7 @@ def verify(images: ImageSet, *, skip_broken: bool = False, progress: Progress | 
     """Decode every image once, or find it in the cache, so that a run stops before it starts.
 
     Returns the set without its broken files, which are then in .broken.
+
     Errors: UserError naming the first broken file and the number of others, unless skip_broken.
     """
     store, broken = open_store(images.samples, images.decode, images.view, progress)
@@ -46,29 +47,6 @@ def _stretched(images: ImageSet) -> ImageSet:
     return images.replace(extremes=(least, most if most > least else least + 1.0))
 
 
-def channel_statistics(images: ImageSet) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Mean and standard deviation of each channel over all pixels of the set, for Classifier(mean=..., std=...).
-
-    Errors: UserError when a channel is constant.
-
-    Example:
-        >>> from medrobust.testing.image_sets import tiny_set
-        >>> mean, std = channel_statistics(tiny_set())
-        >>> len(mean), 0 < std[0] < 0.5
-        (3, True)
-    """
-    count, total, squares = 0, torch.zeros(1, dtype=torch.float64), torch.zeros(1, dtype=torch.float64)
-    for i in range(len(images)):
-        x = images[i][0].double().flatten(1)
-        count += x.shape[1]
-        total, squares = total + x.sum(1), squares + x.square().sum(1)
-    mean = total / count
-    std = (squares / count - mean.square()).clamp_min(0).sqrt()
-    if bool((std < 1e-6).any()):
-        raise UserError(images.name, "a channel is the same in every pixel", "leave model.std out")
-    return tuple(mean.tolist()), tuple(std.tolist())
-
-
 class _Batches(Dataset[Batch]):
     """An image set indexed by lists of positions."""
 
@@ -83,6 +61,8 @@ def batches(
     images: ImageSet, batch_size: int, *, num_workers: int = 0, shuffle_seed: int | None = None
 ) -> DataLoader[Batch]:
     """Batches in the order of the set, or in the order that shuffle_seed gives; the workers change nothing but speed.
+
+    Errors: UserError when batch_size < 1.
 
     Example:
         >>> from medrobust.testing.image_sets import tiny_set

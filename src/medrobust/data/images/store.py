@@ -21,7 +21,7 @@ R = TypeVar("R")
 
 
 class Stored(NamedTuple):
-    """One viewed image, uint8 or uint16 (c, *spatial), and the range of its source."""
+    """One viewed image, uint8, uint16 or float32 (c, *spatial), and the range of its source."""
 
     values: np.ndarray
     source: SourceRange

@@ -1,4 +1,4 @@
-"""folder:PATH, one folder a class, with or without train, val and test folders above them."""
+"""folder:PATH, one folder per class, with or without train, val and test folders above them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ..images.sample import Sample
 
 CARD = DatasetCard(
     name="folder",
-    title="Your images, one folder a class",
+    title="Your images, one folder per class",
     group="the first group of the option group=REGEX on the path below the class, else the image",
     layout="CLASS/**/IMAGE or {train,val,test}/CLASS/**/IMAGE",
 )
@@ -69,7 +69,7 @@ def split_folders(root: Path) -> dict[str, Path]:
 
 
 def frame_samples(sample: Sample) -> list[Sample]:
-    """The sample, or one sample a frame ("name#3") when its DICOM or TIFF file has several; they share their group."""
+    """The sample, or one per frame ("name#3") when its DICOM or TIFF file has several; they share their group."""
     assert sample.path is not None
     count = num_frames(sample.path)
     if count == 1:
@@ -98,7 +98,7 @@ def class_samples(
     found = {split: {folder.name: folder for folder in visible_folders(base)} for split, base in splits.items()}
     names = tuple(classes) if classes is not None else tuple(sorted({name for each in found.values() for name in each}))
     if not names:
-        raise UserError(str(root), "no class folders in it", "put the images in one folder a class")
+        raise UserError(str(root), "no class folders in it", "put the images in one folder per class")
     if len(names) == 1:
         raise UserError(str(root), f"only one class, {names[0]!r}", "a classifier needs two or more class folders")
     samples = []
@@ -119,7 +119,14 @@ def class_samples(
 
 
 def open_folder(path: str, *, group: str | None = None) -> ImageSet:
-    """Open class folders. Errors: UserError, see class_samples; a bad regular expression."""
+    """Open class folders.
+
+    Args:
+        path: the folder.
+        group: a regular expression, searched in the path below the folder; its first group names the patient or lesion.
+
+    Errors: UserError, as class_samples, and for a regular expression that is wrong or has no group.
+    """
     root = require_folder(path, CARD.name)
     try:
         pattern = re.compile(group) if group else None
