@@ -89,7 +89,7 @@ def test_a_minimal_attack_costs_one_run_whatever_the_number_of_budgets(name: str
     model, some = shown()
     grid, watched = Grid(norm, TEN[norm]), Watched(attack)
     with model.frozen():
-        outcome = bisect(watched, some, grid, SearchModel.alone(model), Effort())
+        outcome = bisect(watched, some, grid, SearchModel(model, model), Effort())
         counted = Counted(model, len(some.x))
         threat = some.threat(grid, grid.epsilons[-1])
         streams = some.streams.child(torch.full((10,), len(TEN[norm]) - 1))
@@ -119,7 +119,7 @@ def test_one_run_of_a_minimal_attack_answers_every_budget() -> None:
     some = subjects(model, torch.stack([images[i][0] for i in range(16)]))
     grid = Grid("linf", TEN["linf"])
     with model.frozen():
-        outcome = bisect(deepfool(), some, grid, SearchModel.alone(model), Effort())
+        outcome = bisect(deepfool(), some, grid, SearchModel(model, model), Effort())
     needed = 1.02 * exact_distance(model, some.x).detach()
     budgets = grid.exact[None]
     clear = ((budgets / needed[:, None]) - 1).abs() > 1e-3
@@ -132,7 +132,7 @@ def test_bisection_asks_no_more_than_the_logarithm() -> None:
     some = subjects(model, torch.stack([images[i][0] for i in range(12)]))
     grid, watched = Grid("linf", tuple(0.004 * 1.2**k for k in range(15))), Watched(square(num_queries=150))
     with model.frozen():
-        outcome = bisect(watched, some, grid, SearchModel.alone(model), Effort())
+        outcome = bisect(watched, some, grid, SearchModel(model, model), Effort())
         full = each_budget(square(num_queries=150), some, grid, model, honest=True)
     assert len(watched.calls) == math.ceil(math.log2(16))
     assert len(watched.calls[0]) == 12
@@ -147,7 +147,7 @@ def test_a_nearer_point_closes_several_budgets() -> None:
     near = Watched(_Near())
     grid = Grid("linf", tuple(0.004 * 1.2**k for k in range(15)))
     with model.frozen():
-        outcome = bisect(near, some, grid, SearchModel.alone(model), Effort())
+        outcome = bisect(near, some, grid, SearchModel(model, model), Effort())
     exact = exact_distance(model, some.x)
     # Of 15 budgets, halving alone takes four questions for each image.
     assert sum(map(len, near.calls)) < 4 * 8
@@ -187,10 +187,10 @@ def test_random_numbers_of_a_budget_do_not_depend_on_the_way_to_it() -> None:
     x = torch.stack([images[i][0] for i in range(8)])
     grid = Grid("linf", tuple(0.004 * 1.2**k for k in range(15)))
     with model.frozen():
-        bisect(Draws(), subjects(model, x), grid, SearchModel.alone(model), Effort())
+        bisect(Draws(), subjects(model, x), grid, SearchModel(model, model), Effort())
         asked = len(drawn)
         alone = subjects(model, x[3:4])._replace(streams=Streams.of(0, [3]))
-        bisect(Draws(), alone, grid, SearchModel.alone(model), Effort())
+        bisect(Draws(), alone, grid, SearchModel(model, model), Effort())
     assert len(drawn) == asked > 8
 
 
@@ -200,7 +200,7 @@ def test_a_set_of_attacks_begins_where_its_scout_ended() -> None:
     assert attack.abilities.scout is not None
     watched = Watched(attack)
     with model.frozen():
-        outcome = bisect(watched, some, grid, SearchModel.alone(model), Effort())
+        outcome = bisect(watched, some, grid, SearchModel(model, model), Effort())
     high = torch.where(outcome.reached.any(1), outcome.reached.int().argmax(1), len(TEN["linf"]))
     first = watched.calls[0]
     assert bool((first <= grid.exact.max()).all())

@@ -17,11 +17,9 @@ from medrobust.models.classifier import Classifier
 PLAN = Plan({"pgd": pgd(num_steps=3)}, (Grid("linf", EPSILONS),), precision="float32")
 
 
-def test_alone_the_classifier_searches_itself() -> None:
+def test_a_classifier_that_searches_itself_has_no_shortfall() -> None:
     model = small_net()
-    found = SearchModel.alone(model)
-    assert found.model is found.fast is model
-    assert found.shortfall == 0
+    assert SearchModel(model, model).shortfall == 0
 
 
 def test_the_copy_answers_as_the_classifier_and_leaves_it_as_it_was() -> None:

@@ -111,8 +111,8 @@ def test_attacks_that_end_where_there_is_no_answer_have_not_won() -> None:
     for outcome in (
         each_budget(fgsm(), shown, grid, model, honest=True),
         each_budget(fgsm(), shown, grid, model, honest=False),
-        bisect(restarts(fgsm(), 2), shown, grid, SearchModel.alone(model), Effort()),
-        sweep(pgd(num_steps=3), shown, grid, SearchModel.alone(model), Effort()),
+        bisect(restarts(fgsm(), 2), shown, grid, SearchModel(model, model), Effort()),
+        sweep(pgd(num_steps=3), shown, grid, SearchModel(model, model), Effort()),
     ):
         assert not bool(outcome.reached.any())
         assert bool((outcome.prediction == 1).all())
