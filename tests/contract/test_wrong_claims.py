@@ -111,7 +111,12 @@ SHORT = bim(num_steps=4, relative_step_size=0.1)
 HALVING = Program(step=Halving(), num_steps=8)
 
 LIES: dict[str, tuple[Attack, str, str]] = {
-    "minimal though bounded": (claims(pgd(num_steps=5), kind="minimal"), "finds_small_changes", "half the change"),
+    "minimal though bounded": (
+        claims(bim(num_steps=5, step_size=0.1), kind="minimal"),
+        "finds_small_changes",
+        "linf: half the change is enough",
+    ),
+    "minimal though it needs a budget": (claims(pgd(), kind="minimal"), "finds_small_changes", "unlimited: not finite"),
     "a kind that does not exist": (claims(pgd(num_steps=5), kind="small"), "finds_small_changes", "kind='small'"),
     "labels though it takes gradients": (claims(fgsm(), needs="labels"), "needs_no_more_than_it_says", "labels"),
     "scores though it takes gradients": (claims(fgsm(), needs="scores"), "needs_no_more_than_it_says", "scores"),
