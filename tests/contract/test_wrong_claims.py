@@ -112,7 +112,7 @@ HALVING = Program(step=Halving(), num_steps=8)
 
 LIES: dict[str, tuple[Attack, str, str]] = {
     "minimal though bounded": (
-        claims(bim(num_steps=5, step_size=0.1), kind="minimal"),
+        claims(bim(num_steps=5, step_size=0.1), kind="minimal", reach=None),
         "finds_small_changes",
         "linf: half the change is enough",
     ),
