@@ -25,6 +25,8 @@ class Finding:
         advice: what to do; empty when passed.
         numbers: the evidence as JSON.
 
+    Errors: ValueError for another severity.
+
     Example:
         >>> Finding("reach", "pass", "Can every attack reach its budget?", "all do").severity
         'pass'
@@ -36,6 +38,10 @@ class Finding:
     evidence: str
     advice: str = ""
     numbers: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.severity not in SEVERITIES:
+            raise ValueError(f"severity {self.severity!r} of {self.id!r} is none of {', '.join(SEVERITIES)}")
 
 
 def worst_first(findings: Iterable[Finding]) -> list[Finding]:

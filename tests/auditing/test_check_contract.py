@@ -96,7 +96,6 @@ WRONG: dict[str, tuple[Check, str]] = {
     "id with capitals": (says(id="NumRows"), "not in kebab-case"),
     "id with underscores": (says(id="num_rows"), "not in kebab-case"),
     "id that counts": (counting("id", "num-rows-"), "the ids differ the second time"),
-    "unknown severity": (says(severity="error"), "'error' is no severity"),
     "one word for a title": (says(title="Rows"), "is no sentence"),
     "title over two lines": (says(title="Are there\nany rows?"), "more than one line"),
     "title that does not begin": (says(title="rows are there"), "does not begin like a sentence"),

@@ -15,6 +15,7 @@ from medrobust.attacks.build import describe
 from medrobust.auditing import audit as module
 from medrobust.auditing.audit import run_audit
 from medrobust.auditing.checks.sample import broken_files
+from medrobust.auditing.context import run_checks
 from medrobust.auditing.run import AuditRun
 from medrobust.auditing.setup import Setup
 from medrobust.errors import UserError
@@ -51,6 +52,25 @@ def setup() -> Setup:
 def run(setup: Setup, tmp_path_factory: pytest.TempPathFactory) -> AuditRun:
     folder = tmp_path_factory.mktemp("audit") / "run"
     return AuditRun(run_audit(setup, folder, "# a recipe\n", checks=[broken_files, worrying]))
+
+
+def fails(records: Records, context: object) -> Finding:
+    raise KeyError("age")
+
+
+def says_nothing(records: Records, context: object) -> None:
+    """Forgets its finding."""
+
+
+def test_a_check_that_ends_in_an_error_is_a_finding_and_stops_no_other() -> None:
+    found = {one.id: one for one in run_checks([fails, says_nothing, worrying], *small_audit())}  # type: ignore[list-item]
+    assert [found[name].severity for name in ("fails", "says-nothing", "own-warning")] == ["not_run", "not_run", "warn"]
+    assert "KeyError: 'age'" in found["fails"].evidence
+    assert "returned a NoneType" in found["says-nothing"].evidence
+
+
+def test_numbers_of_a_finding_are_kept(run: AuditRun) -> None:
+    assert {one.id: dict(one.numbers) for one in run.findings}["own-warning"] == {"rows": 3}
 
 
 def test_the_rows_and_the_numbers_agree(run: AuditRun) -> None:
@@ -139,3 +159,8 @@ def test_a_folder_with_something_else_is_refused(setup: Setup, tmp_path: Path) -
     with pytest.raises(UserError, match="not empty and not a run"):
         run_audit(setup, tmp_path, "")
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
+
+
+def test_a_finding_of_no_known_severity_is_refused() -> None:
+    with pytest.raises(ValueError, match="'error' of 'odd' is none of fail, warn, not_run, pass"):
+        Finding("odd", "error", "Is it odd?", "yes")  # type: ignore[arg-type]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from pathlib import Path
 
@@ -118,3 +119,12 @@ def test_other_views_of_images_in_memory_show_the_same_pixels() -> None:
 def test_tiny_sets() -> None:
     both(tiny_set)
     both(lambda: tiny_set(9, 3))
+
+
+def test_a_second_opening_that_differs_is_found(two_classes: Path) -> None:
+    images = open_images(f"folder:{two_classes}", split="all")
+    named = [dataclasses.replace(s, image_id=f"{s.image_id}~{s.frame}") for s in images.samples]
+    with pytest.raises(AssertionError, match="ids_name_images: ids differ in a second opening"):
+        check_image_set(images, again=lambda: images.replace(samples=named))
+    with pytest.raises(AssertionError, match="items_are_the_same_again: image 0 differs in a second opening"):
+        check_image_set(images, again=lambda: images.replace(samples=images.samples[::-1]))

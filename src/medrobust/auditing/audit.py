@@ -99,8 +99,9 @@ def _attack(title: str, parameters: Mapping[str, Any], attack: Attack) -> dict[s
 
 
 def _row(finding: Finding) -> dict[str, Any]:
-    """A finding for audit.json; the image ids of data checks stay in `medrobust data check`."""
-    return {key: value for key, value in dataclasses.asdict(finding).items() if key != "numbers"}
+    """A finding for audit.json, with its numbers where it has some."""
+    row = dataclasses.asdict(finding)
+    return row if finding.numbers else {key: value for key, value in row.items() if key != "numbers"}
 
 
 def summary(setup: Setup, records: Records, run: dict[str, Any]) -> dict[str, Any]:

@@ -64,7 +64,8 @@ class TrainingObjective(nn.Module):
         raise NotImplementedError
 
     def forward(self, model: nn.Module, batch: Batch) -> TrainingLoss:
-        """The loss of a batch; model may be any network that takes pixels as they are, with one logit or several."""
+        """The loss of a batch (x, y, index); model may be any network that takes pixels as they are."""
+        batch = Batch(*batch)
         if not isinstance(model, Classifier):
             model = Classifier(model, head="auto", channels=batch.x.shape[1])
         return self.loss(model, batch, self.search(model, batch))

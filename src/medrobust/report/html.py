@@ -111,7 +111,7 @@ def _opening(seen: Seen) -> dict[str, Any]:
 
 
 def _fill(seen: Seen, sections: Sequence[Section]) -> str:
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined, UndefinedError
     from markupsafe import Markup
 
     environment = Environment(
@@ -133,7 +133,12 @@ def _fill(seen: Seen, sections: Sequence[Section]) -> str:
     parts = []
     for section in sections:
         template = environment.from_string(section.template.read_text(encoding="utf-8"))
-        html = Markup(template.render(section.build(seen)))
+        try:
+            html = Markup(template.render(section.build(seen)))
+        except (KeyError, TypeError, ValueError, AttributeError, IndexError, UndefinedError) as error:
+            problem = f"the section {section.id!r} cannot be laid out from it ({type(error).__name__}: {error})"
+            advice = "measure again with this version, or mend the section if it is your own"
+            raise UserError(str(seen.folder / "audit.json"), problem, advice) from error
         parts.append({"id": section.id, "title": section.title, "link": section.link, "html": html})
     script = (TEMPLATES / "slider.js").read_text(encoding="utf-8").strip()
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()

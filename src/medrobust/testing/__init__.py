@@ -5,13 +5,12 @@ Example:
     >>> from medrobust.testing import check_attack
     >>> check_attack(pgd(num_steps=3))
 
-    >>> import torch
     >>> from medrobust.objectives import Adversarial
-    >>> from medrobust.testing.objectives import smooth_toy
     >>> from medrobust.testing import check_objective
     >>> from medrobust.threat import Threat
-    >>> check_objective(Adversarial(Threat(epsilon=0.1)), *smooth_toy(torch.float32))
+    >>> check_objective(Adversarial(Threat(epsilon=0.1)))
 
+    >>> import torch
     >>> from medrobust.data import ImageSet
     >>> from medrobust.testing import check_image_set
     >>> check_image_set(ImageSet.of(torch.rand(6, 1, 8, 8), torch.arange(6) % 2))

@@ -11,15 +11,7 @@ from torch import nn
 from ..attacks.base import Attack
 from ..goals import Goal
 from ..streams import Streams
-from .claims import (
-    finds_small_changes,
-    keeps_what_won,
-    needs_no_more_than_it_says,
-    reaches_as_far_as_it_says,
-    says_what_is_inside,
-    steps_are_steady_if_it_says_so,
-    works_in_the_norms_it_says,
-)
+from . import claims
 from .models import HEADS
 from .setting import SHAPES, AttackCase, assert_equal_losses, assert_inside, setting
 
@@ -196,7 +188,7 @@ def works_without_grad_mode(case: AttackCase) -> None:
 ATTACK_CHECKS: dict[str, Callable[[AttackCase], None]] = {
     check.__name__: check
     for check in (
-        works_in_the_norms_it_says,
+        claims.works_in_the_norms_it_says,
         says_its_goal,
         stays_inside,
         changes_images,
@@ -211,12 +203,12 @@ ATTACK_CHECKS: dict[str, Callable[[AttackCase], None]] = {
         works_on_every_shape,
         works_with_every_head,
         works_without_grad_mode,
-        needs_no_more_than_it_says,
-        reaches_as_far_as_it_says,
-        steps_are_steady_if_it_says_so,
-        says_what_is_inside,
-        finds_small_changes,
-        keeps_what_won,
+        claims.needs_no_more_than_it_says,
+        claims.reaches_as_far_as_it_says,
+        claims.steps_are_steady_if_it_says_so,
+        claims.says_what_is_inside,
+        claims.finds_small_changes,
+        claims.keeps_what_won,
     )
 }
 

@@ -20,7 +20,7 @@ from ..attacks.base import Attack
 from ..attacks.build import describe
 from ..auditing.context import Check, Context
 from ..data.images.image_set import ImageSet
-from ..findings import SEVERITIES, Finding
+from ..findings import Finding
 from ..measuring.measure import measure
 from ..measuring.outcome import Grid
 from ..measuring.plan import Plan
@@ -113,7 +113,6 @@ def _check_finding(finding: Finding) -> None:
     assert isinstance(finding, Finding), f"gives a {type(finding).__name__}, not a Finding"
     name = finding.id
     assert re.fullmatch(r"[a-z][a-z0-9]*(-[a-z0-9]+)*", str(name)), f"the id {name!r} is not in kebab-case"
-    assert finding.severity in SEVERITIES, f"{name}: {finding.severity!r} is no severity"
     title = finding.title
     assert " " in title.strip(), f"{name}: the title {title!r} is no sentence"
     assert title == title.strip(), f"{name}: the title {title!r} has spaces around it"

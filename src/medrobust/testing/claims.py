@@ -1,4 +1,4 @@
-"""What an attack says of itself must be true. A check raises AssertionError and says what is broken."""
+"""Whether what an attack says of itself is so: its needs, norms, reach, steps and parts, and what it keeps."""
 
 from __future__ import annotations
 

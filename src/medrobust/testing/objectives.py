@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from ..data.images.batch import Batch
 from ..models.classifier import Classifier
 from ..models.layers import last_layer
+from ..models.wrap import as_classifier
 from ..objectives.base import TrainingLoss, TrainingObjective
 
 
@@ -26,7 +27,7 @@ def smooth_toy(dtype: torch.dtype = torch.float64, *, num_classes: int = 3) -> t
     return model, Batch(x, y, torch.arange(6))
 
 
-def check_objective(objective: TrainingObjective, model: Classifier, batch: Batch) -> None:
+def check_objective(objective: TrainingObjective, model: nn.Module | None = None, batch: Batch | None = None) -> None:
     """Check the contract of an objective, on a copy of model.
 
     The loss is finite and reaches every parameter; the search leaves weights, statistics, modes and gradients alone
@@ -34,11 +35,18 @@ def check_objective(objective: TrainingObjective, model: Classifier, batch: Batc
 
     Args:
         objective: as it was made, before its first epoch.
-        model, batch: for example those of smooth_toy.
+        model, batch: any network and images that it takes; by default those of smooth_toy, in single precision.
 
     Errors: AssertionError that says what is broken.
+
+    Example:
+        >>> from medrobust.objectives import trades
+        >>> from medrobust.threat import Threat
+        >>> check_objective(trades(Threat("4/255")))
     """
-    model = copy.deepcopy(model).train()
+    toy, images = smooth_toy(torch.float32)
+    batch = images if batch is None else Batch(*batch)
+    model = as_classifier(copy.deepcopy(toy if model is None else model), batch.x).train()
     twin, fresh = copy.deepcopy(objective), copy.deepcopy(objective)
     before = {name: value.clone() for name, value in model.state_dict().items()}
     first = _flat(objective.search(model, batch))

@@ -57,8 +57,12 @@ class ArrayStore:
 def gather(source: Any, labels: Any, keys: tuple[str, str]) -> Arrays:
     """All images and labels of a tensor, an array, a data set, a loader, or any iterable of pairs or mappings.
 
+    A pair of tensors (x, y) is images and labels.
+
     Errors: UserError when there are no labels, counts differ, images differ in size, or are no images.
     """
+    if labels is None and isinstance(source, tuple) and len(source) == 2 and isinstance(source[0], Tensor | np.ndarray):
+        source, labels = source
     if isinstance(source, Tensor | np.ndarray):
         if labels is None:
             raise UserError("images", "given without labels", "write ImageSet.of(x, y)")
@@ -109,6 +113,8 @@ def _array(value: Any) -> np.ndarray:
 
 def _images(given: Tensor | np.ndarray) -> np.ndarray:
     values = _array(given)
+    if values.dtype.kind in "US":
+        raise UserError("images", "are text and not pixels", "load the files first, as LoadImaged of MONAI does")
     if values.ndim < 3:
         raise UserError("images", f"have the shape {values.shape}", "give (n, channels, *spatial)")
     if values.dtype in INTEGERS:
