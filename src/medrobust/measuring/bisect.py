@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import NamedTuple
 
 import torch
@@ -41,7 +42,9 @@ class _Bisection:
     def scouted(self, search: SearchModel, effort: Effort) -> None:
         """Begin below the smallest budget at which a sweep of the attack's scout broke each image."""
         scout = self._attack.abilities.scout
-        self._outcome, self._best, self._high = bracket(scout, self._subjects, self._grid, search, effort)
+        self._outcome, self._best, self._high = bracket(
+            scout, self._subjects, self._grid, search, replace(effort, whole=False)
+        )
 
     def step(self, search_model: Model, once: bool) -> bool:
         """Attack every image whose bracket is open at its next budget; False when none is."""

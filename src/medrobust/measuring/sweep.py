@@ -4,7 +4,8 @@ Budgets nest: a change allowed at one budget is allowed at every larger one, and
 failed at smaller ones. So each image needs one success and one failure next to each other on the grid, not one run per
 budget. The first guess is the linear estimate of the distance to the decision boundary; later ones interpolate the
 margin. Searches start from the best point of the neighboring budget. What was found with a fast copy of the model
-counts only after the classifier itself confirmed it.
+counts only after the classifier itself confirmed it. In the end the attack runs as it is defined, whole and from its
+own start, at the largest budget that failed: only where it fails there does the image count as robust.
 """
 
 from __future__ import annotations
@@ -36,10 +37,12 @@ class Effort:
         num_lanes: searches in one batch.
         patience: a search with steps of equal length is given up when its progress, `patience` times as fast, would not
             reach the goal; None never gives up.
+        whole: every failure is that of one whole run of the attack; otherwise the outcome only says where to look.
     """
 
     num_lanes: int = 32
     patience: float | None = 2.0
+    whole: bool = True
 
 
 class Swept(NamedTuple):
@@ -104,5 +107,14 @@ def bracket(program: Program, subjects: Subjects, grid: Grid, search: SearchMode
         searcher = search.model
         run(searcher)
         items = items[torch.isin(items, brackets.broken)]
+    while effort.whole and brackets.whole(effort.num_lanes):
+        told = (brackets.jobs, brackets.finished, brackets.count)
+        run_lanes(program, search.model, effort.num_lanes, *told, patience=None)
+        for items, points, ball in brackets.offers(effort.num_lanes):
+            verdict = judged(points, items, ball)
+            kept = verdict.reached.cpu()
+            brackets.settle(items, kept)
+            won = items[kept]
+            outcome.set_from(won, brackets.high[won], take(verdict, kept.to(verdict.reached.device)))
     outcome.forwards, outcome.backwards = brackets.forwards, brackets.backwards
     return Swept(outcome, brackets.found, brackets.high)

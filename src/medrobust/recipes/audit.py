@@ -18,7 +18,7 @@ class AuditRecipe:
     Args:
         model, data, threat: see ModelSpec, DataSpec and ThreatSpec.
         attacks: title -> parameters; the key `name` of a title says which attack it is, `restarts` repeats it.
-        protocol: honest, or paper (as published, weaknesses included); see docs/concepts.md.
+        protocol: honest, or paper (as published, weaknesses included); see docs/explanation/concepts.md.
         precision: fast searches on a copy in low precision where the device has it; float32 never does. Verdicts are
             float32 always.
         batch_size: images shown to the network at once; auto fits the memory.
