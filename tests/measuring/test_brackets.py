@@ -169,6 +169,40 @@ def test_what_is_denied_is_asked_again_and_ends(case, up: int, data) -> None:
         assert int(brackets.high[i]) >= first.high[i] + up
 
 
+@settings(max_examples=25)
+@given(cases(), st.data())
+def test_failures_are_those_of_whole_runs(case, data) -> None:
+    """Searches may lose what the attack itself wins: whole runs go down until one fails at the budget below."""
+    epsilons, thresholds = case
+    brackets = begun(len(thresholds), epsilons)
+    Searches(brackets, epsilons, thresholds).run(data)
+    truth = [min(t, 0.9) * data.draw(st.sampled_from([0.1, 0.45, 1.0])) if t != NEVER else NEVER for t in thresholds]
+    failed: list[set[int]] = [set() for _ in truth]
+    rounds = 0
+    while brackets.whole(2):
+        rounds += 1
+        assert rounds <= len(epsilons) + 1
+        while (lanes := brackets.jobs(2)) is not None:
+            items, slots = lanes.item.tolist(), lanes.slot.tolist()
+            won = [epsilons[slot] >= truth[i] for i, slot in zip(items, slots, strict=True)]
+            for i, slot, yes in zip(items, slots, won, strict=True):
+                assert int(brackets.high[i]) == slot + 1, "the largest budget that failed"
+                assert slot not in failed[i], "asks twice"
+                failed[i] |= set() if yes else {slot}
+            reach = torch.tensor(
+                [truth[i] if yes else epsilons[k] for i, k, yes in zip(items, slots, won, strict=True)]
+            )
+            x = torch.full((len(items), 1, 2, 2), CENTER) + reach.reshape(-1, 1, 1, 1)
+            best = torch.where(torch.tensor(won), 1.0, -1.0)
+            brackets.finished(Done(lanes.item, lanes.slot, torch.tensor(won), x, best))
+        for items, points, ball in brackets.offers(2):
+            assert bool(ball.contains(points, 1e-5).all())
+            brackets.settle(items, torch.ones(len(items), dtype=torch.bool))
+    expected = [sum(e < t for e in epsilons) for t in truth]
+    assert brackets.high.tolist() == expected
+    assert all(high == 0 or high - 1 in seen for high, seen in zip(expected, failed, strict=True))
+
+
 def failing(margins: list[float], epsilons: tuple[float, ...] = (0.01, 0.02)) -> Brackets:
     """Every search of every budget failed, the last one by these margins."""
     brackets = begun(len(margins), epsilons)
