@@ -116,7 +116,11 @@ LIES: dict[str, tuple[Attack, str, str]] = {
         "finds_small_changes",
         "linf: half the change is enough",
     ),
-    "minimal though it needs a budget": (claims(pgd(num_steps=5), kind="minimal"), "finds_small_changes", "unlimited: not finite"),
+    "minimal though it needs a budget": (
+        claims(pgd(num_steps=5), kind="minimal"),
+        "finds_small_changes",
+        "unlimited: not finite",
+    ),
     "a kind that does not exist": (claims(pgd(num_steps=5), kind="small"), "finds_small_changes", "kind='small'"),
     "labels though it takes gradients": (claims(fgsm(), needs="labels"), "needs_no_more_than_it_says", "labels"),
     "scores though it takes gradients": (claims(fgsm(), needs="scores"), "needs_no_more_than_it_says", "scores"),

@@ -64,6 +64,7 @@ def test_it_is_true_and_costs_the_attack_nothing() -> None:
     assert outcome.reached[2].tolist() == [False, False, True, True]
     before = outcome.forwards.clone(), outcome.prediction.clone(), outcome.distance.clone()
     extend_saved(outcome, subjects, found, model, 1)
+    assert outcome.survives[2].tolist() == [False, False, False, True], "the smallest budget keeps its own point"
     assert torch.equal(outcome.forwards, before[0])
     assert torch.equal(outcome.prediction, before[1])
     assert torch.equal(outcome.distance, before[2])
