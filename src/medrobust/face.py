@@ -154,6 +154,10 @@ def audit(
             batch_size=batch_size,
             precision=precision,
         )
+        shape = tuple(image_set[0][0].shape)
+        if len(shape) < 3:
+            fix = "an audit shows pictures of images and volumes; measure takes signals too"
+            raise UserError("images", f"have the shape {shape}", fix)
         grids = {grid.norm_name: list(grid.epsilons) for grid in plan.grids}
         recipe = AuditRecipe(
             model=ModelSpec(name=_name(classifier)),

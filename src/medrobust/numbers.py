@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Sequence
 from typing import Any
 
 from .errors import UserError
@@ -63,7 +62,11 @@ def parse_budgets(
             given = [float(f"{first * math.exp(step * k):.12g}") for k in range(int(count))]
         else:
             given = [part.strip() for part in given.strip("[]").split(",")]
-    values = [parse_number(e, place) for e in (given if isinstance(given, Sequence) else [given])]
+    try:
+        listed = list(given)  # a tuple, an array, a tensor
+    except TypeError:
+        listed = [given]
+    values = [parse_number(e, place) for e in listed]
     if not values:
         raise UserError(place, "no budget", "give at least one, for example 1/255")
     for value in values:

@@ -158,6 +158,10 @@ def test_what_did_not_win_does_not_survive_and_is_not_asked_about() -> None:
     found = judged(x_adv, x, model=counted)
     assert found.survives.tolist() == [False, True, False]
     assert shown == [3, 1]
+    shown.clear()
+    won = judged(torch.full((1, 1, 2, 2), 127.4 / 255), x[:1], model=counted)
+    assert (won.reached.tolist(), won.survives.tolist()) == ([True], [False])
+    assert shown == [1], "its file is that of the image itself"
 
 
 def test_stored_form_of_each_depth_and_domain() -> None:

@@ -54,6 +54,12 @@ def test_each_group_is_counted_over_its_own_images() -> None:
     assert [(r["epsilon"], r["norm"]) for r in female["robust_accuracy"]] == [(0.1, "linf"), (0.2, "linf")]
 
 
+def test_what_was_broken_at_a_smaller_budget_counts_as_broken_in_each_group() -> None:
+    records = make_records([0, 1], [0, 1], {("fgsm", "linf"): {0.1: [1, 1], 0.2: [0, 1]}})
+    found = groups(records, records.curves("linf")[0], ("benign", "malignant"))
+    assert [[r["value"] for r in g["robust_accuracy"]] for g in found] == [[0, 0], [1, 1]]
+
+
 def test_columns_of_too_many_words_are_left_out() -> None:
     n = MOST_VALUES + 2
     meta = {"name": [f"p{i}" for i in range(n)], "half": ["a", "b"] * (n // 2), "age": [20.0 + i for i in range(n)]}

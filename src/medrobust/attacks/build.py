@@ -7,15 +7,20 @@ from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
 from typing import Any
 
+from torch import nn
+
 from ..engine.keep import KEEPS
 from ..errors import UserError, nearest
 from ..goals import GOALS, GoalRule, Targeted
 from ..losses import LOSSES
+from ..models.classifier import Classifier
+from ..models.digest import state_digest, weights_digest
 from ..numbers import parse_number
 from .base import Attack
 from .combine import restarts
 from .registry import ATTACKS
 
+_TOLD = (bool, int, float, str, list, tuple, nn.Module)  # attributes of an object that its description tells
 NAMED: dict[str, Mapping[str, Any]] = {"goal": GOALS, "loss": LOSSES, "keep": KEEPS}
 
 
@@ -78,18 +83,28 @@ def _integer(value: Any, where: str) -> int:
 def describe(part: Any) -> Any:
     """An attack and its parts as plain data, for a report: names and numbers, never addresses.
 
+    Two attacks that differ must not look alike, for a run goes on where its description is the same: a network is named
+    by its weights, and an object that is no dataclass by its public attributes.
+
     Example:
         >>> describe(build_attack("fgsm"))["loss"]
         'cross_entropy'
     """
-    if is_dataclass(part) and not isinstance(part, type):
-        content = {field.name: describe(getattr(part, field.name)) for field in fields(part)}
-        return {"kind": type(part).__name__, **content}
-    if isinstance(part, (list, tuple)):
-        return [describe(item) for item in part]
     if part is None or isinstance(part, (bool, int, float, str)):
         return part
-    return getattr(part, "__name__", type(part).__name__)
+    if isinstance(part, (list, tuple)):
+        return [describe(item) for item in part]
+    kind = type(part).__name__
+    if is_dataclass(part) and not isinstance(part, type):
+        return {"kind": kind, **{field.name: describe(getattr(part, field.name)) for field in fields(part)}}
+    if isinstance(part, Classifier):
+        return {"kind": kind, "weights": weights_digest(part)[:16]}
+    if isinstance(part, nn.Module):
+        return {"kind": kind, "weights": state_digest(part.state_dict(), repr(part))[:16]}
+    if hasattr(part, "__name__"):
+        return part.__name__
+    known = {key: value for key, value in getattr(part, "__dict__", {}).items() if not key.startswith("_")}
+    return {"kind": kind, **{key: describe(value) for key, value in known.items() if isinstance(value, _TOLD)}}
 
 
 def goal_rule(value: Any, where: str) -> GoalRule:

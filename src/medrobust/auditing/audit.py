@@ -8,17 +8,20 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any
 
+from torch import Tensor
+
 from ..attacks.base import Attack
 from ..attacks.build import describe
 from ..attacks.names import attack_name, attack_words
 from ..files import read_json, write_atomic, write_json
 from ..findings import Finding
+from ..measuring.clean import clean_pass
 from ..measuring.measure import measure
 from ..models.digest import weights_digest
 from ..progress import Report
 from ..recipes.plain import deciding
 from ..records.records import Records
-from ..runs import AUDIT_SCHEMA, claim, digest, finish, hardware
+from ..runs import AUDIT_SCHEMA, RUN_FILE, claim, digest, finish, hardware
 from ..version import __version__
 from .checks import CHECKS
 from .context import Check, Context, run_checks
@@ -64,13 +67,15 @@ def run_audit(
     recipe = setup.recipe
     hashes = identity(setup)
     folder = out or Path("runs") / f"audit-{digest(hashes)[:10]}"
+    # Of a new run, images and answers that make no sense are refused before it has a folder.
+    clean = None if (folder / RUN_FILE).exists() else _clean(setup, report)
     run = claim(folder, "audit", hashes, {"seed": recipe.seed, "hardware": hardware(setup.plan.device)})
     write_atomic(folder / "recipe.yaml", recipe_text)
     finished = (folder / "records.parquet").exists() and run["status"] != "running"
     if finished:
         records, cost = Records.read(folder / "records.parquet"), run["cost"]
     else:
-        records, cost = measure(setup.model, setup.images, setup.plan, folder / "parts", progress=report)
+        records, cost = measure(setup.model, setup.images, setup.plan, folder / "parts", report, clean)
     began = perf_counter()
     if not (folder / "images" / "gallery.json").exists():
         make_gallery(records, setup, folder / "images", report)
@@ -83,6 +88,11 @@ def run_audit(
     write_json(folder / "audit.json", content)
     _drop_parts(folder / "parts")
     return folder
+
+
+def _clean(setup: Setup, report: Report | None) -> Tensor:
+    with setup.model.frozen():
+        return clean_pass(setup.model.to(setup.plan.device), setup.images, setup.plan, report)
 
 
 def _attack(title: str, parameters: Mapping[str, Any], attack: Attack) -> dict[str, Any]:

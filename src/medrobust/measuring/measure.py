@@ -35,7 +35,12 @@ Cost = dict[str, Any]
 
 
 def measure(
-    model: Classifier, images: ImageSet, plan: Plan, parts: Path | None = None, progress: Report | None = None
+    model: Classifier,
+    images: ImageSet,
+    plan: Plan,
+    parts: Path | None = None,
+    progress: Report | None = None,
+    clean: Tensor | None = None,
 ) -> tuple[Records, Cost]:
     """Attack every image by every attack at every budget.
 
@@ -46,11 +51,14 @@ def measure(
         parts: folder for finished chunks; a second call with the same plan goes on after the last one, and the records
             are written to `parts/../records.parquet`. Without it nothing is written.
         progress: called with (what, done, of).
+        clean: (n, k) what clean_pass gives, where it is known already.
 
     Returns the records and the cost {forwards, backwards, seconds} of the attacks.
     """
     with model.frozen():
-        clean = clean_pass(model.to(plan.device), images, plan, progress)
+        model.to(plan.device)
+        if clean is None:
+            clean = clean_pass(model, images, plan, progress)
         work = _Work(make_search_model(model, images, plan), images, clean, plan)
         store: _Memory | _Folder = _Memory() if parts is None else _Folder(parts)
         size = store.chunk_size(plan)

@@ -12,6 +12,7 @@ from ..errors import UserError
 from .outcome import Grid
 
 PROTOCOLS = ("honest", "paper")
+PRECISIONS = ("fast", "float32")
 
 
 @dataclass(frozen=True)
@@ -29,7 +30,8 @@ class Plan:
         precision: "fast" or "float32"; how the search computes. Verdicts are float32 always.
         num_workers: processes that decode images.
 
-    Errors: UserError for an unknown protocol, no attack, no budget, or an attack that is not made for one of the norms.
+    Errors: UserError for an unknown protocol or precision, no attack, no budget, or an attack that is not made for one
+        of the norms.
     """
 
     attacks: Mapping[str, Attack]
@@ -44,6 +46,8 @@ class Plan:
     def __post_init__(self) -> None:
         if self.protocol not in PROTOCOLS:
             raise UserError("protocol", f"unknown protocol {self.protocol!r}", f"valid: {', '.join(PROTOCOLS)}")
+        if self.precision not in PRECISIONS:
+            raise UserError("precision", f"unknown precision {self.precision!r}", f"valid: {', '.join(PRECISIONS)}")
         if not self.attacks:
             raise UserError("attacks", "none given", "for example attacks=[fgsm,pgd]")
         if not self.grids:

@@ -188,6 +188,7 @@ def works_without_grad_mode(case: AttackCase) -> None:
 ATTACK_CHECKS: dict[str, Callable[[AttackCase], None]] = {
     check.__name__: check
     for check in (
+        claims.works_in_the_norms_it_says,
         says_its_goal,
         stays_inside,
         changes_images,
@@ -203,12 +204,11 @@ ATTACK_CHECKS: dict[str, Callable[[AttackCase], None]] = {
         works_with_every_head,
         works_without_grad_mode,
         claims.needs_no_more_than_it_says,
-        claims.works_in_the_norms_it_says,
         claims.reaches_as_far_as_it_says,
         claims.steps_are_steady_if_it_says_so,
         claims.says_what_is_inside,
-        claims.keeps_what_won,
         claims.finds_small_changes,
+        claims.keeps_what_won,
     )
 }
 
@@ -232,3 +232,5 @@ def check_attack(attack: Attack, *, heads: Sequence[str] = tuple(HEADS)) -> None
             check(case)
         except AssertionError as error:
             raise AssertionError(f"{name}: {error}") from error
+        except Exception as error:  # whatever an attack may raise, the check that met it is named
+            raise AssertionError(f"{name}: {type(error).__name__}: {error}") from error
