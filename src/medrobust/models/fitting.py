@@ -139,8 +139,8 @@ def _notes(chosen: _Candidate, sound: Sequence[_Candidate]) -> Iterator[str]:
         kind = "the averaged weights" if not chosen.rank[0] else "the weights"
         names = " and ".join(repr(c.path) if c.path else "those outside" for c in others)
         yield f"{kind} in {chosen.path!r} are taken, not {names}"
-    twins = tuple(c.prefix for c in sound if c.nest is chosen.nest and c is not chosen and c.prefix)
-    left_out = [name for name in chosen.left_out if not (twins and name.startswith(twins))]
+    twins = {c.prefix + name for c in sound if c.nest is chosen.nest and c is not chosen for name in c.state}
+    left_out = [name for name in chosen.left_out if name not in twins]
     if left_out:
         yield f"left out {few(left_out)}, no part of the network"
 

@@ -102,7 +102,7 @@ def class_layers(network: nn.Module) -> list[str]:
     names = {module: name for name, module in network.named_modules()}
     layers = []
     for part in found if isinstance(found, (tuple, list)) else [found]:
-        if isinstance(part, nn.Module) and part in names and any(part.parameters()):
+        if isinstance(part, nn.Module) and part in names and list(part.parameters()):
             inner = last_layer(part)[0]
             layers.append(f"{names[part]}.{inner}".strip("."))
     return layers or [last_layer(network)[0]]

@@ -155,17 +155,25 @@ def from_onnx(path: Path, layout: str = "auto") -> tuple[nn.Module, Takes]:
     shape = [
         side.dim_value if side.WhichOneof("value") == "dim_value" and side.dim_value > 0 else None for side in sides
     ]
-    turned = [
-        list(attribute.ints)
-        for node in graph.node
-        if inputs[0].name in node.input and node.op_type == "Transpose"
-        for attribute in node.attribute
-        if attribute.name == "perm"
-    ]
-    hint = "nhwc" if [0, len(shape) - 1, *range(1, len(shape) - 1)] in turned else ""
-    if any(inputs[0].name in node.input and node.op_type == "Conv" for node in graph.node):
-        hint = "nchw"
+    hint = _first_says(graph, inputs[0].name, len(shape))
     return _placed(network, str(path), shape, layout, shape[0] or 1, shape[0], hint)
+
+
+def _first_says(graph: Any, name: str, ndim: int) -> str:
+    """nchw where the input of an ONNX graph goes into a convolution, nhwc where it is transposed first; else empty."""
+    for _ in range(len(graph.node)):
+        users = [node for node in graph.node if name in node.input]
+        if len(users) != 1:
+            return ""
+        if users[0].op_type == "Conv":
+            return "nchw"
+        if users[0].op_type == "Transpose":
+            order = next((list(a.ints) for a in users[0].attribute if a.name == "perm"), None)
+            return "nhwc" if order == [0, ndim - 1, *range(1, ndim - 1)] else ""
+        if users[0].op_type not in ("Sub", "Add", "Mul", "Div", "Cast", "Identity"):
+            return ""
+        name = users[0].output[0]
+    return ""
 
 
 def _placed(

@@ -69,7 +69,7 @@ def _changes(model: Classifier, x: Tensor, sides_first: Sequence[int]) -> Iterat
     for channels in (3, 1):
         if channels != c:
             color = "grey" if channels == 1 else "rgb"
-            yield _shaped(x, channels, sides), *_channels(channels, c, f"set data.color={color}")
+            yield _shaped(x, channels, sides), f"takes images of {_many(channels)}, not {c}", f"set data.color={color}"
     yield x.movedim(1, -1), "takes images (n, h, w, c), not (n, c, h, w)", "set model.layout=nhwc"
     for side in (*sides_first, *SIDES):
         if any(side != own for own in sides):
@@ -79,12 +79,12 @@ def _changes(model: Classifier, x: Tensor, sides_first: Sequence[int]) -> Iterat
             for channels in (3, 1):
                 if channels != c:
                     fix = f"set data.image_size={side} and data.color={'grey' if channels == 1 else 'rgb'}"
-                    both = f"{size}, and of {channels} channels, not {c}"
+                    both = f"{size}, and of {_many(channels)}, not {c}"
                     yield _shaped(x, channels, [side] * len(sides)), both, fix
 
 
-def _channels(wanted: int, given: int, fix: str) -> tuple[str, str]:
-    return f"takes images of {wanted} channel{'s' * (wanted > 1)}, not {given}", fix
+def _many(channels: int) -> str:
+    return "1 channel" if channels == 1 else f"{channels} channels"
 
 
 def _shaped(x: Tensor, channels: int, sides: Sequence[int]) -> Tensor:
