@@ -137,7 +137,7 @@ def test_a_boundary_farther_than_the_gradient_says_is_found_at_its_budget() -> N
     boundary = 0.3 + float(torch.tensor(11.0, dtype=torch.float64).log()) / 20
     grid = Grid("linf", tuple(0.01 * k for k in range(1, 21)))
     with model.frozen():
-        outcome = swept(SearchModel.alone(model), subjects(model, x), grid)
+        outcome = swept(SearchModel(model, model), subjects(model, x), grid)
     expected = grid.exact[None] >= (boundary - x[:, 0, 0, 0].double())[:, None]
     assert 0 < int(expected.sum()) < expected.numel()
     assert bool((outcome.reached == expected).all())
@@ -162,7 +162,7 @@ def test_bisection_asks_the_classifier_about_what_the_copy_claims() -> None:
 def test_another_wrong_class_than_the_target_is_wrong_too(way: str) -> None:
     shown, model, grid = one_grey_image(target=2), Steps(), Grid("linf", (0.01, 0.1, 0.3))
     if way == "bisect":
-        outcome = bisect(Brighten(), shown, grid, SearchModel.alone(model), Effort())
+        outcome = bisect(Brighten(), shown, grid, SearchModel(model, model), Effort())
     else:
         outcome = each_budget(Brighten(), shown, grid, model, honest=True)
     assert outcome.prediction[0, :2].tolist() == [0, 1]
@@ -238,7 +238,7 @@ def test_budgets_below_half_a_grey_level_leave_nothing_in_a_file() -> None:
         model.network.bias = -float(model.network(x)[0, 1]) - 0.0004
     grid = Grid("linf", (0.2e-3, 0.5e-3, 1e-3, 1.9e-3))
     with model.frozen():
-        outcome = swept(SearchModel.alone(model), subjects(model, x), grid)
+        outcome = swept(SearchModel(model, model), subjects(model, x), grid)
     assert bool(outcome.reached[:, 1:].all())
     assert not bool(outcome.survives.any())
 
@@ -249,7 +249,7 @@ def test_a_larger_budget_takes_a_longer_step_that_survives() -> None:
         model.network.bias = -float(model.network(x)[0, 1]) - 0.0004
     grid = Grid("linf", (0.5e-3, 1.9e-3, 8e-3))
     with model.frozen():
-        outcome = swept(SearchModel.alone(model), subjects(model, x), grid)
+        outcome = swept(SearchModel(model, model), subjects(model, x), grid)
     assert outcome.survives.tolist() == [[False, False, True]] * 3
 
 

@@ -15,6 +15,7 @@ import pytest
 
 from medrobust.errors import UserError
 from medrobust.report import write_report
+from medrobust.report.sections import SECTIONS
 from report.make_run import SEVEN, make_audit, make_run
 from report.reader import Document, read
 
@@ -79,10 +80,7 @@ def test_page_has_landmarks_headings_and_names(page: Make, shape: str) -> None:
     ids = {e.attributes.get("id") for e in root.walk()}
     assert all(e.attributes["aria-labelledby"] in ids for e in root.walk() if "aria-labelledby" in e.attributes)
     assert all(e.attributes.get("aria-label") or e.attributes.get("aria-hidden") for e in root.all("svg"))
-    assert [e.attributes["id"] for e in root.all("section")] == [
-        "curve", "clean", "gallery", "fragile", "direction", "groups", "referral", "checks", "protocol", "not-tested",
-        "provenance", "words",
-    ]  # fmt: skip
+    assert [e.attributes["id"] for e in root.all("section")] == [section.id for section in SECTIONS]
     for table in root.all("table"):
         assert all(e.attributes.get("scope") in ("col", "row") for e in table.all("th"))
 
