@@ -1,12 +1,13 @@
 # make demo: an audit of the bundled classifier. make test: the tests. make check: style, types, layers.
 # make docs: the documentation, in site/. Each sets itself up.
+# make check-slow: breaks the source on purpose, one line at a time, and sees that a test goes red; half an hour on one core.
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 READY_DOCS := $(VENV)/.ready-docs
 
-.PHONY: demo test check docs clean
+.PHONY: demo test check check-slow docs clean
 
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -35,6 +36,9 @@ docs: $(READY_DOCS)
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 	$(BIN)/python scripts/docs/check_site.py site
 	@echo "Open site/index.html in a browser."
+
+check-slow: $(READY)
+	$(BIN)/python scripts/mutate.py
 
 clean:
 	rm -rf $(VENV) demo site

@@ -1,5 +1,6 @@
-"""Break the core on purpose, one line at a time, and see that a test goes red: `python scripts/mutate.py [NAME ...]`.
+"""Break the source on purpose, a line at a time, and see that a test goes red: `python scripts/mutate.py [WORDS ...]`.
 
+The breaks are in scripts/breaks. WORDS choose those whose name or file contains one of them; without any, all are made.
 Works on a copy of the source and the tests. Exit code 1 when a break goes unnoticed, or its line is no longer there.
 """
 
@@ -11,184 +12,123 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
 ROOT = Path(__file__).resolve().parent.parent
-TESTS = ("tests/laws", "tests/identities", "tests/exact", "tests/contract")
-# Where a break of a file should be noticed first; all of TESTS run where it is not.
-NEAREST = {
-    "losses.py": "tests/laws/test_loss_laws.py",
-    "goals.py": "tests/laws/test_loss_laws.py",
-    "norms.py": "tests/laws/test_norm_laws.py",
-    "threat.py": "tests/laws/test_ball_laws.py",
-    "streams.py": "tests/laws/test_stream_laws.py",
-    "engine/tree.py": "tests/laws/test_tree_laws.py",
-    "engine/": "tests/identities/test_attack_identities.py",
-    "attacks/combine.py": "tests/identities/test_attack_identities.py",
-    "attacks/hop_skip_jump.py": "tests/identities/test_hop_skip_jump.py",
-    "": "tests/identities/test_noise_transfer_wrappers.py",
-}
+LONGEST = 300.0  # seconds for the tests of one break
 
 
 class Break(NamedTuple):
-    """One line of a file under src/medrobust, and what it is turned into."""
+    """A part of a file under src/medrobust, what it is turned into, and the tests that must notice."""
 
+    name: str
     file: str
     line: str
     broken: str
+    tests: tuple[str, ...]
 
 
-BREAKS: dict[str, Break] = {
-    "cross_entropy: sign of a target": Break(
-        "losses.py",
-        "    return -value if goal.targeted else value",
-        "    return value",
-    ),
-    "margin: sign": Break(
-        "losses.py",
-        "    return own - other if goal.targeted else other - own",
-        "    return other - own if goal.targeted else own - other",
-    ),
-    "margin: multi-label target": Break(
-        "losses.py",
-        "        return agreement.amin(1) if goal.targeted else -agreement.amin(1)",
-        "        return agreement.amax(1) if goal.targeted else -agreement.amin(1)",
-    ),
-    "margin: source ignored": Break(
-        "losses.py", "    if goal.source is not None:\n        return own", "    if False:\n        return own"
-    ),
-    "dlr: scale": Break("losses.py", "(top[:, 2] + top[:, 3]) / 2 if goal.targeted else top[:, 2]", "top[:, 1]"),
-    "one logit: order of the classes": Break(
-        "goals.py",
-        "torch.cat([torch.zeros_like(logits), logits], 1)",
-        "torch.cat([logits, torch.zeros_like(logits)], 1)",
-    ),
-    "goal: reached": Break("goals.py", "return same if self.targeted else ~same", "return same"),
-    "least likely: includes the label": Break("goals.py", "if self.exclude_label else", "if False else"),
-    "linf: projection": Break(
-        "norms.py",
-        "return torch.minimum(torch.maximum(d, -bound), bound)",
-        "return torch.minimum(d, bound)",
-    ),
-    "l2: projection": Break("norms.py", "d * (per_sample(radius, d) / size), d)", "d, d)"),
-    "l1: projection": Break("norms.py", "shrunk = flat.sign() * (size - shrink).clamp_min(0)", "shrunk = flat"),
-    "l1: projection far from a small ball": Break(
-        "norms.py", ".clamp_min(torch.finfo(d.dtype).tiny)).clamp_max(1)", ".clamp_min(1e30)).clamp(1, 1)"
-    ),
-    "linf: steepest sign": Break("norms.py", "return g.sign()", "return -g.sign()"),
-    "l2: steepest without scaling": Break(
-        "norms.py",
-        "g = g / per_sample(g.flatten(1).abs().amax(1), g).clamp_min(torch.finfo(g.dtype).tiny)",
-        "g = g * 1.0",
-    ),
-    "l1: steepest coordinate": Break("norms.py", "where = flat.abs().argmax(1", "where = flat.argmax(1"),
-    "l2: sample length": Break("norms.py", "** (1 / max(like.flatten(1).shape[1], 1))", ""),
-    "l1: sample sign": Break("norms.py", "uniform(flat) < 0.5, -1.0, 1.0)", "uniform(flat) < 0.0, -1.0, 1.0)"),
-    "ball: mask in project": Break("threat.py", "d = torch.where(self.mask, d, 0)", "d = d + 0"),
-    "ball: clamp to the domain": Break("threat.py", "self.radius)).clamp(*self.domain)", "self.radius))"),
-    "ball: mask in round_inside": Break("threat.py", "x = torch.where(self.mask, x, self.center)", "x = x + 0"),
-    "ball: step back inside": Break(
-        "threat.py", "return torch.where(out, torch.nextafter(x, self.center), x)", "return x"
-    ),
-    "ball: contains ignores the mask": Break(
-        "threat.py", "inside &= ((x == self.center) | self.mask)", "inside &= (x == x)"
-    ),
-    "keep: smallest_success keeps the farthest": Break(
-        "engine/keep.py", "-ball.distance(point.x)", "ball.distance(point.x)"
-    ),
-    "keep: highest keeps the lowest": Break(
-        "engine/keep.py", "        return point.score.value\n", "        return -point.score.value\n"
-    ),
-    "keep: first_reached goes on": Break("engine/keep.py", "torch.where(kept.reached, -won, value)", "value"),
-    "keep: ties replace": Break("engine/keep.py", "better = rank > kept.rank", "better = rank >= kept.rank"),
-    "step: descends": Break(
-        "engine/steps.py", "ball.project(point.x + per_sample(state", "ball.project(point.x - per_sample(state"
-    ),
-    "momentum: no memory": Break("engine/steps.py", "self.decay * velocity + point.grad", "point.grad"),
-    "program: start outside stays": Break(
-        "engine/program.py", "torch.where(inside, start, ball.project(start))", "start"
-    ),
-    "streams: labels ignored": Break("streams.py", "keys = _mix(_mix(keys) ^ value)", "keys = _mix(keys)"),
-    "streams: mixing by xor alone": Break("streams.py", "keys = _mix(_mix(keys) ^ value)", "keys = keys ^ value"),
-    "streams: one key for the batch": Break(
-        "streams.py",
-        "_mix(self.keys[:, None] + counter)",
-        "_mix(self.keys[:1, None] + counter + self.keys[:, None] * 0)",
-    ),
-    "tree: put": Break("engine/tree.py", "t.index_copy(0, index, o.to(t.dtype))", "t"),
-    "tree: choose": Break("engine/tree.py", "1)), a, b), yes, no)", "1)), b, a), yes, no)"),
-    "worst case: goes on with the broken": Break(
-        "attacks/combine.py", "open_.index_copy(0, index, ~won)", "open_.index_copy(0, index, won)"
-    ),
-    "restarts: the same start each time": Break(
-        "attacks/combine.py", '.child("attack", number)', '.child("attack", 0)'
-    ),
-    "select: a mask cut by image": Break("attacks/combine.py", "mask.ndim == x.ndim and ", ""),
-    "hop_skip_jump: sign of the slope": Break(
-        "attacks/hop_skip_jump.py", "model(there)), 1.0, -1.0)", "model(there)), -1.0, 1.0)"
-    ),
-    "noise: budget not filled": Break("attacks/noise.py", "ball.radius / size, d)", "0.5 * ball.radius / size, d)"),
-    "transfer: runs on the model": Break(
-        "attacks/transfer.py", "self.attack(self.surrogate, x", "self.attack(model, x"
-    ),
-    "bpda: value of the stand-in": Break(
-        "models/wrappers.py", "return value + (smooth - smooth.detach())", "return smooth"
-    ),
-}
+class Result(NamedTuple):
+    """The exit code of pytest and the tests that were red."""
+
+    code: int
+    red: list[str]
 
 
-def run(copy: Path, *arguments: str) -> list[str]:
-    """The red tests, none when all are green."""
-    environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(copy / "src"), "PYTHONDONTWRITEBYTECODE": "1"}
-    command = [
-        sys.executable,
-        "-m",
-        "pytest",
-        "-q",
-        "-p",
-        "no:cacheprovider",
-        "--tb=no",
-        "--hypothesis-profile=fails",
-        *arguments,
-    ]
-    done = subprocess.run(command, cwd=copy, env=environment, capture_output=True, text=True, check=False)
+def read_breaks(path: Path) -> Iterator[Break]:
+    """The breaks of a file: blocks of a name, lines that begin with - (as it is) and lines that begin with + (broken).
+
+    `== FILE: TESTS` stands before the breaks of a source file and names the tests that are near to it.
+    """
+    file, tests = "", ()
+    for block in path.read_text(encoding="utf-8").split("\n\n"):
+        lines = [line for line in block.splitlines() if line and not line.startswith("#")]
+        if lines and lines[0].startswith("== "):
+            file, _, named = lines.pop(0)[3:].partition(": ")
+            tests = tuple(named.split())
+        if lines:
+            old, new = ("\n".join(line[1:] for line in lines if line[0] == sign) for sign in "-+")
+            yield Break(lines[0], file, old, new, tests)
+
+
+def problem(one: Break) -> str:
+    """Why a break cannot be made, in words; nothing when it can."""
+    path = ROOT / "src" / "medrobust" / one.file
+    whole = path.read_text(encoding="utf-8") if path.exists() else ""
+    count = whole.count(one.line)
+    if not one.line or not one.tests:
+        return "has no line or no tests"
+    if count != 1:
+        return f"is {count} times in the file" if count else "the line is gone"
+    try:
+        compile(whole.replace(one.line, one.broken), one.file, "exec")
+    except SyntaxError as error:
+        return f"is no Python when broken: {error.msg}"
+    return ""
+
+
+def run(copy: Path, *arguments: str, seconds: float | None = None) -> Result:
+    """pytest in the copy; cached results of broken code stay out of the user's cache."""
+    environment = os.environ | {
+        "OMP_NUM_THREADS": "1",
+        "PYTHONPATH": str(copy / "src"),
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "MEDROBUST_CACHE": "off",
+    }
+    options = ("-q", "-p", "no:cacheprovider", "--tb=no", "--hypothesis-profile=fails")
+    command = [sys.executable, "-m", "pytest", *options, *arguments]
+    try:
+        done = subprocess.run(
+            command, cwd=copy, env=environment, capture_output=True, text=True, check=False, timeout=seconds
+        )
+    except subprocess.TimeoutExpired:
+        return Result(-1, [f"no end after {seconds:.0f} seconds"])
     lines = [line for line in done.stdout.splitlines() if line.startswith(("FAILED ", "ERROR "))]
-    red = [line.split(" - ")[0].split(" ", 1)[1] for line in lines]
-    return red or ([f"pytest: exit code {done.returncode}"] if done.returncode else [])
+    return Result(done.returncode, [line.split(" - ")[0].split(" ", 1)[1] for line in lines])
 
 
-def first_red(copy: Path, file: str, red_before: list[str]) -> str:
-    """The first test that notices: among those nearest to the file, else among all."""
-    skipped = ["-x", *(f"--deselect={test}" for test in red_before)]
-    nearest = next(tests for prefix, tests in NEAREST.items() if file.startswith(prefix))
-    red = run(copy, nearest, *skipped) or run(copy, *TESTS, *skipped)
-    return red[0] if red else ""
+def first_red(copy: Path, one: Break, red_before: Iterable[str]) -> tuple[str, bool]:
+    """The first test that notices, and whether one does."""
+    path = copy / "src" / "medrobust" / one.file
+    whole = path.read_text(encoding="utf-8")
+    path.write_text(whole.replace(one.line, one.broken), encoding="utf-8")
+    try:
+        code, red = run(copy, *one.tests, "-x", *(f"--deselect={test}" for test in red_before), seconds=LONGEST)
+    finally:
+        path.write_text(whole, encoding="utf-8")
+    if code == 0:
+        return "**nothing**", False
+    # Only 1 means that tests ran and failed: what stops pytest itself says nothing about the tests.
+    return ", ".join(red) if code == 1 else f"**pytest: exit code {code}** {' '.join(red)}", code == 1
 
 
-def main(names: list[str]) -> int:
-    chosen = {name: BREAKS[name] for name in names} if names else BREAKS
-    unnoticed = []
+def main(words: list[str]) -> int:
+    breaks = [one for path in sorted((ROOT / "scripts" / "breaks").glob("*.txt")) for one in read_breaks(path)]
+    chosen = [one for one in breaks if not words or any(word in one.name or word in one.file for word in words)]
+    if not chosen or len({one.name for one in breaks}) < len(breaks):
+        print("no break has this name" if not chosen else "two breaks have one name", file=sys.stderr)
+        return 2
+    unnoticed = 0
     with tempfile.TemporaryDirectory() as folder:
         copy = Path(folder)
         for part in ("src", "tests"):
             shutil.copytree(ROOT / part, copy / part, ignore=shutil.ignore_patterns("__pycache__"))
         shutil.copy(ROOT / "pyproject.toml", copy)
         # What is red anyway proves nothing.
-        before = run(copy, *dict.fromkeys(NEAREST.values()))
+        code, before = run(copy, *dict.fromkeys(test for one in chosen if not problem(one) for test in one.tests))
+        if code not in (0, 1):
+            print(f"the tests do not run: pytest ends with {code}", *before, sep="\n- ", file=sys.stderr)
+            return 2
         print(f"{len(before)} tests are red before anything is broken", *before, sep="\n- ", end="\n\n")
-        print("| broken | first test that goes red | seconds |\n|---|---|---|", flush=True)
-        for name, (file, line, broken) in chosen.items():
-            path, began = copy / "src" / "medrobust" / file, time.monotonic()
-            whole = path.read_text()
-            path.write_text(whole.replace(line, broken))
-            red = first_red(copy, file, before) if line in whole else ""
-            path.write_text(whole)
-            if not red:
-                unnoticed.append(name)
-            verdict = red or ("**nothing**" if line in whole else "**the line is gone**")
-            print(f"| {name} | {verdict} | {time.monotonic() - began:.0f} |", flush=True)
-    print(f"\n{len(chosen) - len(unnoticed)} of {len(chosen)} breaks noticed")
+        print("| file | broken | test that goes red | seconds |\n|---|---|---|---|", flush=True)
+        for one in chosen:
+            began, wrong = time.monotonic(), problem(one)
+            said, noticed = (f"**{wrong}**", False) if wrong else first_red(copy, one, before)
+            unnoticed += not noticed
+            print(f"| {one.file} | {one.name} | {said} | {time.monotonic() - began:.0f} |", flush=True)
+    print(f"\n{len(chosen) - unnoticed} of {len(chosen)} breaks noticed")
     return 1 if unnoticed else 0
 
 

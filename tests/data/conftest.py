@@ -61,7 +61,7 @@ def dicom(tmp_path: Path) -> Callable[..., Path]:
         data.PixelRepresentation = int(array.dtype.kind == "i")
         for tag, value in tags.items():
             setattr(data, tag, value)
-        data.HighBit = data.BitsStored - 1
+        data.HighBit = tags.get("HighBit", data.BitsStored - 1)
         data.PixelData = array.tobytes()
         data.save_as(path, enforce_file_format=True)
         return path

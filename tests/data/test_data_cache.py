@@ -7,6 +7,7 @@ import os
 import pickle
 import subprocess
 import sys
+import types
 from functools import partial
 from pathlib import Path
 
@@ -16,7 +17,7 @@ import torch
 
 import medrobust
 from medrobust.data import View, batches, open_images
-from medrobust.data.images import image_set
+from medrobust.data.images import cache, image_set
 from medrobust.data.images.cache import CachedStore, cache_size, clear_cache
 from medrobust.data.images.store import MemoryStore
 from medrobust.errors import UserError
@@ -90,6 +91,32 @@ def test_a_changed_file_or_view_makes_a_new_cache(many, decoded):
     open_images(f"folder:{many}", view=View(8))
     assert len(decoded) == 240
     assert cache_size()[0] == 3
+
+
+def test_what_other_code_or_another_decoder_decoded_is_not_served(many, decoded, monkeypatch, tmp_path):
+    open_images(f"folder:{many}", view=VIEW)
+    monkeypatch.setattr(cache, "version", lambda name: "99.0" if name == "pillow" else "1.0")
+    cache.decoding_version.cache_clear()
+    open_images(f"folder:{many}", view=VIEW)
+    assert len(decoded) == 160
+    assert cache_size()[0] == 2
+    monkeypatch.setattr(cache, "__file__", str(tmp_path / "data" / "images" / "cache.py"))
+    (tmp_path / "data" / "files").mkdir(parents=True)
+    found = set()
+    for text in ("x = 1", "x = 2"):
+        (tmp_path / "data" / "files" / "dicom.py").write_text(text)
+        cache.decoding_version.cache_clear()
+        found.add(cache.decoding_version(""))
+    assert len(found) == 2
+    module = types.ModuleType("own_decoder")
+    module.__file__ = str(tmp_path / "own_decoder.py")
+    monkeypatch.setitem(sys.modules, "own_decoder", module)
+    for text in ("y = 1", "y = 2"):
+        (tmp_path / "own_decoder.py").write_text(text)
+        cache.decoding_version.cache_clear()
+        found.add(cache.decoding_version("own_decoder"))
+    assert len(found) == 4
+    cache.decoding_version.cache_clear()
 
 
 @pytest.mark.parametrize("name", ["pixels.bin", "index.npy", "meta.json"])

@@ -58,7 +58,7 @@ def test_a_cache_on_disk_of_floating_point(tmp_path: Path) -> None:
     for k in range(64):
         path = tmp_path / "volumes" / "ab"[k % 2] / f"{k}.npz"
         path.parent.mkdir(parents=True, exist_ok=True)
-        np.savez(path, image=rng.random((3, 4, 5), dtype=np.float32), low=0.0, high=1.0, bits=24)
+        np.savez(path, image=rng.random((1, 3, 4, 5), dtype=np.float32), low=0.0, high=1.0, bits=24)
     both(lambda: open_images(f"folder:{tmp_path / 'volumes'}", split="all", view=View(None, "grey")))
 
 

@@ -29,18 +29,16 @@ import torch
 from PIL import Image
 
 import medrobust as mr
-from medrobust.attacks import ATTACKS, build_attack
+from medrobust.attacks import build_attack
 from medrobust.auditing.checks import CHECKS
-from medrobust.data import DATASETS, open_images
+from medrobust.data import open_images
 from medrobust.objectives import make_objective
-from medrobust.report.sections import SECTIONS
-from medrobust.testing import check_attack, check_objective
-from medrobust.testing.objectives import smooth_toy
+from medrobust.testing import check_attack, check_check, check_image_set, check_objective, small_audit
 
 check_attack(build_attack("frank_wolfe", {"num_steps": 20, "momentum": 0.5}))
-check_objective(
-    make_objective("logit_pairing", {"weight": 0.5}, threat=mr.Threat(epsilon=0.1)), *smooth_toy(torch.float32)
-)
+check_objective(make_objective("logit_pairing", {"weight": 0.5}, threat=mr.Threat(epsilon=0.1)))
+records, context = small_audit()
+check_check(next(check for check in CHECKS if check.__name__ == "steps_help"), records=records, context=context)
 
 root = Path("MontgomerySet")
 (root / "CXR_png").mkdir(parents=True)
@@ -53,6 +51,7 @@ images = open_images(f"montgomery:{root}", view=mr.View(color="grey"), split="al
 assert [sample.label for sample in images.samples] == [i % 2 for i in range(24)]
 assert images.samples[3].metadata == {"sex": "F", "age": 23.0}
 assert images.groups[3] == "0003"
+check_image_set(images)
 
 torch.manual_seed(0)
 net = torch.nn.Sequential(torch.nn.AvgPool2d(4), torch.nn.Flatten(), torch.nn.Linear(36, 2))

@@ -55,6 +55,18 @@ def test_projection_leaves_alone_what_is_inside(norm: Norm, d: Tensor) -> None:
 
 
 @norms
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("units", [1, 10, 1000])
+def test_projection_from_far_onto_a_small_ball_is_inside(norm: Norm, dtype: torch.dtype, units: int) -> None:
+    """Nearly equal pixels far from a ball that their rounding does not resolve: what the projection leaves of each is
+    a difference in which all digits cancel."""
+    eps = torch.finfo(dtype).eps
+    d = 1 + 4 * eps * torch.randn(4, 1, 1000, dtype=dtype)
+    size = norm.size(norm.project(d, units * eps).double())
+    assert bool((size <= units * eps * (1 + 1000 * eps)).all())  # a sum of 1000 pixels is rounded so often
+
+
+@norms
 @given(d=perturbations(), radius=radii.filter(lambda r: r < 1e9), seed=st.integers(0, 999))
 def test_projection_is_nearest(norm: Norm, d: Tensor, radius: float, seed: int) -> None:
     once = norm.project(d, radius)

@@ -114,7 +114,6 @@ def test_checkpoint_round_trip(network: nn.Module, x: torch.Tensor, tmp_path) ->
     for again in (load_checkpoint(tmp_path), load_model(str(tmp_path)), load_model(file)):
         assert torch.equal(again(x), model.eval()(x))
         assert again.classes == ("benign", "malignant")
-    assert load_model(str(tmp_path), classes=("malignant", "benign")).classes == ("benign", "malignant")
     with pytest.raises(UserError, match="knows the classes benign, malignant, not benign, normal"):
         load_model(str(tmp_path), classes=("benign", "normal"))
 
@@ -157,7 +156,7 @@ def test_callables(tmp_path, monkeypatch) -> None:
             load(name)
     with pytest.raises(UserError, match="cannot be imported"):
         load_model("no_such_module:net")
-    with pytest.raises(UserError, match="does not take images"):
+    with pytest.raises(UserError, match=r"takes images of 8 x 8 pixels, not 9 x 9\. Set data\.image_size=8"):
         load_model("my_nets:net", image_size=9)
 
 
@@ -177,7 +176,7 @@ def test_exported_programs(network: nn.Module, x: torch.Tensor, tmp_path) -> Non
 
 
 def test_specs_that_name_nothing(tmp_path) -> None:
-    (tmp_path / "w.pth").write_bytes(b"")
+    torch.save({"a": torch.zeros(1)}, tmp_path / "w.pth")
     for spec, says in [
         ("nowhere", "neither a checkpoint"),
         (str(tmp_path), "no card.json"),

@@ -62,6 +62,7 @@ def open_images(
     splits: str = "auto",
     cap: int | Mapping[str, int] | None = None,
     balance: bool = False,
+    extremes: tuple[float, float] | None = None,
     progress: Progress | None = None,
     options: Mapping[str, Any] | None = None,
     **more: Any,
@@ -75,11 +76,15 @@ def open_images(
         limit: number of images, a stratified choice by seed.
         seed: seed of the split and of the choices.
         skip_broken: leave broken files out and list them in .broken.
-        classes: the classes to use, in the order of the labels; see select_classes for merging.
+        classes: the classes to use, in the order of the labels, as a person writes them: see select_classes for
+            merging. Names that a program knows go through exact_names, so that none is read as a rule.
         splits: how the set is split, see split_images: auto, official, group, paper, fold:1/5, counts:800/0/299, a
             CSV; a rule may have a seed of its own, as fold:1/5@7.
         cap: at most this many images of each class, in each split where a mapping names the splits.
         balance: as many images of every class as the rarest has, in each split.
+        extremes: least and largest pixel that View(scale="set") stretches to 0 and 1, as ImageSet.extremes says them,
+            of the images that a model was trained with; those of the images here that are not test by default. Other
+            views do not use them.
         progress: called with (images done, images in all) while decoding.
         options: options of the data set, see set_options; a combined set passes each to the parts that have it.
         more: the same as keywords.
@@ -88,14 +93,15 @@ def open_images(
     """
     given = dict(options or {}) | more
     images = list_images(spec, seed=seed, classes=classes, splits=splits, progress=progress, options=given)
-    images = images.replace(view=view or View())
+    view = view or View()
+    images = images.replace(view=view, extremes=extremes if view.scale == "set" else None)
     if split == "all" and (limit is not None or cap is not None or balance):
         # splits are made before images are chosen: a limit must not move an image from test to train
         images = images.replace(samples=complete_splits(images.samples, seed=seed))
     if split == "auto":
         split = "test" if any(sample.split == "test" for sample in images.samples) else "all"
     known = complete_splits(images.samples, seed=images.seed) if split != "all" else images.samples
-    images = images.with_split(split).replace(whole=known)
+    images = images.replace(whole=known).with_split(split)
     if cap is not None:
         images = cap_classes(images, cap, seed)
     if balance:
@@ -134,7 +140,7 @@ def set_options(name: str) -> tuple[str, ...]:
 
     Example:
         >>> set_options("folder")
-        ('group',)
+        ('group', 'masks')
     """
     if name not in DATASETS:
         raise UserError("data.name", f"unknown data set {name!r}", nearest(name, DATASETS))

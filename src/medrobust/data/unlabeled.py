@@ -14,6 +14,7 @@ from .images.loading import verify
 from .images.sample import Sample
 from .images.store import Progress, Store, Stored
 from .sets.folder import frame_samples, require_folder, visible_files
+from .sets.masks import find_masks
 
 UNLABELED = -1
 
@@ -64,7 +65,12 @@ def open_unlabeled(
     if name == "folder":
         root = require_folder(path, name)
         samples: list[Sample] = []
-        for file in visible_files(root):
+        files = list(visible_files(root))
+        masks = find_masks(file.relative_to(root) for file in files)
+        if masks:
+            problem = f"{len(masks)} files look like masks of images, for example {masks[0].as_posix()}"
+            raise UserError(str(root), problem, "keep masks outside of it")
+        for file in files:
             relative = file.relative_to(root).as_posix()
             samples += frame_samples(Sample(relative, file, UNLABELED, relative))
         images = ImageSet(root.name or name, like.classes, samples, view=like.view, seed=seed)

@@ -60,9 +60,8 @@ class FirstReached:
     needs_score: bool = True
 
     def rank(self, point: Point, kept: Kept, ball: Ball) -> Tensor:
-        won = torch.full_like(kept.rank, torch.inf)
-        value = torch.where(point.score.reached, won, point.score.value.to(kept.rank))
-        return torch.where(kept.reached, -won, value)
+        # Infinity does not exceed infinity: a later success replaces nothing.
+        return torch.where(point.score.reached, torch.inf, point.score.value.to(kept.rank))
 
 
 @dataclass(frozen=True)

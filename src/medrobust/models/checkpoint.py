@@ -11,9 +11,10 @@ from torch import nn
 from ..errors import UserError
 from ..files import read_json, write_json, write_with
 from .classifier import Classifier
+from .fitting import fit_weights
 from .foreign import from_callable, is_callable_spec
-from .weights import fit_weights, read_weights
-from .zoo import build_network
+from .weights import read_weights, refuse_pointer
+from .zoo import TRANSFORMING, build_network, parse_spec, stated
 
 SCHEMA = "medrobust.model/1"
 WEIGHTS, CARD = "model.safetensors", "card.json"
@@ -38,12 +39,15 @@ def describe(classifier: Classifier) -> dict[str, Any]:
     """The part of the card that rebuilding needs."""
     return {
         "schema": SCHEMA,
-        "network": classifier.spec,
-        "classes": list(classifier.classes),
+        "network": stated(classifier.spec, classifier.network) if classifier.spec else "",
+        # Of the network's outputs; the order is that in which the classifier gives them, where it is another.
+        "classes": list(classifier.output_classes),
+        **({} if classifier.output_classes == classifier.classes else {"order": list(classifier.classes)}),
         "channels": classifier.channels,
         "input_size": classifier.input_size,
         "mean": classifier.mean.tolist() if classifier.normalizes else None,
         "std": classifier.std.tolist() if classifier.normalizes else None,
+        "normalization_from": classifier.normalization_from,
         "head": classifier.head,
         "domain": list(classifier.domain),
         "num_outputs": 1 if classifier.head == "one_logit" else classifier.num_classes,
@@ -58,9 +62,7 @@ def load_checkpoint(folder: Path | str, network: nn.Module | None = None) -> Cla
     Errors: UserError when a file or key is missing, or the weights do not fit the network that the card names.
     """
     folder = Path(folder)
-    card = read_json(folder / CARD)
-    if not isinstance(card, dict) or card.get("schema") != SCHEMA:
-        raise UserError(str(folder / CARD), f"is not a {SCHEMA} card")
+    card = read_card(folder)
     try:
         spec = card["network"]
         if network is not None:
@@ -72,7 +74,11 @@ def load_checkpoint(folder: Path | str, network: nn.Module | None = None) -> Cla
             network = from_callable(spec)
         else:
             network = build_network(
-                spec, num_classes=card["num_outputs"], in_channels=card["channels"], image_size=card["input_size"]
+                spec,
+                num_classes=card["num_outputs"],
+                in_channels=card["channels"],
+                image_size=card["input_size"],
+                **said(spec),
             )
         classifier = Classifier(
             network,
@@ -83,12 +89,30 @@ def load_checkpoint(folder: Path | str, network: nn.Module | None = None) -> Cla
             classes=card["classes"],
             input_size=card["input_size"],
             channels=card["channels"],
-            spec=spec,
+            spec=stated(spec, network) if spec else "",
+            normalization_from=card.get("normalization_from") or ("none" if card["mean"] is None else "the card"),
         )
+        if card.get("order"):
+            classifier = classifier.in_order(card["order"])
     except KeyError as error:
         raise UserError(str(folder / CARD), f"lacks the key {error.args[0]!r}") from error
     fit_weights(network, read_weights(folder / WEIGHTS), str(folder / WEIGHTS))
     return classifier.eval()
+
+
+def read_card(folder: Path) -> dict[str, Any]:
+    """The card of a checkpoint. Errors: UserError when it is missing, no card, or only a pointer to one."""
+    refuse_pointer(folder / CARD)
+    card = read_json(folder / CARD)
+    if not isinstance(card, dict) or card.get("schema") != SCHEMA:
+        raise UserError(str(folder / CARD), f"is not a {SCHEMA} card")
+    return card
+
+
+def said(spec: str) -> dict[str, Any]:
+    """The options of a network that a card names; older ones left one out that two networks were built without."""
+    source, name, options = parse_spec(spec)
+    return {"transform_input": False, **options} if source == "torchvision" and name in TRANSFORMING else options
 
 
 def find_checkpoint(path: Path | str) -> Path | None:

@@ -2,26 +2,23 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from ..errors import UserError
-from .checkpoint import WEIGHTS, find_checkpoint, load_checkpoint
+from .checkpoint import WEIGHTS, find_checkpoint, read_card, said
 from .classifier import Classifier
+from .fitting import fitting, put
 from .foreign import from_callable, is_callable_spec
-from .layers import first_convolution, last_layer
-from .load import usual_normalization
+from .layers import class_layers, first_convolution
+from .normalization import origin, usual_normalization
 from .pretrained import published_weights
-from .weights import AUXILIARY, few, fit_weights, read_weights
-from .zoo import build_network, parse_spec
-
-# Names under which published files of contrastive pre-training keep their encoder, one inside the other.
-WRAPPERS = ("module.", "encoder.", "backbone.", "model.", "network.", "encoder_q.", "convnet.", "resnet.")
-DEEPEST = 3
+from .weights import Nest, read_nests
+from .zoo import TRANSFORMING, build_network, parse_spec, stated
 
 
 def new_classifier(
@@ -41,13 +38,11 @@ def new_classifier(
 
     Args:
         spec: zoo:NAME, torchvision:NAME, timm:NAME or package.module:callable.
-        classes: names of the outputs, in their order.
-        data_channels: channels of the images.
-        channels: channels of the network's input; by default 3 for torchvision: and timm:, else those of the images.
-        image_size: the side of the images in pixels, for networks that are made for one size.
-        mean, std: see Classifier; by default those of init, or the usual ones of the source.
+        data_channels: of the images; the network's channels are the same for ours, else 3, unless given.
+        mean, std: by default those of init's card, else those that torchvision and timm publish for the name.
         init: a checkpoint folder of ours, or a weights file. The last layer may have another number of outputs: it is
-            then new. A stem for another number of channels is adapted (see adapted_stem).
+            then new. Where the card has the same classes in another order, its rows are put in this one. A stem for
+            another number of channels is adapted (see adapted_stem).
         pretrained: ImageNet weights as published; not together with init.
         seed: of the random weights. The global random state is left as it is.
 
@@ -72,87 +67,79 @@ def new_classifier(
             if custom
             else build_network(spec, num_classes=len(classes), in_channels=channels, image_size=image_size)
         )
-    if mean is None and std is None and not custom:
-        mean, std = usual_normalization(spec, channels)
+    origin_of_mean = "given" if mean is not None or std is not None else ""
+    if not origin_of_mean and not custom:
+        (mean, std), origin_of_mean = usual_normalization(spec, channels), origin(spec)
     if init is not None:
         folder = find_checkpoint(init)
-        if folder is not None and mean is None and std is None:
-            known = load_checkpoint(folder)
-            mean, std = (known.mean.tolist(), known.std.tolist()) if known.normalizes else (None, None)
-        file = folder / WEIGHTS if folder is not None else Path(init)
-        start_from(network, read_weights(file), str(file))
+        place = folder / WEIGHTS if folder is not None else Path(init)
+        nests = read_nests(place)
+        if folder is not None:
+            card = read_card(folder)
+            nests = [Nest("", _in_order(nests[0].state, card, network, classes))]
+            _as_in_card(network, spec, card)
+            if origin_of_mean != "given":
+                # The weights were learned with it, whatever is usual for the name.
+                mean, std = (_for_channels(card[key], channels) for key in ("mean", "std"))
+                origin_of_mean = "none" if mean is None and std is None else "the card"
+        start_from(network, nests, str(place))
     if pretrained:
-        start_from(network, published_weights(spec), spec)
-    return Classifier(network, mean=mean, std=std, classes=classes, input_size=image_size, channels=channels, spec=spec)
+        start_from(network, [Nest("", published_weights(spec))], spec)
+    return Classifier(
+        network,
+        mean=mean,
+        std=std,
+        classes=classes,
+        input_size=image_size,
+        channels=channels,
+        spec=spec if custom else stated(spec, network),
+        normalization_from=origin_of_mean,
+    )
 
 
-def start_from(network: nn.Module, state: Mapping[str, Tensor], place: str) -> None:
+def _for_channels(values: Sequence[float] | None, channels: int) -> Any:
+    """The values of a card for another number of channels: their average."""
+    return values if values is None or len(values) == channels else sum(values) / len(values)
+
+
+def _in_order(
+    state: dict[str, Tensor], card: Mapping[str, Any], network: nn.Module, classes: Sequence[str]
+) -> dict[str, Tensor]:
+    """The state with a row for each class in the order of classes, where the card has the same in another order."""
+    own = list(card["classes"])
+    if own == list(classes) or sorted(own) != sorted(classes):
+        return state
+    order = torch.tensor([own.index(name) for name in classes])
+    names = {f"{layer}.{leaf}" for layer in class_layers(network) for leaf in ("weight", "bias")}
+    return {n: v[order] if n in names and len(v) == len(order) else v for n, v in state.items()}
+
+
+def _as_in_card(network: nn.Module, spec: str, card: Mapping[str, Any]) -> None:
+    """Take over what the weights do not show, where the name of the new network leaves it open."""
+    source, name, options = parse_spec(spec) if not is_callable_spec(spec) else ("", "", {})
+    if source == "torchvision" and name in TRANSFORMING and "transform_input" not in options:
+        before = said(card["network"]) if str(card["network"]).startswith(f"torchvision:{name}") else {}
+        if before.get("transform_input") is False:
+            network.transform_input = False  # type: ignore[assignment]
+
+
+def start_from(network: nn.Module, nests: Sequence[Nest], place: str) -> None:
     """Load weights to start from; the last layer may be absent or of another size, the stem is adapted.
 
     Files of contrastive pre-training are taken apart: the encoder is found below the names of its wrappers, and other
     heads are left out with a warning.
 
-    Errors: UserError, as fit_weights.
+    Errors: UserError as fitting; a network of another depth is refused and not cut down.
     """
     own = network.state_dict()
-    head = last_layer(network)[0]
-    state, left_out = encoder_part(state, own, head)
-    if left_out:
-        warnings.warn(f"{place}: left out {few(left_out)}, no part of the network", UserWarning, stacklevel=2)
-    for name in (f"{head}.weight", f"{head}.bias"):
-        if name in own and (name not in state or state[name].shape != own[name].shape):
-            state[name] = own[name]
-    for name in own:
-        if name not in state and name.startswith(getattr(network, "fresh", ("\0",))):
-            state[name] = own[name]
+    spare = [*class_layers(network), *(name.rstrip(".") for name in getattr(network, "fresh", ()))]
+    found = fitting(network, nests, place, spare)
     try:
         stem = f"{first_convolution(network)[0]}.weight"
     except ValueError:
         stem = ""
-    if stem in state:
-        state[stem] = adapted_stem(state[stem], own[stem])
-    fit_weights(network, state, place)
-
-
-def encoder_part(
-    state: Mapping[str, Tensor], own: Mapping[str, Tensor], head: str
-) -> tuple[dict[str, Tensor], list[str]]:
-    """The weights in a file below whatever wrappers, named as the network's, and the names of the heads besides.
-
-    A head is what lies outside the network's own modules, or below its last layer. What else does not fit stays in, so
-    that a network of another depth is refused and not cut down.
-
-    Example:
-        >>> own = {"conv.weight": torch.ones(1), "fc.weight": torch.ones(1)}
-        >>> file = {"module.encoder.conv.weight": torch.ones(1), "module.projector.0.weight": torch.ones(1)}
-        >>> part, left_out = encoder_part(file, own, "fc")
-        >>> list(part), left_out
-        (['conv.weight'], ['module.projector.0.weight'])
-    """
-
-    def hits(prefix: str) -> int:
-        return sum(name.startswith(prefix) and name[len(prefix) :] in own for name in state)
-
-    found = ""
-    while True:
-        deeper = max((found + wrapper for wrapper in WRAPPERS), key=hits)
-        inside = any(name.startswith(found + wrapper) for name in state for wrapper in WRAPPERS)
-        if hits(deeper) > hits(found):
-            found = deeper
-        elif not hits(found) and inside and found.count(".") < DEEPEST:
-            found = max((found + w for w in WRAPPERS), key=lambda p: sum(name.startswith(p) for name in state))
-        else:
-            break
-    children = {name.partition(".")[0] for name in own}
-    part, left_out = {}, []
-    for name, value in state.items():
-        short = name[len(found) :] if name.startswith(found) else ""
-        is_own = short in own or (short.partition(".")[0] in children and not short.startswith(f"{head}."))
-        if is_own or not hits(found) or short.startswith(AUXILIARY):
-            part[short or name] = value
-        else:
-            left_out.append(name)
-    return part, left_out
+    state = {n: adapted_stem(v, own[n]) if n == stem else v for n, v in found.state.items()}
+    put(network, found._replace(state=state), place)
 
 
 def adapted_stem(weight: Tensor, own: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""Networks that others define: a Python callable, an exported program, an ONNX file."""
+"""Networks that others define in Python: a callable that returns one."""
 
 from __future__ import annotations
 
@@ -8,11 +8,8 @@ import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
-from typing import Any
 
-import torch
-from torch import Tensor, nn
+from torch import nn
 
 from ..errors import UserError, nearest
 from .weights import first_line
@@ -58,52 +55,3 @@ def _current_directory_first() -> Iterator[None]:
         yield
     finally:
         sys.path.remove(here)
-
-
-class Exported(nn.Module):
-    """An exported program: its mode was fixed at export, so train() and eval() change nothing inside."""
-
-    def __init__(self, program: nn.Module) -> None:
-        super().__init__()
-        self.program = program
-
-    def train(self, mode: bool = True) -> Exported:
-        """Note the mode, and leave the program as it is."""
-        self.training = mode  # the program itself refuses to be switched
-        return self
-
-    def forward(self, x: Tensor) -> Any:
-        """What the program gives for x (n, c, *spatial)."""
-        return self.program(x)
-
-
-def from_exported(path: Path) -> nn.Module:
-    """The program in a .pt2 file (torch.export.save). Pickled parts are refused: only tensors are read.
-
-    Errors: UserError when the file is no such program.
-    """
-    before = os.environ.get("TORCH_FORCE_WEIGHTS_ONLY_LOAD")
-    os.environ["TORCH_FORCE_WEIGHTS_ONLY_LOAD"] = "1"  # torch.export.load unpickles otherwise
-    try:
-        return Exported(torch.export.load(path).module())
-    except Exception as error:
-        reason = f"is not an exported program: {first_line(error)}"
-        raise UserError(str(path), reason, "write it with torch.export.save") from error
-    finally:
-        if before is None:
-            del os.environ["TORCH_FORCE_WEIGHTS_ONLY_LOAD"]
-        else:
-            os.environ["TORCH_FORCE_WEIGHTS_ONLY_LOAD"] = before
-
-
-def from_onnx(path: Path) -> nn.Module:
-    """An ONNX graph as a differentiable module. Errors: UserError without onnx2torch, or when it cannot be read."""
-    try:
-        import onnx2torch
-    except ImportError as error:
-        raise UserError(str(path), "reading ONNX needs onnx2torch", "pip install 'medrobust[onnx]'") from error
-    try:
-        network: nn.Module = onnx2torch.convert(str(path))
-    except Exception as error:
-        raise UserError(str(path), f"cannot be read as ONNX: {type(error).__name__}: {first_line(error)}") from error
-    return network

@@ -95,6 +95,26 @@ def last_layer(network: nn.Module) -> tuple[str, nn.Module]:
     return found[-1]
 
 
+def class_layers(network: nn.Module) -> list[str]:
+    """Names of the layers that have a row for each class: what timm calls the classifier, else the last layer.
+
+    Errors: ValueError as last_layer.
+
+    Example:
+        >>> class_layers(nn.Sequential(nn.Linear(4, 8), nn.Linear(8, 2)))
+        ['1']
+    """
+    getter = getattr(network, "get_classifier", None)
+    found = getter() if callable(getter) else None
+    names = {module: name for name, module in network.named_modules()}
+    layers = []
+    for part in found if isinstance(found, (tuple, list)) else [found]:
+        if isinstance(part, nn.Module) and part in names and list(part.parameters()):
+            inner = last_layer(part)[0]
+            layers.append(f"{names[part]}.{inner}".strip("."))
+    return layers or [last_layer(network)[0]]
+
+
 def replace_module(network: nn.Module, name: str, new: nn.Module) -> None:
     """Put new in the place of the submodule called name (dotted)."""
     parent, _, leaf = name.rpartition(".")

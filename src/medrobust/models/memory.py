@@ -10,6 +10,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from ..errors import UserError
 from .classifier import Classifier
 
 # Larger batches are no faster: cores and graphics cards are busy before.
@@ -54,9 +55,14 @@ def gradient_bytes(model: Classifier, x: Tensor) -> int:
         return tensor
 
     leaf = x.detach().clone().requires_grad_()
-    with torch.enable_grad(), torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
-        # The graph holds what was noted, so no address is used twice.
-        logits = model(leaf)
+    try:
+        with torch.enable_grad(), torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
+            # The graph holds what was noted, so no address is used twice.
+            logits = model(leaf)
+    except (UserError, RuntimeError):
+        # A network without gradients keeps nothing; one that fails altogether says so here.
+        with torch.no_grad():
+            logits = model(x)
     return sum(kept.values()) + leaf.nbytes + logits.nbytes
 
 

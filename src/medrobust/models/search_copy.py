@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import copy
-import warnings
 
 import torch
 from torch import Tensor, nn
 
 from ..memory_order import ORDERS, channels_last
 from .classifier import Classifier
+from .fold import fold_batch_norm
+from .inputs import number_type
 from .layers import first_convolution, replace_module
 
 # A search model may round, but its answers must stay those of the classifier.
 MOST_DIFFERENT = 0.1
+HALF = (torch.float16, torch.bfloat16)
 
 
 class Float32First(nn.Module):
@@ -40,21 +42,6 @@ class ChannelsLast(nn.Module):
         return self.network(channels_last(x))
 
 
-def fold_batch_norm(network: nn.Module) -> nn.Module:
-    """The network with every batch normalization folded into the convolution before it, exact in evaluation mode.
-
-    A network that torch.fx cannot trace is returned as it is.
-    """
-    from torch.fx.experimental.optimization import fuse
-
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            return fuse(network, inplace=False)
-    except Exception:  # fx meets any Python code at all; a network that it cannot trace is searched as it is
-        return network
-
-
 def low_precision(device: torch.device) -> torch.dtype | None:
     """bfloat16 where the device multiplies it in hardware, else None."""
     if device.type == "cuda":
@@ -67,10 +54,13 @@ def low_precision(device: torch.device) -> torch.dtype | None:
 
 
 def _converted(model: Classifier, example: Tensor, dtype: torch.dtype | None) -> Classifier:
-    network = fold_batch_norm(copy.deepcopy(model.network).eval().requires_grad_(False))
+    network = copy.deepcopy(model.network).eval().requires_grad_(False)
+    if number_type(network) in HALF:
+        network = network.float()  # an attack that probes in small steps sees nothing of them in 11 bits
+    network = fold_batch_norm(network)
     if dtype is not None:
         name, first = first_convolution(network)
-        exact = copy.deepcopy(first)
+        exact = copy.deepcopy(first).float()
         network = network.to(dtype)
         replace_module(network, name, Float32First(exact, dtype))
     order = ORDERS.get(example.ndim)
@@ -85,8 +75,8 @@ def search_copy(model: Classifier, example: Tensor, precision: str = "fast") -> 
     """The fastest copy that answers as the model does on example (n, c, *spatial), and what it is, in words.
 
     float32 keeps the precision and changes the memory order and batch normalization only. fast also computes in
-    bfloat16, except for the first convolution, where the device has it. A copy whose logits differ by more than
-    MOST_DIFFERENT of their spread, or that does not run, is not used.
+    bfloat16, except for the first convolution, where the device has it. A network in 16 bits is searched in float32. A
+    copy whose logits differ by more than MOST_DIFFERENT of their spread, or that does not run, is not used.
     """
     kinds = [low_precision(example.device), None] if precision == "fast" else [None]
     with torch.no_grad():
@@ -99,7 +89,7 @@ def search_copy(model: Classifier, example: Tensor, precision: str = "fast") -> 
                 gap = float((fast(example) - truth).abs().max())
         except Exception:  # any network may refuse another precision or memory order, and is then searched without
             continue
-        allowed = MOST_DIFFERENT if dtype is not None else 1e-3
+        allowed = MOST_DIFFERENT if dtype is not None or number_type(model.network) in HALF else 1e-3
         if gap <= allowed * spread:
             return fast, "bfloat16 after a float32 first layer" if dtype is not None else "float32"
     return model, "float32, unchanged"

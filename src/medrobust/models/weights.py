@@ -1,104 +1,133 @@
-"""Weights from files: safetensors, or a state dict read without unpickling anything else."""
+"""Weights from files: safetensors, or tensors by name read without unpickling anything that can run code."""
 
 from __future__ import annotations
 
+import argparse
 import pickle
+import re
 import warnings
+import zipfile
 from collections.abc import Iterable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from ..errors import UserError
 
-NESTS = ("state_dict", "model_state_dict", "model", "network", "net")
-PREFIXES = ("module.", "_orig_mod.", "network.", "model.")
-AUXILIARY = ("AuxLogits.", "aux1.", "aux2.")  # training-only heads that torchvision files carry
 SAFE_SUFFIXES = (".safetensors",)
-TORCH_SUFFIXES = (".pt", ".pth", ".ckpt", ".bin")
+TORCH_SUFFIXES = (".pt", ".pth", ".ckpt", ".bin", ".tar")
 KNOWN = SAFE_SUFFIXES + TORCH_SUFFIXES
+POINTER = b"version https://git-lfs.github.com/spec/v1"
+EXPORT = "export it where it can run: torch.export.save(torch.export.export(model, (images,)), 'FILE.pt2')"
+ALONE = "save model.state_dict() alone, or a safetensors file"
+
+
+class Nest(NamedTuple):
+    """The tensors of one mapping in a file, and where in the file that is: `state_dict`, `ema.module`, or empty."""
+
+    path: str
+    state: dict[str, Tensor]
 
 
 def read_weights(path: Path | str) -> dict[str, Tensor]:
-    """Name -> tensor (on the CPU) from a safetensors file or a torch file that holds a state dict.
+    """Name -> tensor (on the CPU) from a safetensors file or a torch file that holds one state dict.
 
-    Nested state dicts are found, and prefixes that wrappers add (`module.`, `_orig_mod.`) are removed.
+    Errors: UserError when the file is missing, damaged, holds several, or a pickle of anything but tensors.
+    """
+    nests = read_nests(path)
+    if len(nests) > 1:
+        raise UserError(str(path), f"holds several state dicts: {few(nest.path for nest in nests)}", ALONE)
+    return nests[0].state
 
-    Errors: UserError when the file is missing, damaged, or a pickle of anything but tensors.
+
+def read_nests(path: Path | str) -> list[Nest]:
+    """Every mapping that holds tensors in a safetensors file or a torch file, the outer ones first.
+
+    Errors: UserError when the file is missing, damaged, or a pickle of anything but tensors and plain values.
     """
     path = Path(path)
     if not path.is_file():
         raise UserError(str(path), "no such file")
+    refuse_pointer(path)
     if path.suffix in SAFE_SUFFIXES:
         from safetensors import SafetensorError
         from safetensors.torch import load_file
 
         try:
-            return load_file(path)
+            return [Nest("", load_file(path))]
         except (SafetensorError, OSError) as error:
             raise UserError(str(path), f"is not a safetensors file: {error}") from error
     if path.suffix not in TORCH_SUFFIXES:
         raise UserError(str(path), "unknown kind of weights file", f"valid: {', '.join(KNOWN)}")
+    if is_torchscript(path):
+        raise UserError(str(path), "is a TorchScript archive, which is code and never loaded", EXPORT)
+    nests = list(_nests(_unpickled(path)))
+    if not nests:
+        raise UserError(str(path), "is not a state dict", ALONE)
+    return nests
+
+
+def _nests(content: Any, path: str = "") -> Iterable[Nest]:
+    if not isinstance(content, Mapping):
+        return
+    state = {str(name): value for name, value in content.items() if isinstance(value, Tensor)}
+    if state:
+        yield Nest(path, state)
+    for name, value in content.items():
+        yield from _nests(value, f"{path}.{name}" if path else str(name))
+
+
+def _unpickled(path: Path) -> Any:
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), _plain_types():
             warnings.simplefilter("ignore")  # about the pickle protocol of files that are then refused
-            content = torch.load(path, map_location="cpu", weights_only=True)
+            return torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
-        raise UserError(
-            str(path),
-            "holds pickled objects other than tensors, which are never loaded because they can run code",
-            "save model.state_dict() alone, or a safetensors file",
-        ) from error
+        named = re.search(r"GLOBAL ([\w.]+)", str(error))
+        what = f"pickled objects other than tensors ({named[1]})" if named else "pickled objects other than tensors"
+        reason = f"holds {what}, which are never loaded because they can run code"
+        raise UserError(str(path), reason, ALONE) from error
     except Exception as error:  # a damaged pickle can raise anything
         raise UserError(str(path), f"cannot be read as a state dict: {first_line(error)}") from error
-    return _without_prefix(_state_dict(content, path))
 
 
-def _state_dict(content: Any, path: Path) -> dict[str, Tensor]:
-    while isinstance(content, Mapping):
-        inner = next((content[n] for n in NESTS if isinstance(content.get(n), Mapping)), None)
-        if inner is None:
-            break
-        content = inner
-    if not isinstance(content, Mapping) or not content or not all(isinstance(v, Tensor) for v in content.values()):
-        raise UserError(str(path), "is not a state dict", "save model.state_dict() alone, or a safetensors file")
-    return dict(content)
+def _plain_types() -> AbstractContextManager[Any]:
+    """Let the arguments of a training script be read: argparse.Namespace only holds values, of types that are safe."""
+    safe_globals = getattr(torch.serialization, "safe_globals", None)  # from torch 2.5 on
+    return nullcontext() if safe_globals is None else safe_globals([argparse.Namespace])
 
 
-def _without_prefix(state: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Remove the prefixes of wrappers that every name carries; those that may be the network's are for fit_weights."""
-    for prefix in PREFIXES[:2]:
-        if all(name.startswith(prefix) for name in state):
-            return _without_prefix({name[len(prefix) :]: v for name, v in state.items()})
-    return state
+def is_torchscript(path: Path) -> bool:
+    """Whether a file is an archive of torch.jit.save, whatever its name says.
 
-
-def fit_weights(network: nn.Module, state: Mapping[str, Tensor], place: str) -> nn.Module:
-    """Load state into network, every name and shape checked first.
-
-    Errors: UserError that lists the first few missing, unexpected and wrongly shaped names.
+    Example:
+        >>> is_torchscript(Path("nowhere.pt"))
+        False
     """
-    wanted = network.state_dict()
-    state = {n: v for n, v in state.items() if n in wanted or not n.startswith(AUXILIARY)}
-    for prefix in PREFIXES:
-        if not set(state) & set(wanted) and all(n.startswith(prefix) for n in state):
-            state = {n[len(prefix) :]: v for n, v in state.items()}
-    missing = [n for n in wanted if n not in state and not n.endswith("num_batches_tracked")]
-    unexpected = [n for n in state if n not in wanted]
-    shapes = [
-        f"{n} is {tuple(state[n].shape)}, the network has {tuple(wanted[n].shape)}"
-        for n in wanted
-        if n in state and state[n].shape != wanted[n].shape
-    ]
-    problems = [f"{what} {few(names)}" for what, names in (("missing", missing), ("unexpected", unexpected)) if names]
-    if shapes:
-        problems.append(few(shapes))
-    if problems:
-        raise UserError(place, f"the weights do not fit the network: {'; '.join(problems)}", "check model.name")
-    network.load_state_dict(dict(state), strict=False)
-    return network
+    if not path.is_file() or not zipfile.is_zipfile(path):
+        return False
+    with zipfile.ZipFile(path) as archive:
+        names = archive.namelist()
+    return any("/code/" in name for name in names) and any(name.endswith("/constants.pkl") for name in names)
+
+
+def refuse_pointer(path: Path | str) -> None:
+    """Refuse the stand-in that Git LFS leaves where it did not fetch the file.
+
+    Errors: UserError when the file is one.
+
+    Example:
+        >>> refuse_pointer("nowhere.pt")
+    """
+    path = Path(path)
+    if not path.is_file():
+        return
+    with open(path, "rb") as file:
+        if file.read(len(POINTER)) == POINTER:
+            raise UserError(str(path), "is a Git LFS pointer and not the file itself", "run git lfs pull")
 
 
 def few(names: Iterable[str], shown: int = 3) -> str:

@@ -9,24 +9,23 @@ from torch import Tensor, nn
 
 from ..errors import UserError
 from .classifier import Classifier
-from .freeze import frozen
-from .load import are_probabilities
-from .weights import first_line
+from .load import settle
 
 
 def as_classifier(model: nn.Module, example: Tensor, classes: Sequence[str] = ()) -> Classifier:
-    """The model with what an attack must not have to know about it; a Classifier passes as it is.
+    """The model with what an attack must not have to know about it.
 
     A plain network takes pixels as they are: one that wants normalized images is given as
-    `Classifier(network, mean=..., std=...)`. Its head is read from its answers: one logit, probabilities, or logits.
+    `Classifier(network, mean=..., std=...)`. Its head is read from what it does and answers: one logit, probabilities,
+    or logits. A Classifier passes as it is, with its outputs in the order of classes.
 
     Args:
         model: any nn.Module, (n, c, *spatial) -> (n, k); stays where it is.
         example: (n, c, *spatial) some images.
         classes: names of the outputs.
 
-    Errors: UserError when model is no nn.Module, does not take the images or has another number of outputs than there
-        are classes, or when a Classifier has other classes or the same in another order.
+    Errors: UserError when model is no nn.Module, does not take the images (saying why), or has another number of
+        outputs than there are classes, or a Classifier has other classes.
 
     Example:
         >>> net = nn.Sequential(nn.Flatten(), nn.Linear(4, 1), nn.Sigmoid())
@@ -34,24 +33,19 @@ def as_classifier(model: nn.Module, example: Tensor, classes: Sequence[str] = ()
         'probabilities'
     """
     if isinstance(model, Classifier):
-        _same_classes(model, classes)
-        return model
+        return model.in_order(classes) if classes and model.classes else model
     if not isinstance(model, nn.Module):
         raise UserError("model", f"is a {type(model).__name__}", "give a torch.nn.Module")
-    bare = Classifier(model, head="multi_label", channels=example.shape[1])
-    try:
-        with torch.no_grad(), frozen(bare):
-            out = bare(example.to(device_of(model)))
-    except RuntimeError as error:
-        reason = f"does not take images {tuple(example.shape)}: {first_line(error)}"
-        raise UserError("model", reason, "give images with the channels and the size that it was made for") from error
-    head = "probabilities" if are_probabilities(model, out) else "one_logit" if out.shape[1] == 1 else "softmax"
-    outputs = max(out.shape[1], 2)
-    if classes and outputs != len(classes):
-        reason = f"{out.shape[1]} outputs for {len(classes)} classes ({', '.join(classes)})"
+    bare = Classifier(model, classes=tuple(classes), channels=example.shape[1])
+    head, outputs, trusts_watch = settle(bare, example.to(device_of(bare.network)), "model")
+    columns = max(outputs or 2, 2)
+    if classes and columns != len(classes):
+        reason = f"{outputs} outputs for {len(classes)} classes ({', '.join(classes)})"
         raise UserError("model", reason, "name one class for each output, in their order")
-    names = tuple(classes) or tuple(map(str, range(outputs)))
-    return Classifier(model, head=head, classes=names, channels=example.shape[1])
+    names = tuple(classes) or tuple(map(str, range(columns)))
+    classifier = Classifier(model, head=head, classes=names, channels=example.shape[1])
+    classifier.trusts_watch = trusts_watch
+    return classifier
 
 
 def device_of(network: nn.Module) -> torch.device:
@@ -59,12 +53,3 @@ def device_of(network: nn.Module) -> torch.device:
     for tensor in (*network.parameters(), *network.buffers()):
         return tensor.device
     return torch.device("cpu")
-
-
-def _same_classes(model: Classifier, classes: Sequence[str]) -> None:
-    if not classes or not model.classes or tuple(classes) == model.classes:
-        return
-    same = set(classes) == set(model.classes)
-    reason = f"the classes are {', '.join(model.classes)} and those of the images {', '.join(classes)}"
-    fix = "give the images' classes in the order of the outputs" if same else "use images of the same classes"
-    raise UserError("model", reason, fix)

@@ -14,6 +14,10 @@ from .drop_max import drop_first_max
 from .layers import with_in_channels
 from .networks import MODELS
 
+# Networks of torchvision that normalize their input once more: its pretrained weights want that, and those trained
+# from scratch with its defaults do not. The weights do not say; so the name does, see `stated`.
+TRANSFORMING = ("inception_v3", "googlenet")
+
 
 def from_zoo(name: str, **options: Any) -> nn.Module:
     """A network of ours by its name in MODELS. Errors: UserError for an unknown name or option."""
@@ -34,8 +38,9 @@ def from_torchvision(
     names = torchvision.models.list_models(module=torchvision.models)
     if name not in names:
         raise UserError("model.name", f"torchvision has no classification network {name!r}", nearest(name, names))
-    if name in ("inception_v3", "googlenet"):
-        options = {"aux_logits": False, "init_weights": True, "transform_input": False, **options}
+    if name in TRANSFORMING:
+        # As torchvision builds them with weights of its own; the transformation takes three channels apart.
+        options = {"aux_logits": False, "init_weights": True, "transform_input": in_channels == 3, **options}
     if name.startswith("vit_") and image_size:
         options["image_size"] = image_size
     network: nn.Module = torchvision.models.get_model(name, weights=None, num_classes=num_classes, **options)
@@ -113,6 +118,24 @@ def build_network(
         return drop_first_max(network) if drop_max else network
     except (TypeError, ValueError) as error:
         raise UserError("model.name", f"{spec}: {error}") from error
+
+
+def stated(spec: str, network: nn.Module) -> str:
+    """spec with the options that decide the answers and that the weights do not show.
+
+    Example:
+        >>> stated("torchvision:googlenet", build_network("torchvision:googlenet", num_classes=2))
+        'torchvision:googlenet(transform_input=true)'
+    """
+    transforms = getattr(network, "transform_input", None)
+    if spec.partition(":")[0] != "torchvision" or transforms is None or "transform_input" in parse_spec(spec)[2]:
+        return spec
+    option = f"transform_input={str(bool(transforms)).lower()})"
+    return (
+        f"{spec[:-1]}, {option}"
+        if spec.endswith(")") and not spec.endswith("()")
+        else f"{spec.removesuffix('()')}({option}"
+    )
 
 
 def parse_spec(spec: str) -> tuple[str, str, dict[str, Any]]:

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from ...findings import Finding
+from ..files.arrays import real_valued
 from ..files.pixels import Pixels
-from ..files.volumes import real_valued
 from ..images.image_set import ImageSet
 from ..images.sample import Sample
 from ..images.store import Progress
@@ -72,7 +72,7 @@ class _Rendered:
         values, source = self.images.store.get(sample)
         if values.dtype.kind == "f":
             return real_valued(values, source.bits)
-        return Pixels(values, source.bits, 0.0, 255.0 if values.dtype == np.uint8 else 65535.0)
+        return Pixels(values, source.bits, 0.0, float(np.iinfo(values.dtype).max))
 
 
 def _related(images: ImageSet, own: set[str], others: Sequence[Sample]) -> list[Sample]:

@@ -10,13 +10,18 @@ from collections.abc import Mapping, Sequence
 
 from ...errors import UserError, nearest
 from ..images.image_set import ImageSet
+from .entries import exact_names, read_entry
+
+__all__ = ["balance_classes", "cap_classes", "exact_names", "limit_images", "select_classes"]
 
 
 def select_classes(images: ImageSet, wanted: Sequence[str]) -> ImageSet:
     """The set with only these classes, in this order.
 
     An entry is a class name, `new=a+b` (several classes under one name) or `rest` (all classes not named elsewhere),
-    so that melanoma against the rest is ["rest", "mel"].
+    so that melanoma against the rest is ["rest", "mel"]; `-name` keeps a class out of the rest. A name in quotes is
+    never a rule, and so is a name that the set has: exact_names quotes those that a program knows, such as the classes
+    of a model.
 
     Errors: UserError for an unknown or repeated class, or fewer than two.
     """
@@ -35,13 +40,16 @@ def select_classes(images: ImageSet, wanted: Sequence[str]) -> ImageSet:
 
 def _members(classes: Sequence[str], wanted: Sequence[str]) -> dict[str, tuple[str, ...]]:
     members: dict[str, tuple[str, ...]] = {}
-    for entry in wanted:
-        name, _, parts = entry.partition("=")
-        olds = tuple(parts.split("+")) if parts else (name,)
-        if name in members:
-            raise UserError("data.classes", f"class {name!r} is named twice")
-        members[name] = () if entry == "rest" and "rest" not in classes else olds
-    named = [old for olds in members.values() for old in olds]
+    dropped: list[str] = []
+    for text in wanted:
+        entry = read_entry(text, classes)
+        if entry.dropped:
+            dropped.append(entry.name)
+            continue
+        if entry.name in members:
+            raise UserError("data.classes", f"class {entry.name!r} is named twice")
+        members[entry.name] = entry.members
+    named = [old for olds in members.values() for old in olds] + dropped
     for old, count in Counter(named).items():
         if old not in classes:
             raise UserError("data.classes", f"unknown class {old!r}", nearest(old, classes))

@@ -1,18 +1,18 @@
-"""NIfTI and NumPy files to pixels: planes, color planes and volumes."""
+"""NIfTI files to pixels: planes and volumes."""
 
 from __future__ import annotations
 
+import gzip
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from ...errors import UserError
-from .pixels import Pixels
+from .arrays import WHOLE, real_valued
+from .pixels import BrokenImageError, Pixels, affordable
 
-NIFTI_SUFFIXES = (".nii", ".nii.gz")
-ARRAY_SUFFIXES = (".npz", ".npy")
-WHOLE = -1  # frame number that stands for the whole file
+__all__ = ["WHOLE", "read_nifti"]
 
 
 def read_nifti(path: Path, frame: int = WHOLE) -> Pixels:
@@ -24,75 +24,48 @@ def read_nifti(path: Path, frame: int = WHOLE) -> Pixels:
     Errors: UserError without nibabel; anything that nibabel raises, which read_pixels makes one line of.
     """
     try:
-        from monai.data.image_reader import NibabelReader
-
-        reader = NibabelReader(as_closest_canonical=True)
+        from nibabel import Nifti1Image, Nifti2Image, as_closest_canonical
     except ImportError as error:
         raise UserError(str(path), "NIfTI needs nibabel", "install it: pip install 'medrobust[nifti]'") from error
-    image: Any = reader.read(str(path))
-    values = np.squeeze(np.asarray(reader.get_data(image)[0])).T  # x, y, z -> z, y, x
+    with _opened(path) as file:
+        head = file.read(348)
+        file.seek(0)
+        second = head[4:7] in (b"n+2", b"ni2")
+        if b"ni1" in head[344:347] or head[4:7] == b"ni2":
+            raise BrokenImageError("the header of a NIfTI pair (.hdr and .img): convert it to one .nii file")
+        image: Any = (Nifti2Image if second else Nifti1Image).from_stream(file)
+        affordable(*image.shape)
+        stored = image.get_data_dtype()
+        if stored.kind not in "biuf":
+            raise ValueError(f"NIfTI voxels of {stored}, not of numbers")
+        slope, inter = _scaling(image)
+        image = as_closest_canonical(image)
+        values = np.squeeze(np.asanyarray(image.dataobj)).T  # x, y, z -> z, y, x
     if values.ndim not in (2, 3):
         raise ValueError(f"NIfTI of shape {image.shape}, not a plane or a volume")
+    values = values.astype(values.dtype.newbyteorder("="), copy=False)
     if frame != WHOLE and values.ndim == 3:
         values = values[frame]
-    stored = image.get_data_dtype()
-    low, high = float(image.header["cal_min"]), float(image.header["cal_max"])
+    elif frame > 0:
+        raise ValueError(f"has no plane {frame}, it is one plane")
     bits = 8 if stored.itemsize == 1 else 16
+    step = None if stored.kind == "f" else abs(slope)
+    low, high = float(image.header["cal_min"]), float(image.header["cal_max"])
+    if not high > low and stored == np.uint8:
+        low, high = sorted((inter, inter + 255 * slope))
     if high > low:
-        return Pixels(values[None], bits, low, high, "value")
-    if stored == np.uint8:
-        return Pixels(values[None], 8, 0.0, 255.0)
-    return real_valued(values[None], bits)
+        plain = stored == np.uint8 and (slope, inter) == (1.0, 0.0)
+        return Pixels(values[None], bits, low, high, "grey level" if plain else "value", step, inter)
+    return real_valued(values[None], bits, step=step, offset=inter)
 
 
-def read_array(path: Path, frame: int = WHOLE) -> Pixels:
-    """The array of a .npy, or `image` (or the only array) of a .npz: (h, w), (h, w, 3), (d, h, w) or (1, d, h, w).
-
-    `frame` picks a plane along the first axis. A .npz may say low, high, bits and unit of its values; without them
-    8- and 16-bit integers have their full range, and other values are those of real_valued. Pickled arrays are refused.
-
-    Errors: ValueError for arrays of another shape, and anything that NumPy raises; read_pixels makes one line of it.
-    """
-    loaded = np.load(path, allow_pickle=False)
-    if isinstance(loaded, np.ndarray):
-        return _from_array(loaded, frame, {})
-    with loaded:
-        facts = {key: loaded[key].item() for key in ("low", "high", "bits", "unit") if key in loaded}
-        arrays = [key for key in loaded if key not in facts]
-        key = "image" if "image" in arrays else arrays[0] if len(arrays) == 1 else None
-        if key is None:
-            raise ValueError(f"no array 'image' among {', '.join(arrays) or 'none'}")
-        return _from_array(loaded[key], frame, facts)
+def _scaling(image: Any) -> tuple[float, float]:
+    """Slope and intercept as nibabel applies them; a slope of 0 in the file means none."""
+    proxy = image.dataobj
+    return float(getattr(proxy, "slope", 1.0)), float(getattr(proxy, "inter", 0.0))
 
 
-def _from_array(values: np.ndarray, frame: int, facts: dict[str, Any]) -> Pixels:
-    if values.ndim == 4 and values.shape[0] == 1:
-        values = values[0]
-    if frame != WHOLE and values.ndim >= 3:
-        values = values[frame]
-    if values.ndim == 3 and values.shape[-1] in (3, 4):
-        values = np.ascontiguousarray(values[..., :3].transpose(2, 0, 1))
-    elif values.ndim in (2, 3):
-        values = values[None]
-    else:
-        raise ValueError(f"array of shape {values.shape}, not a plane, a color plane or a volume")
-    if values.dtype == bool:
-        values = values.astype(np.uint8) * 255
-    if "low" in facts and "high" in facts:
-        bits = int(facts.get("bits", 16 if values.dtype.itemsize > 1 else 8))
-        return Pixels(values, bits, float(facts["low"]), float(facts["high"]), str(facts.get("unit", "value")))
-    if values.dtype in (np.uint8, np.uint16):
-        return Pixels(values, values.dtype.itemsize * 8, 0.0, float(np.iinfo(values.dtype).max))
-    return real_valued(values)
-
-
-def real_valued(values: np.ndarray, bits: int = 16) -> Pixels:
-    """Values without a stated range: inside [0, 1] they are taken as they are, else the view must give the range.
-
-    Errors: ValueError for pixels that are not finite.
-    """
-    values = values.astype(np.float32)
-    if not np.isfinite(values).all():
-        raise ValueError("NaN or infinite pixels")
-    unit = values.min() >= 0.0 and values.max() <= 1.0
-    return Pixels(values, bits, 0.0 if unit else None, 1.0 if unit else None, "value")
+def _opened(path: Path) -> Any:
+    with open(path, "rb") as file:
+        packed = file.read(2) == b"\x1f\x8b"
+    return gzip.open(path) if packed else open(path, "rb")

@@ -17,7 +17,7 @@ from .splits import SPLITS
 from .store import Stored
 
 GREY_BITS = 8
-FLOAT = SourceRange(24, 0.0, 1.0, "float")  # what float32 resolves in [0.5, 1)
+FLOAT = SourceRange(24, 0.0, 1.0, "float", None)  # what float32 resolves in [0.5, 1)
 INTEGERS = {np.dtype(np.uint8): 8, np.dtype(np.uint16): 16}
 
 
@@ -51,7 +51,7 @@ class ArrayStore:
             if float(values.min()) < 0 or float(values.max()) > 1:
                 return Pixels(values, source.bits, None, None, source.unit)
             values = np.float32(low) + values * np.float32(high - low)
-        return Pixels(values, source.bits, low, high, source.unit)
+        return Pixels(values, source.bits, low, high, source.unit, source.step)
 
 
 def gather(source: Any, labels: Any, keys: tuple[str, str]) -> Arrays:
@@ -121,6 +121,8 @@ def _images(given: Tensor | np.ndarray) -> np.ndarray:
         return np.ascontiguousarray(values)
     if values.dtype.kind != "f":
         raise UserError("images", f"are of type {values.dtype}", "give uint8, uint16 or floating point")
+    if not np.isfinite(values).all():
+        raise UserError("images", "hold NaN or infinite values", "leave such images out")
     return np.ascontiguousarray(values, dtype=np.float32)
 
 

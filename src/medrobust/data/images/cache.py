@@ -1,9 +1,9 @@
-"""Viewed images in one memory-mapped file, keyed by the content of the sources and the view.
+"""Viewed images in one memory-mapped file, keyed by the content of the sources, the view and what decodes them.
 
-A cache is a folder: pixels.bin (the integers, one image after the other), index.npy (offset, shape, CRC-32 and source
+A cache is a folder: pixels.bin (the values, one image after the other), index.npy (offset, shape, CRC-32 and source
 range of each image) and meta.json, written last. It is made in a temporary folder and renamed, so it is whole or
 absent, and processes may share it. Damage is found by size, by the SHA-256 of the index and by the CRC of an image at
-its first use.
+its first use. What older code or another version of a decoder has decoded has another name and is not found.
 """
 
 from __future__ import annotations
@@ -14,9 +14,12 @@ import json
 import os
 import pickle
 import shutil
+import sys
 import zlib
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from functools import lru_cache
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -30,11 +33,15 @@ from .sample import Sample
 from .store import Decode, MemoryStore, Progress, Store, Stored, attempt, threaded
 from .view import View, apply_view
 
-VERSION = 1
+VERSION = 2
 SMALL = 64  # sets below this size are decoded in memory: nothing is gained by a file
-_DTYPES: dict[int, Any] = {1: np.uint8, 2: np.uint16, 4: np.float32}
-_ROW = np.dtype("i8, 4i4, u1, u1, u4, u1, f8, f8, i4")
-_ROW.names = ("offset", "shape", "ndim", "itemsize", "crc", "bits", "low", "high", "unit")
+_RANGE = ("bits", "low", "high", "step", "origin", "inverted", "unit")
+_ROW = np.dtype("i8, 4i4, u1, u1, u4, u1, f8, f8, f8, f8, ?, i4")
+_ROW.names = ("offset", "shape", "ndim", "itemsize", "crc", *_RANGE)
+_DTYPES = {1: np.uint8, 2: np.uint16, 4: np.float32}
+_LIBRARIES = (
+    "pillow", "pydicom", "nibabel", "pylibjpeg", "pylibjpeg-libjpeg", "pylibjpeg-openjpeg", "pyjpegls", "python-gdcm",
+)  # fmt: skip
 
 
 def open_store(
@@ -97,9 +104,8 @@ class CachedStore:
         shape = tuple(record["shape"][: record["ndim"]].tolist())
         start, size = int(record["offset"]), int(np.prod(shape)) * int(record["itemsize"])
         block = self._mapped()[start : start + size]
-        source = SourceRange(
-            int(record["bits"]), float(record["low"]), float(record["high"]), self._units[record["unit"]]
-        )
+        bits, low, high, step, offset, inverted, unit = (record[name].item() for name in _RANGE)
+        source = SourceRange(bits, low, high, self._units[unit], step or None, offset, inverted)
         if not self._checked[row]:
             if zlib.crc32(block.tobytes()) != record["crc"]:
                 return self._mend(row, sample)
@@ -123,12 +129,29 @@ class CachedStore:
 
 def _key(samples: Sequence[Sample], decode: Decode, view: View) -> str:
     contents = content_hashes(sample.path for sample in samples if sample.path is not None)
-    digest = hashlib.sha256(json.dumps([VERSION, dataclasses.asdict(view)]).encode() + pickle.dumps(decode, protocol=4))
+    module = str(getattr(decode, "__module__", ""))  # of a function, or of the class of an object
+    head = [VERSION, decoding_version(module), dataclasses.asdict(view)]
+    digest = hashlib.sha256(json.dumps(head).encode() + pickle.dumps(decode, protocol=4))
     for sample in samples:
         assert sample.path is not None
         row = [sample.image_id, sample.frame, contents[sample.path], sample.metadata]
         digest.update(json.dumps(row, sort_keys=True).encode())
     return digest.hexdigest()[:40]
+
+
+@lru_cache(maxsize=64)
+def decoding_version(module: str) -> str:
+    """SHA-256 of the code that decodes, of the module of a decode function, and of the versions of the decoders."""
+    here = Path(__file__).parents[1]
+    files = [*sorted(here.glob("files/*.py")), *sorted(here.glob("sets/*.py")), here / "images" / "view.py"]
+    own = getattr(sys.modules.get(module), "__file__", None)
+    digest = hashlib.sha256()
+    for file in [*files, *([Path(own)] if own else [])]:
+        digest.update(file.read_bytes() if file.is_file() else b"")
+    for library in _LIBRARIES:
+        with suppress(PackageNotFoundError):
+            digest.update(f"{library} {version(library)}".encode())
+    return digest.hexdigest()
 
 
 def _valid(directory: Path, samples: Sequence[Sample], decode: Decode, view: View) -> CachedStore | None:
@@ -180,7 +203,9 @@ def _fill(folder: Path, samples: Sequence[Sample], decode: Decode, view: View, p
                     units.append(source.unit)
                 shape = (*values.shape, *[0] * (4 - values.ndim))
                 head = (file.tell(), shape, values.ndim, values.itemsize, zlib.crc32(values.tobytes()))
-                index[row] = (*head, source.bits, source.low, source.high, units.index(source.unit))
+                ends = (source.bits, source.low, source.high)
+                grid = (source.step or 0.0, source.offset, source.inverted)
+                index[row] = (*head, *ends, *grid, units.index(source.unit))
                 file.write(values.tobytes())
                 file.write(b"\0" * (-file.tell() % 64))
             if progress:

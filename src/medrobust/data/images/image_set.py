@@ -22,7 +22,7 @@ from .card import DatasetCard
 from .hashes import content_hashes
 from .sample import Sample
 from .splits import SPLITS, complete_splits
-from .store import Decode, MemoryStore, Store
+from .store import Decode, MemoryStore, Store, checked_extremes, find_extremes
 from .view import View
 
 _KEPT = ("view", "card", "decode", "broken", "seed", "whole")
@@ -38,8 +38,8 @@ def read_sample(sample: Sample) -> Pixels:
 class ImageSet(Dataset[tuple[Tensor, int, int]]):
     """Images in [0, 1], labels, groups, splits and metadata.
 
-    Item i is (x float32 (c, *spatial), label, i); x is the view of the image at the depth of its source, so every
-    value is k / 255 (k / 65535 for deeper sources). Images are decoded once.
+    Item i is (x float32 (c, *spatial), label, i); x is the view of the image at the depth of its source: every value is
+    k / 255 where the source shows 256 levels, else k / 65535. Images are decoded once.
 
     Args:
         name: short name for reports, "busi".
@@ -51,7 +51,9 @@ class ImageSet(Dataset[tuple[Tensor, int, int]]):
         broken: (image_id, reason) of files that were left out.
         seed: seed of splits that the source does not give.
         store: where decoded images are kept.
-        extremes: least and largest pixel of the set, which View(scale="set") stretches to 0 and 1.
+        extremes: least and largest pixel, on [0, 1] as the source shows them, which View(scale="set") stretches to 0
+            and 1. Those that a model was trained with can be given; else they are those of all images that are not
+            test, whatever part of them the samples are.
         whole: all images of the source with their splits, of which the samples may be a part.
     """
 
@@ -76,8 +78,9 @@ class ImageSet(Dataset[tuple[Tensor, int, int]]):
         self.view = view or View()
         self.card = card or DatasetCard(name, name, classes=self.classes)
         self.decode, self.broken, self.seed = decode, tuple(broken), seed
-        self.extremes, self.whole = extremes, tuple(whole)
+        self.whole = tuple(whole)
         self.store: Store = store or MemoryStore(decode, self.view)
+        self._extremes = checked_extremes(extremes) if self.view.scale == "set" else None
 
     @staticmethod
     def of(
@@ -172,6 +175,23 @@ class ImageSet(Dataset[tuple[Tensor, int, int]]):
         return x
 
     @property
+    def extremes(self) -> tuple[float, float] | None:
+        """What View(scale="set") stretches to 0 and 1, looked for at the first request; None for other views."""
+        if self._extremes is None and self.view.scale == "set":
+            self._extremes = find_extremes(self.training_part(), self.store)
+        return self._extremes
+
+    @property
+    def has_extremes(self) -> bool:
+        """Whether the extremes are known already."""
+        return self._extremes is not None
+
+    def training_part(self) -> list[Sample]:
+        """All images of the source that are not test; all of them where nothing else is known."""
+        known = complete_splits(self.whole or self.samples, seed=self.seed)
+        return [sample for sample in known if sample.split != "test"] or list(known)
+
+    @property
     def labels(self) -> Tensor:
         """Labels, long (n,)."""
         return torch.tensor([sample.label for sample in self.samples], dtype=torch.long)
@@ -193,12 +213,24 @@ class ImageSet(Dataset[tuple[Tensor, int, int]]):
         source = self.store.get(self.samples[i]).source
         if self.extremes is None:
             return source
-        low, high = (source.low + end * (source.high - source.low) for end in self.extremes)
+        ends = [1 - end for end in self.extremes[::-1]] if source.inverted else self.extremes
+        low, high = (source.low + end * (source.high - source.low) for end in ends)
         return dataclasses.replace(source, low=low, high=high)
 
     def bit_depth(self, i: int) -> int:
         """Bits stored in the source of image i: 8, 12, 16."""
         return self.source(i).bits
+
+    def resolution(self, i: int) -> float:
+        """One stored unit of image i on [0, 1]: 1/255 for 8 bits, 1/400 for whole HU of 400; 0 for floating point.
+
+        The values that its file can hold are origin(i) + k * resolution(i), clipped to [0, 1].
+        """
+        return self.source(i).resolution
+
+    def origin(self, i: int) -> float:
+        """A value on [0, 1] that the file of image i can hold, see resolution."""
+        return self.source(i).origin
 
     def replace(self, **changes: Any) -> ImageSet:
         """The same set with other samples, classes, view, broken, seed or store; a new view starts a new store."""
@@ -208,12 +240,19 @@ class ImageSet(Dataset[tuple[Tensor, int, int]]):
         if "classes" in changes:  # the labels of the whole mean the old ones
             current["whole"] = ()
         if same_view:
-            current |= {"store": self.store, "extremes": self.extremes}
+            current["store"] = self.store
+        view: View = changes.get("view", self.view)
+        if (view.scale, view.window) == (self.view.scale, self.view.window):
+            current["extremes"] = self._extremes
         return ImageSet(**(current | changes))
+
+    def _settled(self) -> ImageSet:
+        """Itself, with its extremes known before images leave that they depend on."""
+        return self if self.whole else self.replace(extremes=self.extremes)
 
     def subset(self, indices: Iterable[int]) -> ImageSet:
         """The images at these positions, in this order; decoded images are shared."""
-        return self.replace(samples=tuple(self.samples[int(i)] for i in indices))
+        return self._settled().replace(samples=tuple(self.samples[int(i)] for i in indices))
 
     def with_split(self, name: str) -> ImageSet:
         """The images of "train", "val" or "test"; all of them for "all".
@@ -230,11 +269,12 @@ class ImageSet(Dataset[tuple[Tensor, int, int]]):
         if not samples:
             found = sorted({s.split for s in self.samples})
             raise UserError(self.name, f"no image is in the split {name!r}", f"splits found: {', '.join(found)}")
-        return self.replace(samples=samples)
+        return self._settled().replace(samples=samples)
 
     def fingerprint(self) -> str:
         """SHA-256 hex of ids, labels, groups, file contents and view: equal for equal input, whatever the path."""
-        digest = hashlib.sha256(json.dumps([self.classes, dataclasses.asdict(self.view)]).encode())
+        head = [self.classes, dataclasses.asdict(self.view), *([self.extremes] if self.extremes else [])]
+        digest = hashlib.sha256(json.dumps(head).encode())
         contents = content_hashes(sample.path for sample in self.samples if sample.path is not None)
         for sample in self.samples:
             if sample.path is None:

@@ -11,7 +11,7 @@ from ...errors import UserError
 from .batch import Batch
 from .cache import open_store
 from .image_set import ImageSet
-from .store import Progress
+from .store import Progress, find_extremes
 
 
 def verify(images: ImageSet, *, skip_broken: bool = False, progress: Progress | None = None) -> ImageSet:
@@ -23,7 +23,7 @@ def verify(images: ImageSet, *, skip_broken: bool = False, progress: Progress | 
     """
     store, broken = open_store(images.samples, images.decode, images.view, progress)
     if not broken:
-        return _stretched(images.replace(store=store))
+        return _stretched(images.replace(store=store), progress)
     if not skip_broken:
         first, reason = next(iter(broken.items()))
         path = next(str(s.path) for s in images.samples if s.image_id == first)
@@ -33,18 +33,19 @@ def verify(images: ImageSet, *, skip_broken: bool = False, progress: Progress | 
     kept = tuple(sample for sample in images.samples if sample.image_id not in broken)
     if not kept:
         raise UserError(images.name, f"all {len(broken)} files are broken")
-    return _stretched(images.replace(samples=kept, broken=images.broken + tuple(broken.items()), store=store))
+    images = images.replace(samples=kept, broken=images.broken + tuple(broken.items()), store=store)
+    return _stretched(images, progress)
 
 
-def _stretched(images: ImageSet) -> ImageSet:
-    """The set with its extremes when the view asks for them."""
-    if images.view.scale != "set":
+def _stretched(images: ImageSet, progress: Progress | None) -> ImageSet:
+    """The set with its extremes when the view asks for them, looked for in decoded images."""
+    if images.view.scale != "set" or images.has_extremes:
         return images
-    least, most = 1.0, 0.0
-    for i in range(len(images)):
-        x = images[i][0]
-        least, most = min(least, float(x.min())), max(most, float(x.max()))
-    return images.replace(extremes=(least, most if most > least else least + 1.0))
+    part = images.training_part()
+    held = {sample.image_id for sample in images.samples}
+    known = all(sample.image_id in held for sample in part)
+    store = images.store if known else open_store(part, images.decode, images.view, progress)[0]
+    return images.replace(extremes=find_extremes(part, store))
 
 
 class _Batches(Dataset[Batch]):

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import NamedTuple, Protocol, TypeVar
 
 import numpy as np
 
+from ...errors import UserError
 from ..files.pixels import BrokenImageError, Pixels, SourceRange
 from .sample import Sample
 from .view import View, apply_view
@@ -49,6 +51,32 @@ class MemoryStore:
             stored = Stored(*apply_view(self._decode(sample), self._view))
             self._kept[sample.image_id] = stored
         return stored
+
+
+def find_extremes(samples: Iterable[Sample], store: Store) -> tuple[float, float]:
+    """Least and largest pixel of the images that can be decoded, on [0, 1].
+
+    Errors: UserError when none can be.
+    """
+    ends: list[float] = []
+    for values in map(attempt(lambda sample: store.get(sample).values), samples):
+        if not isinstance(values, BrokenImageError):
+            top = 1.0 if values.dtype.kind == "f" else float(np.iinfo(values.dtype).max)
+            ends += [float(values.min()) / top, float(values.max()) / top]
+    if not ends:
+        raise UserError("data.scale", "set: no image of the training part can be decoded")
+    least, most = min(ends), max(ends)
+    return least, most if most > least else least + 1.0
+
+
+def checked_extremes(given: Sequence[float] | None) -> tuple[float, float] | None:
+    """Two numbers, the first below the second, or None. Errors: UserError."""
+    if given is None:
+        return None
+    found = tuple(float(value) for value in given)
+    if len(found) != 2 or not all(map(math.isfinite, found)) or found[0] >= found[1]:
+        raise UserError("data.extremes", f"{list(given)} are not the least and the largest pixel of a set")
+    return found[0], found[1]
 
 
 def attempt(get: Callable[[Sample], T]) -> Callable[[Sample], T | BrokenImageError]:

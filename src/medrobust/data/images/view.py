@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import math
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -54,7 +56,7 @@ class View:
         if size is not None and (not isinstance(size, int) or isinstance(size, bool) or size < 1):
             raise UserError("data.image_size", f"{size!r} is not a positive number of pixels")
         if self.window is not None:
-            if len(self.window) != 2 or not self.window[1] > 0:
+            if len(self.window) != 2 or not (all(map(math.isfinite, self.window)) and self.window[1] > 0):
                 raise UserError("data.window", f"{self.window!r} is not (center, width) with a positive width")
             object.__setattr__(self, "window", (float(self.window[0]), float(self.window[1])))
 
@@ -107,50 +109,74 @@ def _plane(x: Tensor, size: tuple[int, int]) -> Tensor:
 
 
 def to_unit(pixels: Pixels, view: View) -> tuple[Tensor, SourceRange]:
-    """Values of the source on [0, 1] by window, file range or the image's own extremes, and that range.
+    """Values of the source on [0, 1] by window, the image's own extremes, or what the file says, and that range.
 
-    Errors: BrokenImageError when the file states no range and the view gives none.
+    Errors: BrokenImageError when the range is not stated, or a value is NaN or infinite.
     """
-    values = torch.from_numpy(pixels.values.astype(np.float32))
-    low, high = pixels.low, pixels.high
+    values = pixels.values
+    if values.dtype.kind == "f" and not np.isfinite(values).all():
+        raise BrokenImageError("NaN or infinite pixels")
+    if pixels.tone is not None and view.window is None and view.scale != "image":
+        shown = torch.from_numpy(pixels.tone.show(values.astype(np.float64)).astype(np.float32))
+        return (1.0 - shown if pixels.inverted else shown), pixels.tone.shown
+    source = pixels.source(*_ends(pixels, view))
+    narrow = values.dtype.itemsize <= 2 or values.dtype == np.float32  # which float32 resolves
+    x = torch.from_numpy(values.astype(np.float32 if narrow else np.float64))
+    x = ((x - source.low) / ((source.high - source.low) or 1.0)).clamp_(0.0, 1.0).float()
+    return (1.0 - x if pixels.inverted else x), source
+
+
+def _ends(pixels: Pixels, view: View) -> tuple[float, float]:
+    """The values of the source that are shown as 0 and 1."""
     if view.window is not None:
         center, width = view.window
-        upside_down = low is not None and high is not None and low > high
-        low, high = center - width / 2, center + width / 2
-        if upside_down:
-            low, high = high, low
-    elif view.scale == "image":
-        least, most = float(values.min()), float(values.max())
-        low, high = (most, least) if low is not None and high is not None and low > high else (least, most)
-    if low is None or high is None:
-        least, most = float(values.min()), float(values.max())
-        looks = ", they look already normalized" if least < 0 else ""
-        problem = f"the range of its values ({least:g} to {most:g}) is not stated{looks}"
-        raise BrokenImageError(f"{problem}, give data.window=[center, width] or data.scale=image")
-    span = high - low if high != low else 1.0
-    return ((values - low) / span).clamp_(0.0, 1.0), SourceRange(pixels.bits, low, high, pixels.unit)
+        return center - width / 2, center + width / 2
+    if view.scale != "image" and pixels.low is not None and pixels.high is not None:
+        return pixels.low, pixels.high
+    least, most = float(pixels.values.min()), float(pixels.values.max())
+    if view.scale == "image":
+        return least, most
+    looks = ", they look already normalized" if least < 0 else ""
+    problem = pixels.problem or f"the range of its values ({least:g} to {most:g}) is not stated{looks}"
+    raise BrokenImageError(f"{problem}, give data.window=[center, width] or data.scale=image")
 
 
 def apply_view(pixels: Pixels, view: View) -> tuple[np.ndarray, SourceRange]:
-    """The image as the classifier sees it, rounded to the depth of its source.
+    """The image as the classifier sees it, rounded to the values that its source can hold.
 
-    Returns uint8 (c, *spatial) for sources of at most 8 bits, uint16 for deeper ones, float32 for floating point, and
-    the range of the source. A resized 8-bit image is thus an 8-bit image again, as it would be in a file, with or
-    without a cache.
+    Returns uint8 (c, *spatial) for sources that show k / 255, uint16 for others of at most 16 bits, float32 for deeper
+    ones, and the range of the source. A resized 8-bit image is thus an 8-bit image again, a windowed CT holds whole HU
+    again, as they would in a file, with or without a cache.
     """
     x, source = to_unit(pixels, view)
+    before = x
     if view.color == "grey" and x.shape[0] == 3:
         x = (x * torch.tensor([0.299, 0.587, 0.114]).reshape(3, *[1] * (x.ndim - 1))).sum(0, keepdim=True)
     if view.fit == "pad":
         x = pad_to_square(x)
     elif view.fit == "crop":
         x = center_crop(x)
+    new = x.shape[0] != before.shape[0]
     if view.image_size is not None:
+        size = x.shape
         x = resize(x, view.image_size)
+        new = new or x.shape != size
+    if new and source.bits < 8:  # mixed values need more levels than the source has
+        source = dataclasses.replace(source, bits=8, step=(source.high - source.low) / 255, offset=source.low)
     if view.color == "rgb" and x.shape[0] == 1:
         x = x.expand(3, *x.shape[1:])
-    if pixels.values.dtype.kind == "f" and pixels.bits > 16:
-        return x.contiguous().numpy(), source  # floating point has no grey levels to round to
-    dtype: type[np.unsignedinteger[Any]] = np.uint8 if pixels.bits <= 8 else np.uint16
-    top = float(np.iinfo(dtype).max)
+    dtype = _storage(source)
+    top = 1.0 if dtype is None else float(np.iinfo(dtype).max)
+    if new and abs(source.resolution * top - 1) > 1e-9:
+        x = source.stored(x.double())
+    if dtype is None:
+        return x.float().contiguous().numpy(), source
     return (x.numpy().astype(np.float64) * top).round().clip(0, top).astype(dtype), source
+
+
+def _storage(source: SourceRange) -> type[np.unsignedinteger[Any]] | None:
+    """The narrowest integers that keep what a source shows; None for floating point."""
+    if source.bits > 16 or 0 < source.resolution < 0.999 / 65535:
+        return None
+    steps = source.resolution * 255, source.origin * 255
+    return np.uint8 if source.bits <= 8 and all(abs(k - round(k)) < 1e-6 for k in steps) else np.uint16

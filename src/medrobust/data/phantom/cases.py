@@ -121,9 +121,10 @@ class Renderer:
         kind = MODALITIES[self.modality]
         image = render(describe(self.modality, self.seed, sample.frame), self.size)
         values = np.atleast_3d(image).transpose(2, 0, 1)
+        step = (kind.high - kind.low) / 255
         if kind.unit != Pixels.unit:  # the values of a source are in its own unit
             values = (values / 255 * (kind.high - kind.low) + kind.low).astype(np.float32)
-        return Pixels(np.ascontiguousarray(values), 8, kind.low, kind.high, kind.unit)
+        return Pixels(np.ascontiguousarray(values), 8, kind.low, kind.high, kind.unit, step, kind.low)
 
 
 def open_phantom(path: str = "") -> ImageSet:

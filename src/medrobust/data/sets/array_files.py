@@ -8,6 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
+from ..files.arrays import as_pixels, check_npz
+from ..files.kinds import kind_of
 from ..files.pixels import BrokenImageError, Pixels
 from ..images.hashes import file_state
 from ..images.sample import Sample
@@ -21,23 +23,26 @@ def per_version(load: Callable[..., np.ndarray]) -> Callable[..., np.ndarray]:
 
 @per_version
 def npz_array(path: Path, key: str) -> np.ndarray:
-    """One array of a .npz file."""
+    """One array of a .npz file. Errors: BrokenImageError for another kind of file, or an impossible header."""
+    if kind_of(path) != "npz":
+        raise BrokenImageError("not a .npz file")
+    check_npz(path)
     with np.load(path, allow_pickle=False) as arrays:
         return np.asarray(arrays[key])
 
 
 def decode_npz_row(sample: Sample) -> Pixels:
-    """Row `frame` of the array SPLIT_images, where the image_id is "SPLIT/number": grey, RGB or a volume of 8 bits.
-
-    Errors: BrokenImageError.
-    """
+    """Row `frame` of the array SPLIT_images, where the image_id is "SPLIT/number": gray, RGB or a volume."""
     assert sample.path is not None
     try:
         row = npz_array(sample.path, f"{sample.image_id.split('/')[0]}_images")[sample.frame]
     except Exception as error:  # zip, zlib and pickle each have their own
         raise BrokenImageError(str(error) or type(error).__name__) from error
     color = row.ndim == 3 and row.shape[-1] == 3 and row.shape[0] != 3
-    return Pixels(np.ascontiguousarray(row.transpose(2, 0, 1)) if color else row[None])
+    try:
+        return as_pixels(row if row.ndim < 3 or color else row[None])
+    except ValueError as error:
+        raise BrokenImageError(str(error)) from error
 
 
 @per_version

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 import re
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -12,6 +13,8 @@ from ..files.read import num_frames
 from ..images.card import DatasetCard
 from ..images.image_set import ImageSet
 from ..images.sample import Sample
+from ..images.tables import spelled_alike
+from .masks import without_masks
 
 CARD = DatasetCard(
     name="folder",
@@ -33,6 +36,7 @@ def require_folder(path: str, place: str) -> Path:
     root = Path(path).expanduser()
     if not path:
         raise UserError(place, "no path given", f"write {place}:PATH")
+    readable(root)
     if not root.exists():
         raise UserError(path, "no such folder")
     if not root.is_dir():
@@ -45,20 +49,45 @@ def is_hidden(path: Path) -> bool:
     return path.name.startswith(".") or path.name == "__MACOSX" or path.name.lower() in _JUNK
 
 
-def visible_files(folder: Path) -> Iterator[Path]:
-    """All files below a folder that are not hidden, in a stable order."""
-    for entry in sorted(folder.iterdir()):
-        if is_hidden(entry):
-            continue
+def readable(path: Path) -> None:
+    """Errors: UserError for a name that is not text in UTF-8, as archives made elsewhere leave them."""
+    try:
+        str(path).encode()
+    except UnicodeEncodeError as error:
+        name = os.fsencode(path.name).decode("ascii", "backslashreplace")
+        folder = os.fsencode(path.parent).decode("ascii", "backslashreplace")
+        raise UserError(folder, f"the name {name} is not in UTF-8", "rename it, for example with convmv") from error
+
+
+def _entries(folder: Path) -> list[Path]:
+    """What lies in a folder and is not hidden, sorted by name. Errors: UserError."""
+    try:
+        found = [entry for entry in sorted(folder.iterdir()) if not is_hidden(entry)]
+    except OSError as error:
+        raise UserError(str(folder), f"cannot be listed: {(error.strerror or str(error)).lower()}") from error
+    for entry in found:
+        readable(entry)
+    return found
+
+
+def visible_files(folder: Path, *, above: tuple[Path, ...] = ()) -> Iterator[Path]:
+    """All files below a folder that are not hidden, in a stable order; links are followed.
+
+    Errors: UserError for a link that leads back to a folder above it, an unreadable folder or name.
+    """
+    here = folder.resolve()
+    if any(here == other or here in other.parents for other in above):
+        raise UserError(str(folder), "is a link that leads back to a folder above it", "remove the link")
+    for entry in _entries(folder):
         if entry.is_dir():
-            yield from visible_files(entry)
+            yield from visible_files(entry, above=(*above, here))
         else:
             yield entry
 
 
 def visible_folders(folder: Path) -> list[Path]:
     """The folders directly below, not hidden, sorted by name."""
-    return [entry for entry in sorted(folder.iterdir()) if entry.is_dir() and not is_hidden(entry)]
+    return [entry for entry in _entries(folder) if entry.is_dir()]
 
 
 def split_folders(root: Path) -> dict[str, Path]:
@@ -68,8 +97,43 @@ def split_folders(root: Path) -> dict[str, Path]:
     return named if folders and "" not in named and len(named) == len(folders) else {}
 
 
+def _class_roots(root: Path) -> dict[str, Path]:
+    """split -> the folder that holds its class folders; "" -> root where there are no splits.
+
+    Errors: UserError when some folders are named as splits and others are not, or two are of one split.
+    """
+    folders = visible_folders(root)
+    splits = [folder.name for folder in folders if folder.name.lower() in SPLIT_FOLDERS]
+    odd = [folder for folder in folders if folder.name not in splits]
+    if splits and odd:
+        copies = {folder: " (a copy of the set?)" if split_folders(folder) else "" for folder in odd}
+        named = ", ".join(f"{folder.name}{words}" for folder, words in copies.items())
+        problem = f"{', '.join(splits)} are named as splits, {named} not: classes and splits are mixed"
+        fix = "keep only train, val and test there, with one folder a class below each, or only class folders"
+        raise UserError(str(root), problem, fix)
+    found = split_folders(root)
+    if splits and not found:
+        raise UserError(str(root), f"two of its folders are one split: {', '.join(splits)}", "join them")
+    return found or {"": root}
+
+
+def _check_names(root: Path, found: dict[str, dict[str, Path]]) -> None:
+    """Errors: UserError for class folders of two spellings, or with split folders below them."""
+    pair = spelled_alike(name for each in found.values() for name in each)
+    if pair:
+        places = [next(f"{split}/{name}".lstrip("/") for split, each in found.items() if name in each) for name in pair]
+        problem = f"the class folders {places[0]} and {places[1]} differ only in spelling"
+        raise UserError(str(root), problem, "rename one")
+    for each in found.values():
+        for name, folder in each.items():
+            below = [sub.name for sub in visible_folders(folder) if sub.name.lower() in SPLIT_FOLDERS]
+            if below:
+                problem = f"the class folder {name!r} holds folders named as splits: {', '.join(below)}"
+                raise UserError(str(root), problem, "put the splits above the classes: train/CLASS/IMAGE")
+
+
 def frame_samples(sample: Sample) -> list[Sample]:
-    """The sample, or one per frame ("name#3") when its DICOM or TIFF file has several; they share their group."""
+    """The sample, or one sample a frame ("name#3") when its file has several; they share their group."""
     assert sample.path is not None
     count = num_frames(sample.path)
     if count == 1:
@@ -83,6 +147,7 @@ def class_samples(
     classes: Sequence[str] | None = None,
     group: Callable[[Path], str | None] = lambda relative: None,
     keep: Callable[[Path], bool] = lambda path: True,
+    masks: str | None = "keep",
 ) -> tuple[tuple[str, ...], list[Sample]]:
     """Class names and samples of class folders, below split folders where there are any.
 
@@ -91,24 +156,37 @@ def class_samples(
         classes: the class folders that must be there (others are ignored); None takes all, sorted.
         group: path relative to root -> group id, None for none.
         keep: which files to take.
+        masks: see without_masks.
 
-    Errors: UserError when there is no class, only one, a class without images, or no image at all.
+    Errors: UserError when there is no class, only one, a class without images, or no image at all; when folders are
+    mixed from classes and splits, or two classes differ only in spelling; when there are masks.
     """
-    splits = split_folders(root) or {"": root}
+    splits = _class_roots(root)
     found = {split: {folder.name: folder for folder in visible_folders(base)} for split, base in splits.items()}
     names = tuple(classes) if classes is not None else tuple(sorted({name for each in found.values() for name in each}))
     if not names:
         raise UserError(str(root), "no class folders in it", "put the images in one folder per class")
     if len(names) == 1:
-        raise UserError(str(root), f"only one class, {names[0]!r}", "a classifier needs two or more class folders")
+        only = next(folders[names[0]] for folders in found.values() if names[0] in folders)
+        deeper = len(found) == 1 and "" in found and len(visible_folders(only)) > 1
+        fix = f"give {only}" if deeper else "a classifier needs two or more class folders"
+        raise UserError(str(root), f"only one class, {names[0]!r}", fix)
+    if classes is None:
+        _check_names(root, found)
+    places = [
+        (split, label, path)
+        for split, folders in found.items()
+        for label, name in enumerate(names)
+        for path in (visible_files(folders[name]) if name in folders else ())
+        if keep(path)
+    ]
+    kept = set(without_masks(root, [path.relative_to(root) for _, _, path in places], masks))
     samples = []
-    for split, folders in found.items():
-        for label, name in enumerate(names):
-            for path in visible_files(folders[name]) if name in folders else ():
-                if keep(path):
-                    relative = path.relative_to(root)
-                    group_id = group(relative) or relative.as_posix()
-                    samples += frame_samples(Sample(relative.as_posix(), path, label, group_id, split))
+    for split, label, path in places:
+        relative = path.relative_to(root)
+        if relative in kept:
+            group_id = group(relative) or relative.as_posix()
+            samples += frame_samples(Sample(relative.as_posix(), path, label, group_id, split))
     if not samples:
         raise UserError(str(root), f"no images in the class folders {', '.join(names)}")
     for label, name in enumerate(names):
@@ -118,15 +196,18 @@ def class_samples(
     return names, samples
 
 
-def open_folder(path: str, *, group: str | None = None) -> ImageSet:
+def open_folder(path: str, *, group: str | None = None, masks: str | None = None) -> ImageSet:
     """Open class folders.
 
     Args:
-        path: the folder.
-        group: a regular expression, searched in the path below the folder; its first group names the patient or lesion.
+        path: the data root.
+        group: a regular expression on the path below it, whose first parenthesis is the group.
+        masks: "skip" or "keep" files that are named as masks, NAME_mask.png or masks/NAME.png.
 
-    Errors: UserError, as class_samples, and for a regular expression that is wrong or has no group.
+    Errors: UserError, see class_samples; a bad regular expression; masks of which nobody has said what they are.
     """
+    if masks not in (None, "skip", "keep"):
+        raise UserError("data.options.masks", f"unknown word {masks!r}", "valid: skip, keep")
     root = require_folder(path, CARD.name)
     try:
         pattern = re.compile(group) if group else None
@@ -139,5 +220,5 @@ def open_folder(path: str, *, group: str | None = None) -> ImageSet:
         match = pattern.search(relative.as_posix()) if pattern else None
         return match.group(1) if match else None
 
-    classes, samples = class_samples(root, group=group_of)
+    classes, samples = class_samples(root, group=group_of, masks=masks)
     return ImageSet(root.name or CARD.name, classes, samples, card=CARD)

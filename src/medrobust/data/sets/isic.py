@@ -10,7 +10,7 @@ from ...errors import UserError
 from ..images.card import DatasetCard
 from ..images.image_set import ImageSet
 from ..images.sample import Sample
-from ..images.tables import metadata, read_table, unique_samples
+from ..images.tables import metadata, read_table, read_text, unique_samples
 from .folder import SPLIT_FOLDERS, require_folder, visible_files
 from .image_index import index_images, locate
 
@@ -86,10 +86,11 @@ def _split(table: Path) -> str:
 
 
 def _labeled(table: Path) -> list[tuple[dict[str, str], str]]:
-    """The rows of a label table, each with its class."""
-    first = table.read_text(encoding="utf-8-sig").split("\n", 1)[0].strip().split(",")
+    """Rows of a label table with the class of each."""
+    text = read_text(table)
+    first = text.split("\n", 1)[0].strip().split(",")
     if len(first) == 2 and re.match(r"ISIC_\d+$", first[0]):  # 2016 has no header, and 0.0 and 1.0 in its test table
-        lines = [line.strip().split(",") for line in table.read_text(encoding="utf-8-sig").splitlines() if line.strip()]
+        lines = [line.strip().split(",") for line in text.splitlines() if line.strip()]
         return [({"image": line[0]}, _binary(line[1], table)) for line in lines]
     rows = read_table(table, ())
     columns = [column for column in rows[0] if column]

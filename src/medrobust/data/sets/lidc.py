@@ -49,8 +49,9 @@ def decode_crop(sample: Sample) -> Pixels:
     low, high = sample.metadata.get("source_low"), sample.metadata.get("source_high")
     if not isinstance(low, float) or not isinstance(high, float) or pixels.high is None or pixels.unit != "grey level":
         return pixels
-    values = low + pixels.values.astype(np.float32) * ((high - low) / pixels.high)
-    return Pixels(values, pixels.bits, low, high, str(sample.metadata.get("source_unit", "value")))
+    step = (high - low) / pixels.high
+    values = low + pixels.values.astype(np.float32) * step
+    return Pixels(values, pixels.bits, low, high, str(sample.metadata.get("source_unit", "value")), step, low)
 
 
 def open_lidc(path: str) -> ImageSet:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import gzip
 import math
 import struct
+import zlib
 from pathlib import Path
 
 import numpy as np
 
 from ...errors import UserError
-from ..files.pixels import Pixels
+from ..files.kinds import refuse_pointer
+from ..files.pixels import BrokenImageError, Pixels
 from ..images.card import DatasetCard
 from ..images.image_set import ImageSet
 from ..images.sample import Sample
@@ -58,8 +60,10 @@ def decode_idx_row(sample: Sample) -> Pixels:
 def read_idx(path: Path, ndim: int) -> np.ndarray:
     """Unsigned bytes of an idx file: magic 0x0000 08 ndim, ndim sizes as big-endian 32 bits, then the values."""
     try:
-        content = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
-    except (OSError, EOFError) as error:
+        content = path.read_bytes()
+        refuse_pointer(content)
+        content = gzip.decompress(content) if content.startswith(b"\x1f\x8b") else content
+    except (OSError, EOFError, zlib.error, BrokenImageError) as error:
         raise UserError(str(path), f"cannot be read: {error}", "download it again") from error
     head = 4 + 4 * ndim
     if len(content) < head or content[:4] != bytes((0, 0, 8, ndim)):
