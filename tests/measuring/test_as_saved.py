@@ -13,12 +13,12 @@ from medrobust.measuring.verify import stored, verify
 from medrobust.streams import Streams
 
 EPSILONS = (0.001, 0.003, 0.01, 0.05)
-BOUNDARY = (127.0, 127.05, 128.4, 150.0)  # grey levels at which the answer to each image changes
+BOUNDARY = (127.05, 127.05, 128.4, 138.0)  # grey levels at which the answer to each image changes
 
 
 def model(x: Tensor) -> Tensor:
-    """Class 1 above a boundary of its own, which the second pixel says."""
-    z = 255 * x[:, 0, 0, 0].double() - (126 + 255 * x[:, 0, 0, 1].double())
+    """Class 1 above a boundary of its own, which the second pixel says in twentieths of a grey level."""
+    z = 255 * x[:, 0, 0, 0].double() - (126 + 12.75 * x[:, 0, 0, 1].double())
     return torch.stack([-z, z], 1).float()
 
 
@@ -27,7 +27,7 @@ def begun(points: list[float | None], bits: int = 8) -> tuple[Outcome, Subjects,
     n = len(points)
     x = torch.zeros(n, 1, 1, 2)
     x[:, 0, 0, 0] = 127 / 255
-    x[:, 0, 0, 1] = (torch.tensor(BOUNDARY[:n]) - 126) / 255
+    x[:, 0, 0, 1] = ((torch.tensor(BOUNDARY[:n], dtype=torch.float64) - 126) / 12.75).float()
     logits, y = model(x), torch.zeros(n, dtype=torch.long)
     subjects = Subjects(x, y, Goal(y, False), logits, torch.full((n,), bits), Streams.of(0, range(n)))
     grid = Grid("linf", EPSILONS)
