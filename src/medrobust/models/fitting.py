@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import warnings
-from collections import Counter
+from collections import Counter, OrderedDict
 from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
@@ -80,7 +80,10 @@ def put(network: nn.Module, found: Fit, place: str) -> tuple[str, ...]:
     if shapes:
         reason = f"the weights do not fit the network: {few(shapes)}"
         raise UserError(place, reason, "check model.name and data.image_size")
-    network.load_state_dict(found.state, strict=False)
+    state = OrderedDict(found.state)
+    # Modules of several versions ask for theirs, which a file of plain tensors does not hold.
+    state._metadata = network.state_dict()._metadata  # type: ignore[attr-defined]
+    network.load_state_dict(state, strict=False)
     for note in found.notes:
         warnings.warn(f"{place}: {note}", UserWarning, stacklevel=4)
     return found.notes
