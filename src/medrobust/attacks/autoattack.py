@@ -76,6 +76,7 @@ def parts_of(
     """The attacks of a version, in their order.
 
     Example:
+        >>> from medrobust.norms import Linf
         >>> [part.name for part in parts_of("standard", 2, Linf())]
         ['apgd_ce', 'apgd_margin', 'apgd_probability_margin', 'fab', 'square']
         >>> [(part.name, len(part.attacks)) for part in parts_of("standard", 10, Linf())]
