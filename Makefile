@@ -1,10 +1,12 @@
-# make demo: an audit of the bundled classifier. make test: the tests. make check: style, types, layers. Each sets itself up.
+# make demo: an audit of the bundled classifier. make test: the tests. make check: style, types, layers.
+# make docs: the documentation, in site/. Each sets itself up.
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+READY_DOCS := $(VENV)/.ready-docs
 
-.PHONY: demo test check clean
+.PHONY: demo test check docs clean
 
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -25,5 +27,14 @@ check: $(READY)
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+$(READY_DOCS): $(READY)
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e ".[docs]"
+	@touch $@
+
+docs: $(READY_DOCS)
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+	$(BIN)/python scripts/docs/check_site.py site
+	@echo "Open site/index.html in a browser."
+
 clean:
-	rm -rf $(VENV) demo
+	rm -rf $(VENV) demo site

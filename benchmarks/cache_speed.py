@@ -2,7 +2,7 @@
 
     python benchmarks/cache_speed.py ham10000:PATH --image-size 112
 
-Prints CPU and wall seconds an epoch of batches, decoded and from the cache, and their ratios, and writes them to
+Prints CPU and wall seconds per epoch of batches, decoded and from the cache, and their ratios, and writes them to
 results/NAME.md and results/NAME.json.
 """
 

@@ -4,8 +4,9 @@
 
 Every peer runs each budget on its own, which is what it offers; `careful` is the first of them in a loop that a careful
 user would write (budgets ascending, images wrong from the start or broken before left out). medrobust is `measure`,
-timed as a whole: reading the images, the clean pass, the search, the float32 checks, writing the records. Budgets of
-rodriguez2022: --epsilons grid29. --libraries leaves peers out that are known to be slower, --careful 0 that loop.
+timed as a whole: reading the images, the clean pass, the search, the float32 checks, writing the records. The
+budgets of Rodriguez et al. 2022 are --epsilons grid29. --libraries leaves out peers that are known to be slower,
+--careful 0 leaves out that loop.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from medrobust.engine.keep import first_reached
 TENTHS = [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9]
 GRIDS = {
     "grid10": [0.1, 0.2, 0.3, 0.5, 1, 2, 3, 5, 8, 10],
-    # The 29 budgets of rodriguez2022 (doi:10.1186/s12911-022-01891-w).
+    # The 29 budgets of Rodriguez et al. 2022 (doi:10.1186/s12911-022-01891-w).
     "grid29": [0, *(t / 10 for t in TENTHS), *TENTHS, *range(1, 11)],
 }
 NUM_STEPS, SHARE = 20, 0.125

@@ -2,7 +2,7 @@
 
     python benchmarks/smallest.py [--norm linf|l2] [--gradients 200] [--model M --weights W --data D] [key=value ...]
 
-Peers get --gradients gradients an image, medrobust half of them.
+Peers get --gradients gradients per image, medrobust half of them.
 Only images that the model has right are attacked, by everyone. A distance counts when the point is in the domain and
 the model, in float32, answers wrongly; where an attack fails, the largest distance that any attack needed counts.
 """

@@ -27,7 +27,7 @@ from medrobust.losses import cross_entropy
 from medrobust.models.search_copy import search_copy
 from medrobust.threat import Threat
 
-NUM_STEPS, TINY = 19, 1e-7  # 20 gradients a job
+NUM_STEPS, TINY = 19, 1e-7  # 20 gradients per job
 PROGRAMS: dict[str, Callable[..., Program]] = {"pgd": partial(pgd, random_start=False), "mi_fgsm": mi_fgsm}
 
 

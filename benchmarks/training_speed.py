@@ -191,7 +191,7 @@ def forwards(task: Task) -> dict[str, float]:
     model = task.model()
     x, y = task.x[:2], task.y[:2]
     counted = Classifier(Counting(model.network), channels=model.channels).train()
-    steps = pgd_steps(task)
+    steps = pgd_steps()
     built = build_attack("pgd", {key: value for key, value in steps.items() if key != "name"}, "attack")
     objective = make_objective("trades", {}, threat=Threat(epsilon=task.epsilon), attack=built)
     objective.to(x.device)(counted, Batch(x, y, torch.arange(2, device=x.device)))
@@ -200,7 +200,7 @@ def forwards(task: Task) -> dict[str, float]:
     return {"medrobust": mine, "published": counted.network.counts()[0] / 2}  # type: ignore[operator]
 
 
-def pgd_steps(task: Task) -> dict[str, object]:
+def pgd_steps() -> dict[str, object]:
     """The attack of all PGD-7 sides."""
     return {"name": "pgd", "num_steps": NUM_STEPS, "relative_step_size": SHARE}
 
@@ -226,7 +226,7 @@ def parsed() -> argparse.Namespace:
 
 def sides_of(task: Task) -> dict[str, Callable[[], float]]:
     """Name -> an epoch, which returns its seconds; the first of a group is what the group is compared with."""
-    steps, eps = pgd_steps(task), task.epsilon
+    steps, eps = pgd_steps(), task.epsilon
     return {
         "PGD-7: medrobust fast": partial(ours, task, "adversarial", steps),
         "PGD-7: medrobust float32": partial(ours, task, "adversarial", steps, "float32"),
@@ -268,7 +268,7 @@ def main() -> int:
     print(f"{each['PGD-7: bare gradients, low precision'] / fast:.2f} of the rate of bare gradients")
     mirst = each["10 steps: MIRST, medrobust fast"] / each["10 steps: RST, medrobust fast"]
     print(f"MIRST costs {mirst:.2f} times RST with equal steps (goal 1.15)")
-    print(f"forwards an image in a TRADES step: {counted['medrobust']:g}, published loop {counted['published']:g}")
+    print(f"forwards per image in a TRADES step: {counted['medrobust']:g}, published loop {counted['published']:g}")
     return 0
 
 

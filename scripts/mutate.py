@@ -94,7 +94,9 @@ BREAKS: dict[str, Break] = {
     "ball: contains ignores the mask": Break(
         "threat.py", "inside &= ((x == self.center) | self.mask)", "inside &= (x == x)"
     ),
-    "keep: smallest keeps the farthest": Break("engine/keep.py", "-ball.distance(point.x)", "ball.distance(point.x)"),
+    "keep: smallest_success keeps the farthest": Break(
+        "engine/keep.py", "-ball.distance(point.x)", "ball.distance(point.x)"
+    ),
     "keep: highest keeps the lowest": Break(
         "engine/keep.py", "        return point.score.value\n", "        return -point.score.value\n"
     ),

@@ -12,6 +12,7 @@ from torch import nn
 
 from .attacks.base import Attack
 from .attacks.build import build_attack, describe, title_of
+from .attacks.registry import ATTACKS
 from .auditing.audit import run_audit
 from .auditing.checks import CHECKS
 from .auditing.context import Check
@@ -65,7 +66,7 @@ def measure(
 
     Args:
         model: any nn.Module or a Classifier. A plain one takes pixels as they are; see Classifier for normalization.
-        images: an ImageSet, or what ImageSet.of takes: a Dataset, a DataLoader, an iterable of pairs.
+        images: an ImageSet, or what ImageSet.of takes: tensors (x, y), a Dataset, a DataLoader, an iterable of pairs.
         attacks: names, attacks, or a mapping from a title to either, or to parameters.
         linf, l2, l1: budgets of a norm, numbers or text ("4/255", "2%", "geometric(1e-4, 2e-2, 20)"). Ten of linf when
             none is given.
@@ -197,7 +198,7 @@ def train(
             network that starts from the same weights.
         epochs, batch_size: see medrobust.recipes.train.TrainRecipe, as for the other settings.
         optimizer, lr: adam, adamw or sgd, and its learning rate.
-        progress: show a bar and a line an epoch.
+        progress: show a bar and a line per epoch.
         settings: other fields of TrainRecipe: augment, schedule, validation, average, precision, seed, device ...
 
     Errors: UserError before anything is written, naming what does not fit.
@@ -212,6 +213,9 @@ def train(
         ...     len(run.history)
         2
     """
+    if not isinstance(objective, TrainingObjective):
+        fix = "give for example objectives.trades(Threat('4/255'))"
+        raise UserError("objective", f"a {type(objective).__name__} is no TrainingObjective", fix)
     with _shown(progress) as report:
         classifier, image_set = _subject(model, images)
         given: dict[str, Any] = {"epochs": epochs, "batch_size": batch_size, "optimizer": {"name": optimizer, "lr": lr}}
@@ -243,7 +247,7 @@ def _name(model: Classifier) -> str:
 
 
 def _titled(given: Attacks) -> dict[str, Attack]:
-    """Title -> attack. Errors: UserError for an unknown name, or two attacks of one title."""
+    """Title -> attack. Errors: UserError for an unknown name, or two attacks of the same title."""
     if isinstance(given, Mapping):
         return {str(title): _attack(str(title), value) for title, value in given.items()}
     listed = list(given) if isinstance(given, Sequence) and not isinstance(given, str) else [given]
@@ -263,7 +267,10 @@ def _attack(title: str, given: Any) -> Attack:
         return build_attack(title, given)
     if not callable(given) or not hasattr(given, "abilities"):
         reason = f"a {type(given).__name__} says no abilities"
-        raise UserError(f"attacks.{title}", reason, "see medrobust.attacks.Attack for what an attack is")
+        fix = "see medrobust.attacks.Attack for what an attack is"
+        if given in ATTACKS.values():
+            reason, fix = f"{given.__name__} is a function that makes an attack", f"write {given.__name__}()"
+        raise UserError(f"attacks.{title}", reason, fix)
     attack: Attack = given
     return attack
 

@@ -53,7 +53,7 @@ def write_atomic(path: Path | str, content: bytes | str) -> None:
 
 
 def write_json(path: Path | str, content: Any) -> None:
-    """Write JSON, sorted as given, with a final newline; NaN is refused because it is not JSON."""
+    """Write JSON with its keys in the order given and a final newline; ValueError for NaN, which is not JSON."""
     write_atomic(path, json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
 
 

@@ -25,6 +25,8 @@ class Finding:
         advice: what to do; empty when passed.
         numbers: the evidence as JSON.
 
+    Errors: ValueError for another severity.
+
     Example:
         >>> Finding("reach", "pass", "Can every attack reach its budget?", "all do").severity
         'pass'
@@ -37,6 +39,10 @@ class Finding:
     advice: str = ""
     numbers: Mapping[str, Any] = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        if self.severity not in SEVERITIES:
+            raise ValueError(f"severity {self.severity!r} of {self.id!r} is none of {', '.join(SEVERITIES)}")
+
 
 def worst_first(findings: Iterable[Finding]) -> list[Finding]:
     """Sorted by severity, otherwise in their order."""
@@ -44,7 +50,7 @@ def worst_first(findings: Iterable[Finding]) -> list[Finding]:
 
 
 def verdict(findings: Iterable[Finding]) -> Severity:
-    """fail or warn if one finding is, else pass."""
+    """The worst of the severities fail and warn that occurs, else pass."""
     found = {finding.severity for finding in findings}
     return "fail" if "fail" in found else "warn" if "warn" in found else "pass"
 

@@ -58,7 +58,10 @@ def untargeted(logits: Tensor, y: Tensor) -> Goal:
 
 
 def predicted(logits: Tensor, y: Tensor) -> Goal:
-    """Any answer but the one that the model gives now, right or wrong (joel2021, doi:10.1101/2021.01.17.21249704)."""
+    """Any answer but the one that the model gives now, right or wrong.
+
+    The goal of Joel et al. 2021, doi:10.1101/2021.01.17.21249704.
+    """
     if y.ndim == 2:
         return Goal((logits > 0).to(y), False)
     return Goal(as_classes(logits).argmax(1), False)
@@ -93,7 +96,7 @@ class LeastLikely:
 
     Args:
         exclude_label: never the true class. With False and two classes, the target of a misclassified image is its
-            true class and the attack repairs it, which is what rodriguez2022 (doi:10.1186/s12911-022-01891-w) did.
+            true class and the attack corrects it, as in Rodriguez et al. 2022 (doi:10.1186/s12911-022-01891-w).
     """
 
     exclude_label: bool = True

@@ -71,7 +71,7 @@ def soft_margin(logits: Tensor, goal: Goal) -> Tensor:
 
 
 def probability_margin(logits: Tensor, goal: Goal) -> Tensor:
-    """The margin of the softmax probabilities (arXiv:2411.15210); of the sigmoids for a multi-label head."""
+    """The margin of the softmax probabilities (Xie et al. 2024, arXiv:2411.15210); multi-label: of the sigmoids."""
     if goal.labels.ndim == 2:
         return margin(logits.sigmoid() - 0.5, goal)
     return margin(as_classes(logits).softmax(1), goal)

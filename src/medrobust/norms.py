@@ -1,6 +1,6 @@
 """Perturbation geometry: how large, which way is steepest, how to come back. The one projection of each norm.
 
-In every function d and g are (n, ...), one sample a row, and radius is (n,) or a number.
+In every function d and g are (n, ...), one sample per row, and radius is (n,) or a number.
 """
 
 from __future__ import annotations
@@ -13,6 +13,8 @@ from torch import Tensor
 
 from .errors import nearest
 from .streams import Streams
+
+MOST_ROUNDS = 20  # of the search for a scale; a handful is usual
 
 
 def per_sample(value: Tensor | float, like: Tensor) -> Tensor:
@@ -46,6 +48,9 @@ class Norm(Protocol):
     def project(self, d: Tensor, radius: Tensor | float) -> Tensor:
         """The nearest point, in the Euclidean sense, of the ball of this radius."""
 
+    def project_box(self, d: Tensor, radius: Tensor | float, low: Tensor, high: Tensor) -> Tensor:
+        """The nearest point of the ball with low <= d <= high, where low <= 0 <= high."""
+
     def sample(self, like: Tensor, radius: Tensor | float, streams: Streams) -> Tensor:
         """A point uniform in the ball."""
 
@@ -67,19 +72,27 @@ class Linf:
     name: str = "linf"
 
     def size(self, d: Tensor) -> Tensor:
+        """(n,) the largest magnitude."""
         return d.flatten(1).abs().amax(1)
 
     def dual_size(self, g: Tensor) -> Tensor:
+        """(n,) the sum of the magnitudes."""
         return g.flatten(1).abs().sum(1)
 
     def steepest(self, g: Tensor) -> Tensor:
+        """(n, ...) the sign of every value."""
         return g.sign()
 
     def project(self, d: Tensor, radius: Tensor | float) -> Tensor:
+        """(n, ...) every value clipped to [-radius, radius]."""
         bound = per_sample(radius, d)
         return torch.maximum(d, -bound).clamp_max_(bound)
 
+    def project_box(self, d: Tensor, radius: Tensor | float, low: Tensor, high: Tensor) -> Tensor:
+        return torch.minimum(torch.maximum(self.project(d, radius), low), high)
+
     def sample(self, like: Tensor, radius: Tensor | float, streams: Streams) -> Tensor:
+        """(n, ...) every value uniform in [-radius, radius]."""
         return per_sample(radius, like) * (2 * streams.uniform(like) - 1)
 
 
@@ -96,21 +109,57 @@ class L2:
     name: str = "l2"
 
     def size(self, d: Tensor) -> Tensor:
+        """(n,) the root of the sum of squares."""
         return _norm2(d)
 
     def dual_size(self, g: Tensor) -> Tensor:
+        """(n,) the same: l2 is its own dual."""
         return _norm2(g)
 
     def steepest(self, g: Tensor) -> Tensor:
+        """(n, ...) g over its length; zero where g is zero."""
         # Scaled first: the square of a gradient of a saturated network underflows.
         g = g / per_sample(g.flatten(1).abs().amax(1), g).clamp_min(torch.finfo(g.dtype).tiny)
         return g / per_sample(_norm2(g), g).clamp_min(torch.finfo(g.dtype).tiny)
 
     def project(self, d: Tensor, radius: Tensor | float) -> Tensor:
+        """(n, ...) d, shortened to the radius where it is longer."""
         size = per_sample(_norm2(d), d)
         return torch.where(size > per_sample(radius, d), d * (per_sample(radius, d) / size), d)
 
+    def project_box(self, d: Tensor, radius: Tensor | float, low: Tensor, high: Tensor) -> Tensor:
+        """The nearest point of the ball with low <= d <= high, where low <= 0 <= high.
+
+        It is clip(scale * d, low, high) with the largest scale <= 1 that fits. Projecting on the ball first and
+        clipping after gives a shorter change than the budget allows. Pixels at their bound stay there while the scale
+        grows, so solving for the scale with those at the bound set aside ends after a few rounds.
+
+        Example:
+            >>> d, low, high = torch.tensor([[4.0, 4.0]]), torch.zeros(1, 2), torch.tensor([[0.6, 9.0]])
+            >>> L2().project_box(d, 1.0, low, high)
+            tensor([[0.6000, 0.8000]])
+        """
+        flat, low, high = d.flatten(1), low.flatten(1), high.flatten(1)
+        bound = per_sample(radius, flat).to(flat).expand(len(flat), 1)
+        tiny = torch.finfo(flat.dtype).tiny
+        clipped = torch.minimum(torch.maximum(flat, low), high)
+        scale = (bound / per_sample(_norm2(flat), flat).clamp_min(tiny)).clamp_max(1)
+        for _ in range(MOST_ROUNDS):
+            moved = scale * flat
+            at_bound = (moved >= high) & (flat > 0) | (moved <= low) & (flat < 0)
+            kept = torch.where(at_bound, clipped, 0)
+            rest = per_sample(_norm2(torch.where(at_bound, 0, flat)), flat)
+            left = (bound.square() - per_sample(_norm2(kept), flat).square()).clamp_min(0).sqrt()
+            larger = torch.where(rest > 0, left / rest.clamp_min(tiny), scale).clamp_max(1).maximum(scale)
+            if bool((larger <= scale * (1 + 1e-6)).all()):
+                break
+            scale = larger
+        fits = per_sample(_norm2(clipped), flat) <= bound
+        moved = torch.minimum(torch.maximum(scale * flat, low), high)
+        return self.project(torch.where(fits, clipped, moved), bound[:, 0]).reshape_as(d)
+
     def sample(self, like: Tensor, radius: Tensor | float, streams: Streams) -> Tensor:
+        """(n, ...) a random direction, with the length of a point that is uniform in the ball."""
         direction = self.steepest(streams.child("direction").normal(like))
         share = streams.child("length").uniform(like.flatten(1)[:, 0]) ** (1 / max(like.flatten(1).shape[1], 1))
         return direction * per_sample(radius, like) * per_sample(share, like)
@@ -130,17 +179,21 @@ class L1:
     name: str = "l1"
 
     def size(self, d: Tensor) -> Tensor:
+        """(n,) the sum of the magnitudes."""
         return d.flatten(1).abs().sum(1)
 
     def dual_size(self, g: Tensor) -> Tensor:
+        """(n,) the largest magnitude."""
         return g.flatten(1).abs().amax(1)
 
     def steepest(self, g: Tensor) -> Tensor:
+        """(n, ...) the sign of the value with the largest magnitude; zero elsewhere."""
         flat = g.flatten(1)
         where = flat.abs().argmax(1, keepdim=True)
         return torch.zeros_like(flat).scatter(1, where, flat.gather(1, where).sign()).reshape_as(g)
 
     def project(self, d: Tensor, radius: Tensor | float) -> Tensor:
+        """(n, ...) d with one amount taken off all magnitudes, down to 0, where it is too large."""
         flat = d.flatten(1)
         size = flat.abs()
         bound = per_sample(radius, flat).expand(len(flat), 1)
@@ -187,6 +240,7 @@ class L1:
         return shrunk.to(d.dtype).reshape_as(d)
 
     def sample(self, like: Tensor, radius: Tensor | float, streams: Streams) -> Tensor:
+        """(n, ...) exponential draws over the sum of them and one more, with random signs, times the radius."""
         flat = like.flatten(1)
         parts = -streams.child("size").uniform(flat).log()
         rest = -streams.child("rest").uniform(flat[:, :1]).log()

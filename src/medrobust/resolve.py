@@ -30,9 +30,9 @@ Card = Mapping[str, Any]
 
 
 def pick_device(name: str, num: int = 1) -> str:
-    """ "auto" is the graphics card where there is one.
+    """The device of this name; auto is the graphics card where there is one, else the processor.
 
-    Errors: UserError for a device that is not there, or not so often.
+    Errors: UserError for a device that is not there, or for more graphics cards than there are.
 
     Example:
         >>> pick_device("cpu")
@@ -60,7 +60,7 @@ def make_attacks(attacks: Mapping[str, Options]) -> dict[str, Attack]:
 
 
 def make_threat(spec: ThreatSpec) -> Threat:
-    """The one budget of a training. Errors: UserError for several norms, or a budget that is none."""
+    """The one budget of a training. Errors: UserError for several norms, or for a value that is no budget."""
     return Threat(epsilon=spec.budget, norm=NORMS[spec.norms[0]])
 
 
@@ -92,11 +92,14 @@ def make_view(spec: DataSpec, card: Card, color: str = "rgb") -> View:
 def open_data(
     spec: DataSpec, view: View, *, split: str | None = None, card: Card | None = None, report: Report | None = None
 ) -> ImageSet:
-    """The images; those of a model of ours are split as its training split them, unless the recipe says otherwise.
+    """The images; for a model of ours they are split as its training split them, unless the recipe says otherwise.
 
     Args:
-        split: instead of the one that the recipe names.
-        card: of the model that will see them.
+        spec: the data of a recipe.
+        view: how the images are shown.
+        split: in place of the one that the recipe names.
+        card: of the model that will see the images.
+        report: told of the progress of decoding.
     """
     trained = ((card or {}).get("recipe") or {}).get("data") or {}
     alike = str(trained.get("name", "")).partition(":")[0] == spec.name.partition(":")[0]

@@ -1,4 +1,4 @@
-"""A run directory: what belongs to it, whether it may be gone on with."""
+"""A run directory: what belongs to it, and whether a stopped run may go on in it."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def now() -> str:
 
 
 def versions() -> dict[str, str]:
-    """Versions of what decides numbers."""
+    """Versions of the packages that decide the numbers."""
     names = ("torch", "torchvision", "numpy", "monai", "scikit-learn", "scipy")
     found = {"medrobust": __version__, "python": platform.python_version()}
     for name in names:
@@ -50,7 +50,7 @@ def versions() -> dict[str, str]:
 
 
 def commit() -> str:
-    """The commit of the source tree that runs, "" when it is an installed package."""
+    """The commit of the source tree that runs; "" when it is an installed package."""
     root = Path(__file__).resolve().parents[2]
     if not (root / ".git").exists():
         return ""
@@ -102,7 +102,7 @@ def claim(folder: Path, kind: str, identity: Mapping[str, str], details: Mapping
             what = f"of another {', '.join(different)}" if run.get("kind") == kind else f"of kind {run.get('kind')!r}"
             raise UserError(str(folder), f"holds a run {what}", "choose another --out, or remove the folder")
         return dict(run)
-    # A run killed while it wrote its first file leaves half of it.
+    # A run killed while it wrote its first file leaves a temporary file.
     if folder.exists() and (not folder.is_dir() or set(folder.iterdir()) - set(unfinished(folder))):
         raise UserError(str(folder), "is not empty and not a run of medrobust", "choose another --out")
     run = {

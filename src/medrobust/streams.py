@@ -101,6 +101,7 @@ class Streams:
         return (draw * high).long()
 
 
+# What a caller may give as `generator`: streams, a generator that draws their keys, a seed, or None for seed 0.
 Randomness = Streams | torch.Generator | int | None
 
 

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from .norms import L1, NORMS, Norm, as_norm, per_sample
+from .norms import NORMS, Norm, as_norm, per_sample
 from .numbers import parse_number
 from .streams import Streams
 
@@ -27,16 +27,31 @@ class Ball(NamedTuple):
     mask: Tensor | None = None
 
     def project(self, x: Tensor) -> Tensor:
-        """The allowed point near x: into the norm ball, then into the domain. For linf and l1 it is the nearest one."""
+        """The nearest allowed point."""
         d = x - self.center
         if self.mask is not None:
             d = torch.where(self.mask, d, 0)
-        if isinstance(self.norm, L1):
-            low, high = self.domain
-            d = self.norm.project_box(d, self.radius, low - self.center, high - self.center)
-            return (self.center + d).clamp(low, high)
-        # In place: fresh memory costs more than the arithmetic.
-        return self.norm.project(d, self.radius).add_(self.center).clamp_(*self.domain)
+        low, high = self.domain
+        if self.norm.name == "linf":
+            # Ball and domain are both boxes, one after the other. In place: fresh memory costs more than arithmetic.
+            return self.norm.project(d, self.radius).add_(self.center).clamp_(low, high)
+        d = self.norm.project_box(d, self.radius, low - self.center, high - self.center)
+        return (self.center + d).clamp(low, high)
+
+    def free(self, direction: Tensor, x: Tensor) -> Tensor:
+        """A direction at x, zero where a pixel cannot follow it: outside the mask, or at its edge of the domain.
+
+        A step, or the size of a gradient, then counts only what can be used. Medical images have much black: with the
+        whole direction, half of a Euclidean step can be clipped away, a step in l1 spends itself on a pixel that is
+        black already, and an estimate of the distance to the boundary is half of the true one.
+        """
+        low, high = self.domain
+        can = torch.where(direction > 0, x < high, x > low)
+        return torch.where(can if self.mask is None else can & self.mask, direction, 0)
+
+    def steepest(self, direction: Tensor, x: Tensor) -> Tensor:
+        """The longest step of size 1 along a direction that the pixels at x can follow."""
+        return self.norm.steepest(self.free(direction, x))
 
     def distance(self, x: Tensor) -> Tensor:
         """(n,) the norm of x - center, in float64, so that it can be compared with an exact radius."""
@@ -85,8 +100,8 @@ class Threat:
     """A budget: the largest change, the norm that measures it, the range of a pixel, the pixels that may change.
 
     Args:
-        epsilon: radius in units of the domain: a number, a text as "4/255" or "2%", or one per sample (n,); inf for
-            attacks that look for the smallest.
+        epsilon: radius in units of the domain: a number, a text such as "4/255" or "2%", or one per sample (n,); inf
+            for attacks that look for the smallest change.
         norm: Linf(), L2(), L1(), or "linf", "l2", "l1".
         domain: lowest and highest value of a pixel.
         mask: bool, broadcastable to (n, c, *spatial); True where a pixel may change.

@@ -178,7 +178,7 @@ def test_medmnist_multi_label_asks_for_a_finding(tmp_path, package, fails):
     arrays = npz(tmp_path / "chestmnist.npz", (28, 28), labels=3)
     package(chestmnist={"label": {"0": "atelectasis", "1": "edema", "2": "hernia"}})
     spec = f"medmnist:{tmp_path / 'chestmnist.npz'}"
-    assert "3 labels an image. Choose one with data.options.finding=NAME: atelectasis, edema, hernia" in fails(spec)
+    assert "3 labels per image. Choose one with data.options.finding=NAME: atelectasis, edema, hernia" in fails(spec)
     assert "unknown finding 'oedema'. Did you mean 'edema'?" in fails(spec, finding="oedema")
     images = open_images(spec, finding="edema")
     assert images.classes == ("no edema", "edema")

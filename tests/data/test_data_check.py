@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import shutil
 
@@ -13,7 +14,7 @@ from medrobust.data import list_images
 from medrobust.data.check import as_text, check_images
 from medrobust.data.check.counts import balance, corrupt
 from medrobust.data.check.counts import counts as count_images
-from medrobust.data.check.duplicates import _BITS_OF_16, _bit_count, clusters, duplicates, near_pairs
+from medrobust.data.check.duplicates import clusters, duplicates, near_pairs
 from medrobust.data.check.facts import collect, perceptual_hash
 from medrobust.data.check.identifiers import dicom_identifiers
 from medrobust.data.check.leakage import leakage
@@ -224,14 +225,18 @@ def test_linking_duplicates_joins_their_groups(clean):
     assert by_id["train/a/p50_99.png"] == by_id["train/a/p0_0.png"] == by_id["train/a/p0_1.png"]
 
 
-def test_bit_counts_and_blocks(monkeypatch):
-    values = RNG.integers(0, 1 << 63, (7, 5)).astype(np.uint64)
-    expected = [[int(v).bit_count() for v in row] for row in values]
-    assert _bit_count(values).tolist() == expected
-    monkeypatch.setattr("medrobust.data.check.duplicates.np.bitwise_count", None, raising=False)
-    assert _bit_count(values).tolist() == expected
-    assert _BITS_OF_16[65535] == 16
-    assert clusters([(3, 5), (1, 2), (5, 9)]) == [[1, 2], [3, 5, 9]]
+def test_clusters_are_connected_positions_in_order():
+    assert clusters([]) == []
+    assert clusters([(9, 5), (1, 2), (5, 3), (7, 7)]) == [[1, 2], [3, 5, 9], [7]]
+
+
+def test_near_pairs_have_few_different_bits():
+    facts, _ = collect(tiny_set(12))
+    hashes = RNG.integers(0, 1 << 64, 12, dtype=np.uint64).tolist()
+    facts = [dataclasses.replace(facts[0], hash=value) for value in hashes]
+    bits = {(i, j): (facts[i].hash ^ facts[j].hash).bit_count() for i in range(12) for j in range(i + 1, 12)}
+    most = sorted(bits.values())[30]
+    assert near_pairs(facts, max_bits=most) == sorted(pair for pair, count in bits.items() if count <= most)
 
 
 def test_near_pairs_do_not_depend_on_the_block(monkeypatch):

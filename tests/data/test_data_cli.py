@@ -87,7 +87,7 @@ def test_folds_and_repeats_are_files_that_fit_together(two_classes, tmp_path):
         for file in files
         for s in open_images(f"folder:{two_classes}", splits=str(file), split="test").samples
     )
-    assert set(tested.values()) == {2}  # once a seed
+    assert set(tested.values()) == {2}  # once per seed
     assert len(tested) == 8
     assert "groups on both sides" in run("check", f"folder:{two_classes}", "--splits", files[0]).lower()
     run("split", f"folder:{two_classes}", tmp_path / "repeats", "--repeats", 3)

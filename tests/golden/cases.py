@@ -8,6 +8,7 @@ from typing import Any
 import peers
 
 LINF, L2, L1 = 6 / 255, 0.2, 1.5
+L2_INSIDE, L1_INSIDE = 0.06, 0.25  # images of the net "inside" keep so far from black and white
 STEP = LINF / 4
 PER_SAMPLE = [k * LINF / 4 for k in range(1, 9)]
 INF = float("inf")
@@ -53,7 +54,7 @@ def _apgd(loss: str, norm: str, epsilon: float, num_steps: int = 20, **more: Any
     losses = {"ce": {"loss": "cross_entropy"}, "dlr": {"loss": "dlr"}, "dlr-targeted": {}}
     ours = {"num_steps": num_steps, "keep": "highest"} | losses[loss]
     # Long runs wander on a plateau of equal loss, where roundings choose the point: only the losses are compared then.
-    long = num_steps > 20 or loss == "dlr-targeted"
+    long = num_steps > 20 or loss == "dlr-targeted" or more.get("net") == "inside"
     return Case(
         "pyautoattack",
         f"APGDAttack(n_iter={num_steps}, norm={norm!r}, eps, loss={loss!r}).attack_single_run(x, y)",
@@ -62,10 +63,16 @@ def _apgd(loss: str, norm: str, epsilon: float, num_steps: int = 20, **more: Any
         ours,
         norm=norm.lower(),
         epsilon=epsilon,
-        checks={"value": 3e-5} if long else {"x_adv": 1e-5, "value": 1e-5},
-        why="roundings add up over the steps" + (", and on a plateau choose the point" if long else ""),
-        **more,
+        **{
+            "checks": {"value": 3e-5} if long else {"x_adv": 1e-5, "value": 1e-5},
+            "why": "roundings add up over the steps" + (", and on a plateau choose the point" if long else ""),
+            **more,
+        },
     )
+
+
+# Where the domain binds, in l2 and l1, ours steps along pixels that can move and projects on ball and domain in one.
+EDGE: dict[str, Any] = {"checks": {"at_least": 0.02}, "why": "the peer steps into black and white, and clips"}
 
 
 def _smallest(call: str, run: peers.Run, attack: str, norm: str, factor: float, why: str, **options: Any) -> Case:
@@ -106,6 +113,17 @@ CASES: dict[str, Case] = {
         {"num_steps": 10, "step_size": L2 / 4},
         norm="l2",
         epsilon=L2,
+        **EDGE,
+    ),
+    "pgd_l2_inside": Case(
+        "torchattacks",
+        "PGDL2(eps, alpha, steps)",
+        peers.torchattacks_run("PGDL2", {"eps": L2_INSIDE, "alpha": L2_INSIDE / 4, "steps": 10}, False),
+        "pgd",
+        {"num_steps": 10, "step_size": L2_INSIDE / 4},
+        net="inside",
+        norm="l2",
+        epsilon=L2_INSIDE,
         checks={"x_adv": 1e-6},
         why="the peer adds 1e-10 to the norm of the gradient and multiplies in another order",
     ),
@@ -134,15 +152,20 @@ CASES: dict[str, Case] = {
     ),
     "apgd_ce_linf": _apgd("ce", "Linf", LINF),
     "apgd_ce_linf_two_classes": _apgd("ce", "Linf", LINF, net="two"),
-    "apgd_ce_l2": _apgd("ce", "L2", L2),
-    "apgd_ce_l1": _apgd("ce", "L1", L1, num_steps=6),
+    "apgd_ce_l2": _apgd("ce", "L2", L2, **EDGE),
+    "apgd_ce_l2_inside": _apgd("ce", "L2", L2_INSIDE, net="inside"),
+    "apgd_ce_l1": _apgd("ce", "L1", L1, num_steps=6, **EDGE),
+    "apgd_ce_l1_inside": _apgd("ce", "L1", L1_INSIDE, num_steps=6, net="inside"),
     "apgd_dlr_linf": _apgd("dlr", "Linf", LINF),
-    "apgd_dlr_l2": _apgd("dlr", "L2", L2),
-    "apgd_dlr_l1": _apgd("dlr", "L1", L1, num_steps=6),
+    "apgd_dlr_l2": _apgd("dlr", "L2", L2, **EDGE),
+    "apgd_dlr_l2_inside": _apgd("dlr", "L2", L2_INSIDE, net="inside"),
+    "apgd_dlr_l1": _apgd("dlr", "L1", L1, num_steps=6, **EDGE),
+    "apgd_dlr_l1_inside": _apgd("dlr", "L1", L1_INSIDE, num_steps=6, net="inside"),
     "apgd_targeted_dlr_linf": _apgd("dlr-targeted", "Linf", LINF),
     "apgd_ce_linf_long": _apgd("ce", "Linf", LINF, num_steps=100),
     "apgd_dlr_linf_long": _apgd("dlr", "Linf", LINF, num_steps=100),
-    "apgd_ce_l2_long": _apgd("ce", "L2", L2, num_steps=100),
+    "apgd_ce_l2_long": _apgd("ce", "L2", L2, num_steps=100, **EDGE),
+    "apgd_ce_l2_long_inside": _apgd("ce", "L2", L2_INSIDE, num_steps=100, net="inside"),
     "ddn": _smallest(
         "adv-lib: ddn(steps=100, levels=None)",
         peers.advlib_smallest("ddn", steps=100, levels=None),

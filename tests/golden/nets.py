@@ -12,6 +12,7 @@ from torch import Tensor, nn
 NETS: dict[str, tuple[tuple[int, int, int], int, type[nn.Module]]] = {
     "two": ((1, 12, 12), 2, nn.ReLU),
     "five": ((3, 8, 8), 5, nn.SiLU),
+    "inside": ((3, 8, 8), 5, nn.SiLU),  # images far from black and white: no budget reaches them
 }
 
 
@@ -36,11 +37,16 @@ def _images(patterns: Tensor, y: Tensor, generator: torch.Generator) -> Tensor:
     return x.clamp(0, 1)
 
 
+def _inside(x: Tensor) -> Tensor:
+    return 0.5 + 0.2 * (x - 0.5)
+
+
 def made(name: str, seed: int = 0) -> tuple[nn.Sequential, Tensor, Tensor]:
     """A network trained a little, 8 images in [0, 1], and their labels: what the network says, but for the last one."""
     generator = torch.Generator().manual_seed(seed)
     shape, classes, _ = NETS[name]
     patterns = torch.randn(classes, *shape, generator=generator)
+    shown = _inside if name == "inside" else torch.clone
     net = build(name).requires_grad_()
     with torch.no_grad():
         for parameter in net.parameters():
@@ -52,10 +58,10 @@ def made(name: str, seed: int = 0) -> tuple[nn.Sequential, Tensor, Tensor]:
     for _ in range(200):
         y = torch.randint(classes, (64,), generator=generator)
         optimizer.zero_grad()
-        nn.functional.cross_entropy(net(_images(patterns, y, generator)), y).backward()
+        nn.functional.cross_entropy(net(shown(_images(patterns, y, generator))), y).backward()
         optimizer.step()
     net.requires_grad_(False)
-    x = _images(patterns, torch.arange(8) % classes, generator)
+    x = shown(_images(patterns, torch.arange(8) % classes, generator))
     y = net(x).argmax(1)
     y[-1] = (y[-1] + 1) % classes
     return net, x, y

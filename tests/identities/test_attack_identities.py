@@ -154,8 +154,9 @@ def test_combinators_need_attacks() -> None:
         restarts(bim(), 0)
     with pytest.raises(ValueError, match="num_steps"):
         pgd(num_steps=0)
-    with pytest.raises(ValueError, match="not both"):
-        pgd(step_size=0.1, relative_step_size=0.1)
+    for attack in (pgd, bim, mi_fgsm, ti_fgsm):
+        with pytest.raises(ValueError, match="not both"):
+            attack(step_size=0.1, relative_step_size=0.1)
 
 
 @norms

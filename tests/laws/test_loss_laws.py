@@ -181,7 +181,8 @@ def test_a_soft_margin_is_the_margin_that_sees_every_class(targeted: bool, data:
 
 
 def test_a_saturated_model_keeps_a_gradient() -> None:
-    # joel2021's "accuracy rises with epsilon": cross-entropy of clipped probabilities is flat here.
+    # Why accuracy rises with epsilon in Joel et al. 2021 (doi:10.1101/2021.01.17.21249704): the cross-entropy of
+    # clipped probabilities is flat here.
     z = torch.tensor([[80.0, -80.0]], requires_grad=True)
     (slope,) = torch.autograd.grad(margin(z, Goal(torch.tensor([0]), False)).sum(), z)
     assert slope.tolist() == [[-1, 1]]

@@ -25,7 +25,7 @@ def batch(n: int = 24) -> Tensor:
 def run(model, x, attack, grid, **effort):
     shown = subjects(model, x)
     with model.frozen():
-        return sweep(attack, shown, grid, SearchModel.alone(model), Effort(**effort))
+        return sweep(attack, shown, grid, SearchModel(model, model), Effort(**effort))
 
 
 def test_linear_models_fall_at_the_first_budget_above_the_closed_form() -> None:
@@ -35,8 +35,8 @@ def test_linear_models_fall_at_the_first_budget_above_the_closed_form() -> None:
     exact = exact_distance(model, x)
     expected = torch.tensor(EPSILONS).double()[None] >= exact[:, None]
     assert bool((outcome.reached == expected).all())
-    # One failure and one success suffice: far less than 10 steps at each of 5 budgets.
-    assert float(outcome.backwards.sum()) / len(x) < 10
+    # One whole failure and a few short searches suffice: less than half of 10 steps at each of 5 budgets.
+    assert float(outcome.backwards.sum()) / len(x) < 20
 
 
 @pytest.mark.parametrize("norm", ["linf", "l2"])
@@ -50,7 +50,7 @@ def test_not_weaker_than_every_budget_on_its_own(norm: str) -> None:
         full = each_budget(attack, shown, grid, model, honest=True)
     assert 0 < int(full.reached.sum()) < full.reached.numel()
     assert bool((swept.reached | ~full.reached).float().mean() > 0.98)
-    assert int(swept.backwards.sum()) < 0.5 * int(full.backwards.sum())
+    assert int(swept.backwards.sum()) < 0.6 * int(full.backwards.sum())
 
 
 def test_outcome_is_nested_inside_the_ball_and_true() -> None:
@@ -94,7 +94,7 @@ def test_bisection_of_any_attack_equals_the_closed_form() -> None:
     grid = Grid("linf", EPSILONS)
     shown = subjects(model, x)
     with model.frozen():
-        outcome = bisect(restarts(pgd(num_steps=10), 2), shown, grid, SearchModel.alone(model), Effort())
+        outcome = bisect(restarts(pgd(num_steps=10), 2), shown, grid, SearchModel(model, model), Effort())
     expected = torch.tensor(EPSILONS).double()[None] >= exact_distance(model, x)[:, None]
     assert bool((outcome.reached == expected).all())
 
@@ -154,7 +154,7 @@ def test_a_set_of_attacks_is_nowhere_weaker_than_at_every_budget_on_its_own() ->
     shown = subjects(model, x)
     with model.frozen():
         full = each_budget(attack, shown, grid, model, honest=True)
-        fast = bisect(attack, shown, grid, SearchModel.alone(model), Effort())
+        fast = bisect(attack, shown, grid, SearchModel(model, model), Effort())
     assert bool((fast.reached >= full.reached).all())
     assert 0.1 < float(full.reached.float().mean()) < 0.9
     assert fast.backwards.sum() < full.backwards.sum()

@@ -75,7 +75,7 @@ def test_a_huge_learning_rate(make_recipe: Make, tmp_path: Path) -> None:
 
 
 def scripted(monkeypatch: pytest.MonkeyPatch, robust: list[float]) -> None:
-    """A judge that says these robust accuracies, one an epoch, and again from the start for each attempt."""
+    """A judge that says these robust accuracies, one per epoch, and again from the start for each attempt."""
     usual = build_module.make_judge
 
     def make(*args: Any, **settings: Any) -> Callable[..., dict[str, Any]]:

@@ -21,6 +21,7 @@ from medrobust.recipes.train import (
 )
 from medrobust.training import TrainRecipe, train
 from medrobust.training.average import Average, estimating
+from medrobust.training.checkpoint import load_state, save_state
 from training.test_training_resume import StoppedError, bits, stop_at
 
 Make = Callable[..., TrainRecipe]
@@ -108,6 +109,42 @@ def test_ema_follows_its_formula_and_includes_running_statistics() -> None:
     with average.put_in(network):
         torch.testing.assert_close(network.running_mean, expected)
     assert torch.equal(network.running_mean, values[3])
+
+
+def test_ema_leaves_integers_as_they_are() -> None:
+    """As in a Swin transformer, whose relative positions are a buffer."""
+    network = nn.BatchNorm1d(2).train()
+    network.register_buffer("index", torch.arange(100))
+    average = Average(AverageSpec(kind="ema"))
+    for _ in range(20):
+        network(torch.randn(4, 2))
+        average.after_step(network, 0)
+    network.index.zero_()
+    network.num_batches_tracked.zero_()
+    with average.put_in(network):
+        assert torch.equal(network.index, torch.arange(100))
+        assert network.num_batches_tracked == 20
+
+
+@pytest.mark.parametrize("kind", ["ema", "swa"])
+def test_an_average_goes_on_from_its_state(tmp_path: Path, kind: str) -> None:
+    network = nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4))
+    whole, resumed = (Average(AverageSpec(kind=kind, decay=0.5)) for _ in range(2))
+    for step in range(9):
+        for weight in network.parameters():
+            weight.data.normal_()
+        network(torch.randn(8, 3))
+        for average in (whole, resumed):
+            average.after_step(network, 0)
+            average.after_epoch(network, 0)
+        if step in (0, 4):
+            save_state(tmp_path / "state", resumed.state_dict())
+            resumed = Average(resumed.spec)
+            resumed.load_state_dict(load_state(tmp_path / "state"), network)
+    with whole.put_in(network):
+        expected = {name: value.clone() for name, value in network.state_dict().items()}
+    with resumed.put_in(network):
+        assert all(torch.equal(value, expected[name]) for name, value in network.state_dict().items())
 
 
 def test_estimated_statistics_are_those_of_the_images() -> None:

@@ -10,7 +10,7 @@ from torch import Tensor
 from ..engine.abilities import Abilities, of_all
 from ..engine.adaptive import Adaptive, Plateau, Sparse, far_point
 from ..engine.ascend import ascend
-from ..engine.keep import Keep, first_reached, highest, nothing, update
+from ..engine.keep import Keep, first_reached, fold, highest
 from ..engine.program import Model, Program, clean_goal
 from ..goals import Goal, GoalRule, Towards, as_classes, untargeted
 from ..losses import Loss, cross_entropy, dlr, margin
@@ -129,7 +129,5 @@ class LargerBallsFirst:
 
 
 def _fold(program: Program, keep: Keep, model: Model, goal: Goal, ball: Ball, start: Tensor) -> Tensor:
-    kept = nothing(ball)
-    for point in ascend(program.objective(model, goal), ball, start, program.step, program.num_steps, program.radius):
-        kept = update(keep, kept, point, ball)
-    return kept.x.detach()
+    points = ascend(program.objective(model, goal), ball, start, program.step, program.num_steps, program.radius)
+    return fold(keep, points, ball)

@@ -39,7 +39,7 @@ VERSIONS = ("standard", "plus")
 
 @dataclass(frozen=True)
 class _Menu:
-    """The attacks to choose from, for a norm and with these lengths."""
+    """The attacks to choose from, for a norm and these numbers of steps, queries and restarts."""
 
     norm: Norm
     num_steps: int
@@ -122,7 +122,7 @@ class AutoAttack:
 
     @property
     def parts(self) -> tuple[Part, ...]:
-        """What runs. Known when the number of classes is; without a norm, as for linf.
+        """What runs: known when the number of classes is; without a norm, as for linf.
 
         Errors: ValueError without a number of classes.
         """
@@ -207,11 +207,11 @@ def autoattack(
 ) -> AutoAttack:
     """AutoAttack (Croce & Hein 2020, arXiv:2003.01690; l1: 2021, arXiv:2103.01208), for any number of classes from 2.
 
-    standard: with 4 classes or more, APGD on the cross-entropy, APGD on the targeted DLR and FAB-T towards up to 9
-    wrong classes (5 in l1), Square with 5000 queries. The DLR is undefined for fewer classes; what takes its place is,
-    with 3 classes: APGD on the untargeted DLR and on the targeted margin;
-    with 2 classes (one logit, two logits, multi-label): APGD on the margin and on the margin of the probabilities, FAB.
-    plus: 5 restarts of APGD and FAB, and the untargeted DLR and FAB, as published. `.names` tells what runs.
+    The version standard has, with 4 classes or more, APGD on the cross-entropy, APGD on the targeted DLR and FAB-T
+    towards up to 9 wrong classes (5 in l1), and Square with 5000 queries. The targeted DLR is undefined for fewer
+    classes. In its place, 3 classes get APGD on the untargeted DLR and on the targeted margin; 2 classes (one logit,
+    two logits, multi-label) get APGD on the margin and on the margin of the probabilities, and FAB. The version plus
+    adds 5 restarts of APGD and FAB, the untargeted DLR and FAB, as published. `.names` tells what runs.
 
     Each attack sees only the images that none before it has broken, and an image leaves the batch at its first success.
     Clean-wrong images are returned as they are.

@@ -20,10 +20,11 @@ NAMED: dict[str, Mapping[str, Any]] = {"goal": GOALS, "loss": LOSSES, "keep": KE
 
 
 def build_attack(name: str, parameters: Mapping[str, Any] | None = None, place: str = "attacks") -> Attack:
-    """The attack `name` with these parameters; `restarts: n` repeats any attack, `name: pgd` gives a preset another
-    title.
+    """The attack `name` with these parameters.
 
-    Errors: UserError naming the place for an unknown attack or parameter, or a value it cannot take.
+    The parameter `restarts: n` repeats any attack; the parameter `name: pgd` makes `name` a title of one's own for pgd.
+
+    Errors: UserError naming the place for an unknown attack or parameter, or a value that it cannot take.
 
     Example:
         >>> build_attack("pgd", {"num_steps": 7, "goal": "least_likely"}).num_steps
@@ -102,7 +103,7 @@ def goal_rule(value: Any, where: str) -> GoalRule:
 
 
 def goal_name(rule: GoalRule) -> str:
-    """The name of a goal as recipes write it; that of its class where it has none.
+    """The name of a goal as recipes write it; the name of its class where it has none.
 
     Example:
         >>> goal_name(Targeted(2)), goal_name(GOALS["least_likely"])

@@ -1,7 +1,4 @@
-"""The attacks of Carlini & Wagner 2017: penalties instead of projections.
-
-In a variable that cannot leave the domain.
-"""
+"""The l2 attack of Carlini & Wagner 2017: a penalty instead of a projection, in a variable that stays in the domain."""
 
 from __future__ import annotations
 
@@ -37,6 +34,7 @@ class Adam(NamedTuple):
 
     @staticmethod
     def start(ball: Ball) -> Adam:
+        """The memory before the first step."""
         return Adam(torch.zeros_like(ball.center), torch.zeros_like(ball.center), torch.zeros_like(ball.radius))
 
     def step(self, grad: Tensor) -> tuple[Tensor, Adam]:
@@ -47,24 +45,28 @@ class Adam(NamedTuple):
 
 
 def to_image(w: Tensor, ball: Ball) -> Tensor:
+    """The image (n, ...) of the variable w (n, ...): in the domain whatever w is, unchanged outside the mask."""
     low, high = ball.domain
     x = (low + (high - low) * (torch.tanh(w) + 1) / 2).clamp(low, high)
     return x if ball.mask is None else torch.where(ball.mask, x, ball.center)
 
 
 def from_image(x: Tensor, ball: Ball) -> Tensor:
+    """The variable w (n, ...) whose image is x (n, ...)."""
     low, high = ball.domain
     # 1 - 1e-6: at the edge itself the variable is infinite and its gradient zero.
     return torch.atanh((2 * (x - low) / (high - low) - 1) * (1 - 1e-6))
 
 
 def through(grad: Tensor, x: Tensor, ball: Ball) -> Tensor:
-    """A gradient by x as the gradient by w."""
+    """The gradient (n, ...) with respect to w, from that with respect to x = to_image(w): the chain rule."""
     low, high = ball.domain
     return grad * 2 * (x - low) * (high - x) / (high - low)
 
 
 def confident(model: Model, goal: Goal, confidence: float) -> Objective:
+    """The margin as the objective; a success needs a margin of at least `confidence`."""
+
     def objective(x: Tensor) -> Score:
         logits = model(x)
         value = margin(logits, goal)
@@ -89,7 +91,7 @@ class CarliniWagnerL2:
     Minimizes ||d||_2^2 + c max(confidence - margin(x + d), 0) with Adam, where x + d = low + width (tanh(w) + 1) / 2
     stays in the domain; c is the smallest that wins: times 10 until one does, then by halves. Everything is per
     sample: c, Adam's memory, early abort. Returns the nearest point that reached the goal; beyond a finite epsilon,
-        its projection.
+    its projection.
 
     Args:
         num_steps: gradients of one search, at most (the paper: up to 10,000).

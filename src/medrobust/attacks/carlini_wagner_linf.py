@@ -35,8 +35,8 @@ class CarliniWagnerLinf:
     """The linf attack of Carlini & Wagner 2017 (arXiv:1608.04644), which looks for the smallest change.
 
     (`cw_linf` is another attack: it has a budget.) Minimizes sum_i max(|d_i| - tau, 0) + c max(-margin(x + d), 0)
-    with Adam. Where that is solved, tau shrinks to a share of the largest change and the
-    search goes on from there; where num_inner steps do not solve it, c doubles. Everything is per sample.
+    with Adam. Where that is solved, tau shrinks to a share of the largest change and the search goes on from there;
+    where num_inner steps do not solve it, c doubles. Everything is per sample.
 
     Pixels stay in the domain by projection (the first of the paper's three ways): in the variable of `cw_l2` a pixel
     at the edge would need thousands of steps to leave it, and medical images have much black.

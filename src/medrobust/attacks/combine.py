@@ -20,7 +20,7 @@ from .honest import honest
 
 
 def select(threat: Threat, index: Tensor, x: Tensor) -> Threat:
-    """The threat of the samples at index of the batch x. A mask (h, w) is one for all, in a batch of h images too."""
+    """The threat of the samples at `index` of the batch x. A mask (h, w) is one for all, in a batch of h images too."""
     epsilon, mask = threat.epsilon, threat.mask
     if isinstance(epsilon, Tensor) and epsilon.ndim and len(epsilon) == len(x):
         epsilon = epsilon[index.to(epsilon.device)]
@@ -97,6 +97,8 @@ def worst_case(attacks: Sequence[Attack]) -> WorstCase:
 def restarts(attack: Attack, num_restarts: int) -> WorstCase:
     """The attack num_restarts times with different random numbers, each time on the images still unbroken.
 
+    Errors: ValueError when num_restarts < 1.
+
     Example:
         >>> from medrobust.attacks import pgd
         >>> len(restarts(pgd(num_steps=2), 3).attacks)
@@ -167,5 +169,11 @@ class SmallestEpsilon:
 
 
 def smallest_epsilon(attack: Attack, num_bisections: int = 10) -> SmallestEpsilon:
-    """The minimal version of any attack with a budget."""
+    """The smallest budget at which the attack wins, per image: `SmallestEpsilon` with its other defaults.
+
+    Example:
+        >>> from medrobust.attacks import pgd
+        >>> smallest_epsilon(pgd()).abilities.kind
+        'minimal'
+    """
     return SmallestEpsilon(attack, num_bisections)

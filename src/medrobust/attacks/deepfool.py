@@ -41,7 +41,7 @@ class DeepFool:
     none) the only boundary is that of the margin.
 
     Args:
-        num_steps: each costs a forward and a backward a rival class: 1 with two classes, one logit, or a target.
+        num_steps: each costs a forward, and a backward per rival class: 1 with two classes, one logit, or a target.
         num_classes: rival classes looked at, the most likely ones of the clean image.
         overshoot: share by which a step goes beyond the boundary.
         goal: see `medrobust.goals`.

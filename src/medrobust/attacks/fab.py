@@ -43,10 +43,12 @@ class Fab:
     target counts.
 
     Args:
-        num_steps: each costs 2 forwards and a backward a rival class: 1 with two classes, one logit, or a target.
+        num_steps: each costs 2 forwards, and a backward per rival class: 1 with two classes, one logit, or a target.
         num_restarts: the first from the image, the others from random points half as far as the best success.
         num_classes: rival classes looked at, the most likely ones (the paper: all).
-        eta: overshoot; alpha: largest pull towards the image; beta: the way back after a success.
+        eta: overshoot.
+        alpha: largest pull towards the image.
+        beta: share of the change that is left after a success.
         num_final: forwards of the final search.
         goal: see `medrobust.goals`.
 
@@ -126,9 +128,9 @@ def _allowed(ball: Ball, x: Tensor) -> Tensor:
 
 
 def _random_start(ball: Ball, kept: Kept, state: FabState) -> Tensor:
-    """A random direction, half as far as the best point so far (half of epsilon.
+    """A point in a random direction, half as far as the best success so far, or half of epsilon where that is less.
 
-    At most half of the farthest corner).
+    Never farther than a quarter of the way to the farthest corner of the domain.
     """
     reach = torch.minimum(torch.minimum(distance(kept), ball.radius), ball.farthest() / 2) / 2
     sample = ball.norm.sample(ball.center, 1.0, state.streams.child("restart", state.restart))
@@ -179,9 +181,9 @@ class FabT:
 def fab_t(*, num_steps: int = 100, num_restarts: int = 1, num_targets: int = 9, num_final: int = 3) -> FabT:
     """FAB towards each of the num_targets most likely wrong classes; the nearest success counts.
 
-    The form that AutoAttack uses (Croce & Hein 2020, arXiv:2003.01690). One backward a step whatever the number of
-    classes, as in AutoAttack. Any wrong answer is a success. With two classes it is FAB itself; with a multi-label
-    head too, where no class can be named.
+    The form that AutoAttack uses (Croce & Hein 2020, arXiv:2003.01690). A step costs one backward, whatever the number
+    of classes. Any wrong answer is a success. With two classes it is FAB itself, and so it is with a multi-label head,
+    where no class can be named.
 
     Example:
         >>> fab_t(num_targets=3).num_targets

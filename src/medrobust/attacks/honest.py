@@ -1,4 +1,4 @@
-"""Published attacks return their last point; an honest evaluation keeps a point that won."""
+"""Published attacks return their last point; an honest measurement keeps a point that won."""
 
 from __future__ import annotations
 
@@ -6,7 +6,9 @@ from .base import Attack
 
 
 def honest(attack: Attack) -> Attack:
-    """The attack as protocol `honest` runs it: where it would return its last point, the first that reached the goal.
+    """The attack as the protocol `honest` runs it: it returns the first point that reached the goal, not its last.
+
+    An attack that keeps what won already, or whose last point is what matters, stays as it is.
 
     Example:
         >>> from medrobust.attacks import pgd, restarts

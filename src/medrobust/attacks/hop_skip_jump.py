@@ -43,7 +43,7 @@ class Walk(NamedTuple):
 
 
 def _visit(model: Model, walk: Walk, x: Tensor) -> tuple[Walk, Tensor]:
-    """Ask about x (n, ...), one query a sample; also says where it reached the goal (n,)."""
+    """Ask about x (n, ...), one query per sample; also says where it reached the goal (n,)."""
     won = walk.goal.reached(model(x))
     distance = torch.where(won, walk.ball.distance(x).to(walk.least), torch.inf)
     best = torch.where(per_sample(distance < walk.least, x), x, walk.best)
@@ -66,7 +66,7 @@ def _repeat(walk: Walk, times: int) -> Walk:
 
 
 def _try_noise(model: Model, walk: Walk, number: int) -> Walk:
-    """One uniform image of the whole domain; the mask keeps the rest of the image."""
+    """One uniform image of the whole domain; outside the mask the image stays as it is."""
     low, high = walk.ball.domain
     noise = low + (high - low) * walk.streams.child("try", number).uniform(walk.x)
     if walk.ball.mask is not None:
@@ -201,8 +201,8 @@ def hop_skip_jump(
 ) -> HopSkipJump:
     """HopSkipJump for linf and l2: the boundary attack that needs decisions only (Chen et al. 2020, arXiv:1904.02144).
 
-    Starts at `start`, or at the first of num_tries uniform images that reaches the goal. A turn t estimates the normal
-    of the boundary from the decisions at num_directions * sqrt(t) points around, steps along it by distance / sqrt(t),
+    Starts at `start`, or at the first of num_tries uniform images that reaches the goal. Turn t estimates the normal of
+    the boundary from the decisions at num_directions * sqrt(t) points nearby, steps along it by distance / sqrt(t),
     halved until it succeeds, and bisects back to the boundary along the projection on the ball. Returns the nearest
     success, the image itself where there is none. With a finite epsilon the search of an image ends as soon as it is
     inside, and what stays outside is projected.
@@ -211,7 +211,7 @@ def hop_skip_jump(
     probes at share * distance.
 
     Args:
-        num_queries: forwards an image, never exceeded.
+        num_queries: forwards per image, never exceeded.
         num_directions: probes of the first turn.
         num_tries: uniform images tried as a start.
         share: length of a probe, as a share of the distance.

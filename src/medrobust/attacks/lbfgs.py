@@ -51,8 +51,8 @@ def _dot(a: Tensor, b: Tensor) -> Tensor:
 def descent(grad: Tensor, moves: Tensor, turns: Tensor) -> Tensor:
     """-H grad, H the inverse Hessian that the last moves and turns suggest, latest first: the two-loop recursion.
 
-    Pairs of zero count as absent. (n, d), (n, h, d), (n, h, d) -> (n, d) (Nocedal 1980,
-    doi:10.1090/S0025-5718-1980-0572855-7).
+    (n, d), (n, h, d), (n, h, d) -> (n, d). Pairs of zero count as absent. Nocedal 1980,
+    doi:10.1090/S0025-5718-1980-0572855-7.
     """
     curvature = _dot(moves, turns)
     rho = torch.where(curvature > 0, 1 / curvature, 0)
@@ -69,7 +69,9 @@ def descent(grad: Tensor, moves: Tensor, turns: Tensor) -> Tensor:
 
 @dataclass(frozen=True, kw_only=True)
 class Lbfgs:
-    """Box-constrained L-BFGS, the first attack (Szegedy et al. 2014, arXiv:1312.6199; described by rodriguez2022).
+    """Box-constrained L-BFGS, the first attack of all (Szegedy et al. 2014, arXiv:1312.6199).
+
+    Rodriguez et al. 2022 (doi:10.1186/s12911-022-01891-w) describe it for medical images.
 
     Minimizes ||d||_2^2 + c loss(x + d, target) over low <= x + d <= high, for the smallest c whose minimizer reaches
     the goal: times 10 until one does, then by halves (the paper divides by c and squares nothing: the same
@@ -77,13 +79,13 @@ class Lbfgs:
     one: `goal=LeastLikely()`.
 
     A projected quasi-Newton method: pixels at an edge that the gradient pushes outwards stay, the others move along
-    the L-BFGS direction (Liu & Nocedal 1989, doi:10.1007/BF01589116), backtracking until the loss falls enough. One
-    problem an image, all in one batch. Returns the nearest point that reached the goal; beyond a finite epsilon, its
-    projection.
+    the L-BFGS direction (Liu & Nocedal 1989, doi:10.1007/BF01589116), backtracking until the loss falls enough. Each
+    image is a problem of its own, all in one batch. Returns the nearest point that reached the goal; beyond a finite
+    epsilon, its projection.
 
     Args:
         num_steps: gradients of one search, at most.
-        num_searches: constants tried from the first that wins on.
+        num_searches: constants tried, counted from the first that wins.
         first_constant: c of the first search, for d in units of the width of the domain.
         memory: steps that the quasi-Newton method remembers; each takes two images of memory.
         goal: see `medrobust.goals`.
@@ -200,9 +202,9 @@ lbfgs = Lbfgs
 def one_step_target(*, goal: GoalRule = LeastLikely()) -> Program:  # noqa: B008 - frozen
     """One-step target class method: x - epsilon sign(grad cross-entropy(x, target)).
 
-    FGSM towards a class (Kurakin et al. 2017, arXiv:1611.01236), the least likely one by default. rodriguez2022
-    (equations 2 and 3) takes the least likely of all classes, `goal=LeastLikely(exclude_label=False)`, which repairs
-    misclassified images when there are two.
+    FGSM towards a class (Kurakin et al. 2017, arXiv:1611.01236), the least likely one by default. Rodriguez et al. 2022
+    (doi:10.1186/s12911-022-01891-w, equations 2 and 3) take the least likely of all classes, the label included:
+    `goal=LeastLikely(exclude_label=False)`. With two classes that corrects the images that are classified wrongly.
 
     Example:
         >>> x = torch.full((1, 1, 2, 2), 0.25)

@@ -35,7 +35,7 @@ def ddn(
 
     Args:
         num_steps: gradient steps; one more forward scores the last point.
-        gamma: relative change of the radius a step.
+        gamma: relative change of the radius per step.
         first_radius: Euclidean, in units of the width of the domain.
         goal, loss: parts; see `medrobust.goals`, `medrobust.losses`.
 
@@ -105,8 +105,8 @@ def linear_estimate(
 ) -> Tensor:
     """(n,) the distance to the decision boundary if the margin were linear: -margin(x) / ||grad margin||_dual.
 
-    One gradient an image. Exact for linear models away from the edge of the domain; elsewhere a start for a bracket.
-    0 where the goal is reached, inf where the gradient is zero.
+    Costs one gradient per image. Exact for linear models away from the edge of the domain; elsewhere a start for a
+    bracket. 0 where the goal is reached, inf where the gradient is zero.
 
     Example:
         >>> x, goal = torch.tensor([[[0.5, 0.25]]]), Goal(torch.tensor([1]), False)

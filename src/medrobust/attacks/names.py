@@ -1,4 +1,4 @@
-"""How attacks are called for people, from the registry."""
+"""The names of attacks as people write them, from the registry."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Noise as a baseline: what no adversary, only bad luck, does within the same budget."""
+"""Noise as a baseline: what bad luck, without an adversary, does within the same budget."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ def uniform_noise(*, num_draws: int = 10, goal: GoalRule = untargeted) -> WorstC
     last draw is returned.
 
     Args:
-        num_draws: tries an image, one forward each.
+        num_draws: tries per image, one forward each.
         goal: see `medrobust.goals`.
 
     Errors: ValueError when num_draws < 1.

@@ -24,8 +24,9 @@ def pgd(
 ) -> Program:
     """Projected gradient descent (Madry et al. 2018, arXiv:1706.06083).
 
-    x <- project(x + step_size * steepest(grad loss)), from a random point of the ball. One step along the dual norm:
-    the sign for linf, the normalized gradient for l2, the largest coordinate for l1.
+    x <- project(x + step_size * steepest(grad loss)), from a random point of the ball. A step goes where the loss rises
+    most for its length in the norm: the sign of the gradient for linf, the normalized gradient for l2, the largest
+    coordinate for l1.
 
     Args:
         num_steps: gradient steps.
@@ -40,17 +41,21 @@ def pgd(
         >>> pgd(num_steps=10, relative_step_size=0.25).num_steps
         10
     """
-    step = Steepest(*_sizes(num_steps, step_size, relative_step_size))
+    step = Steepest(*step_sizes(num_steps, step_size, relative_step_size, 2.5))
     return Program(step=step, num_steps=num_steps, goal=goal, loss=loss, random_start=random_start, keep=keep)
 
 
-def _sizes(num_steps: int, step_size: Size, relative: Size) -> tuple[float | None, float | None]:
+def step_sizes(num_steps: int, step_size: Size, relative: Size, way: float) -> tuple[float | None, float | None]:
+    """The step size and the relative one as given; with neither, steps that go `way` times epsilon together.
+
+    Errors: ValueError when both are given; UserError for a text that is no number.
+    """
     step_size = None if step_size is None else parse_number(step_size, "step_size")
     relative = None if relative is None else parse_number(relative, "relative_step_size")
     if step_size is not None and relative is not None:
         raise ValueError("give step_size or relative_step_size, not both")
     if step_size is None and relative is None and num_steps > 0:
-        relative = min(1.0, 2.5 / num_steps)
+        relative = min(1.0, way / num_steps)
     return step_size, relative
 
 
@@ -72,8 +77,7 @@ def bim(
 
     The default step is epsilon / num_steps, as published.
     """
-    if step_size is None and relative_step_size is None and num_steps > 0:
-        relative_step_size = 1 / num_steps
+    step_size, relative_step_size = step_sizes(num_steps, step_size, relative_step_size, 1.0)
     return pgd(
         num_steps=num_steps,
         step_size=step_size,
@@ -120,7 +124,5 @@ def mi_fgsm(
 
     The default step is epsilon / num_steps, as published.
     """
-    if step_size is None and relative_step_size is None and num_steps > 0:
-        relative_step_size = 1 / num_steps
-    step = Momentum(*_sizes(num_steps, step_size, relative_step_size), decay=decay)
+    step = Momentum(*step_sizes(num_steps, step_size, relative_step_size, 1.0), decay=decay)
     return Program(step=step, num_steps=num_steps, goal=goal, loss=loss, keep=keep)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import ClassVar, NamedTuple
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -13,7 +13,7 @@ from ..engine.abilities import StepAbilities
 from ..engine.ascend import Point
 from ..engine.keep import smallest_success
 from ..engine.program import Program
-from ..engine.radii import limit
+from ..engine.radii import Nearest
 from ..engine.steps import Clock, slope
 from ..goals import GoalRule, untargeted
 from ..losses import margin, soft_margin
@@ -23,45 +23,36 @@ from ..threat import Ball
 EARLY_SHARE = 0.1  # of the steps, in which the class to go to is chosen
 
 
-class NewtonState(NamedTuple):
-    """limit (n,): the largest radius allowed; best (n,): the smallest distance that reached the goal; found (n,)."""
-
-    clock: Clock
-    limit: Tensor
-    best: Tensor
-    found: Tensor
-
-
 @dataclass(frozen=True)
 class Newton:
     """The radius at which the margin, linear at the point, is zero: ||d|| - margin / ||grad||_dual.
 
-    Reached: at least (1 - gamma) times the radius, at most the best distance. Not reached, but before: at first half
-    way there, for the next steps raise the margin too, at last a tenth beyond, at most (1 + gamma) times the radius.
-    Never reached: a tenth beyond. gamma falls from first to last along half a cosine. The loss must be the margin.
+    Where the point reached the goal: at least (1 - gamma) times the radius, at most the best distance. Where it did
+    not but an earlier point did: at first half way there, for the next steps raise the margin too, at last a tenth
+    beyond, but at most (1 + gamma) times the radius. Where none did: a tenth beyond. gamma falls from first to last
+    along half a cosine. The loss must be the margin.
     """
 
     first: float = 0.1
     last: float = 0.001
 
-    def init(self, ball: Ball, num_steps: int) -> tuple[Ball, NewtonState]:
-        bound = limit(ball)
-        state = NewtonState(Clock.start(ball, num_steps), bound, bound, torch.zeros_like(bound, dtype=torch.bool))
-        return ball._replace(radius=bound), state
+    def init(self, ball: Ball, num_steps: int) -> tuple[Ball, Nearest]:
+        state = Nearest.start(ball, num_steps)
+        return ball._replace(radius=state.limit), state
 
-    def __call__(self, point: Point, state: NewtonState, ball: Ball) -> tuple[Ball, NewtonState]:
-        clock, bound, best, found = state
+    def __call__(self, point: Point, state: Nearest, ball: Ball) -> tuple[Ball, Nearest]:
+        clock = state.clock
         gamma = clock.cosine(self.first, self.last)
-        reached, distance = point.score.reached, ball.distance(point.x).to(bound)
-        best = torch.where(reached, torch.minimum(distance, best), best)
-        found = found | reached
+        reached, distance = point.score.reached, ball.distance(point.x).to(state.limit)
+        state = state.after(reached, distance)
         beyond = point.score.value / ball.norm.dual_size(slope(point, ball)).clamp_min(1e-12)
-        inside = torch.maximum(distance - beyond, (1 - gamma) * torch.minimum(ball.radius, best))
+        inside = torch.maximum(distance - beyond, (1 - gamma) * torch.minimum(ball.radius, state.best))
         # On the boundary itself, where the margin is 0, a point has not reached the goal either.
         short = torch.maximum(-clock.cosine(0.5, 1.1) * beyond, 1e-5 * ball.radius)
-        outside = torch.where(found, ball.radius + torch.minimum(short, gamma * ball.radius), distance - 1.1 * beyond)
-        radius = torch.minimum(torch.where(reached, inside, outside), best)
-        return ball._replace(radius=torch.minimum(radius, bound)), NewtonState(clock.tick(), bound, best, found)
+        farther = ball.radius + torch.minimum(short, gamma * ball.radius)
+        outside = torch.where(state.found, farther, distance - 1.1 * beyond)
+        radius = torch.minimum(torch.where(reached, inside, outside), state.best)
+        return ball._replace(radius=torch.minimum(radius, state.limit)), state
 
 
 @dataclass(frozen=True)
@@ -87,7 +78,7 @@ class AnnealedMomentum:
         decay = (0.75 if ball.norm.name == "linf" else 0.0) if self.decay is None else self.decay
         velocity = decay * velocity + grad / per_sample(ball.norm.dual_size(grad).clamp_min(1e-12), grad)
         share = torch.where(clock.k == 0, 1.0, clock.cosine(self.first, self.last))
-        x = point.x + per_sample(share * ball.radius, point.x) * ball.norm.steepest(velocity)
+        x = point.x + per_sample(share * ball.radius, point.x) * ball.steepest(velocity, point.x)
         return ball.project(x), (clock.tick(), velocity)
 
 
@@ -101,12 +92,12 @@ def smallest(
 ) -> Program:
     """The smallest change in linf or l2, with momentum along the boundary and Newton's method for the radius.
 
-    FMN (arXiv:2102.12827) with three rules changed. The radius follows the linear estimate of the distance to the
-    boundary on both sides of it instead of a fixed rate. Steps go along the steepest direction of the norm with
-    momentum, their length a multiple of that radius; long ones at first leave poor directions. The first tenth of the
-    steps climbs the soft margin: the class with the best logit is often not the nearest, and a search rarely leaves the
-    class that it began with. No step size depends on the number of pixels, on how far the boundary is or on the scale
-    of the logits.
+    FMN (Pintor et al. 2021, arXiv:2102.12827) with three rules changed. The radius follows the linear estimate of the
+    distance to the boundary on both sides of it instead of a fixed rate. Steps go along the steepest direction of the
+    norm with momentum, their length a multiple of that radius; long ones at first leave poor directions. The first
+    tenth of the steps climbs the soft margin: the class with the best logit is often not the nearest, and a search
+    rarely leaves the class that it began with. No step size depends on the number of pixels, on how far the boundary is
+    or on the scale of the logits.
 
     Returns the nearest point that reached the goal, the image itself where none did. A finite epsilon bounds the
     radius.

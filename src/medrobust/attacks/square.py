@@ -21,7 +21,7 @@ from ..streams import Randomness, as_streams
 from ..threat import Ball, Threat
 from .parts.square_proposals import dents, first_dents, repaint, stripes
 
-# Share of the pixels that a square covers, halved after each of these numbers of queries of 10,000.
+# The share of the pixels that a square covers is halved after each of these numbers of queries, of 10,000.
 _HALVED_AFTER = (10, 50, 200, 500, 1000, 2000, 4000, 6000, 8000)
 
 
@@ -42,12 +42,12 @@ class Square:
             raise ValueError(f"share must be above 0 and at most 1, got {self.share}")
 
     def covered(self, query: int) -> float:
-        """Share of the pixels that the square of this query covers; queries count from 0 after the first point."""
+        """The share of the pixels that the square of this query covers; queries count from 0 after the first point."""
         at = int(query / self.num_queries * 10000) if self.rescale_schedule else query
         return self.share / 2 ** sum(at > limit for limit in _HALVED_AFTER)
 
     def sides(self, query: int, ball: Ball) -> tuple[int, ...]:
-        """The sides of the square (cube ...) of this query; no longer than the image."""
+        """The sides, in pixels, of the square (in volumes, the cube) of this query; no longer than the image."""
         spatial = ball.center.shape[2:]
         side = max(round((self.covered(query) * math.prod(spatial)) ** (1 / len(spatial))), 1)
         if not isinstance(ball.norm, Linf):
@@ -103,14 +103,14 @@ def square(
 ) -> Square:
     """Square attack for linf, l2 and l1 (Andriushchenko et al. 2020, arXiv:1912.00049), on the margin. No gradients.
 
-    linf: stripes of +-epsilon, then squares of +-epsilon a channel, kept when the margin moves the right way. l2 and
+    linf: stripes of +-epsilon, then squares of +-epsilon per channel, kept when the margin moves the right way. l2 and
     l1: a grid of dents, then the change in two squares is moved into a dent in one, with what is left of the budget.
     Volumes get cubes. Every image has its own squares and signs and leaves the batch when its goal is reached.
 
     Args:
         num_queries: forwards after that of the image itself.
-        share: of the pixels, that the first squares cover.
-        rescale_schedule: the schedule of the sizes is written for 10,000 queries: rescale it to num_queries.
+        share: share of the pixels that the first squares cover.
+        rescale_schedule: whether the schedule of the sizes, written for 10,000 queries, is rescaled to num_queries.
         goal: see `medrobust.goals`.
 
     Errors: ValueError when num_queries < 1, share is not in (0, 1], or x has no spatial dimension.

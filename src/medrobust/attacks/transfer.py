@@ -55,12 +55,12 @@ class Transfer:
 def transfer(attack: Attack, *surrogates: Model) -> WorstCase:
     """Adversarials made on surrogates, judged by the model: per image the first that changes the model's decision.
 
-    Costs the model one forward an image and surrogate. A model that falls to transfer but not to its own gradients
+    Costs the model one forward per image and surrogate. A model that falls to transfer but not to its own gradients
     masks them (Papernot et al. 2017, arXiv:1602.02697; Athalye et al. 2018, arXiv:1802.00420).
 
     Args:
         attack: any; it runs on each surrogate with other random numbers.
-        surrogates: x -> logits of the same classes, with their parameters frozen as the model's.
+        surrogates: x -> logits of the same classes, with their parameters frozen, as the model's are.
 
     Errors: ValueError without a surrogate.
 

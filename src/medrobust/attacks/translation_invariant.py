@@ -40,7 +40,7 @@ def smooth(x: Tensor, kernel_size: int, num_sigmas: float = 3.0) -> Tensor:
 
 @dataclass(frozen=True)
 class Smoothed:
-    """Another step rule that sees the smoothed gradient in place of the gradient."""
+    """A step rule that hands the smoothed gradient, in place of the gradient, to another step rule."""
 
     step: Step
     kernel_size: int
@@ -73,7 +73,7 @@ def ti_fgsm(
     it was made on it is weaker; it is meant as the search of `transfer`. decay=0 leaves the momentum out; kernel_size=1
     is `mi_fgsm`. Images and volumes; a kernel larger than the image is fine.
 
-    Errors: ValueError for an even kernel_size or one below 1.
+    Errors: ValueError for an even kernel_size or one below 1, or when both step sizes are given.
 
     Example:
         >>> ti_fgsm(kernel_size=7).step.kernel_size

@@ -34,7 +34,7 @@ NOT_TESTED = (
 
 
 def identity(setup: Setup) -> dict[str, str]:
-    """What must be equal for a run to be gone on with."""
+    """Hashes that must be equal for a stopped run to go on: of recipe, model, data and code version."""
     return {
         "recipe": digest(deciding(setup.recipe)),
         "model": weights_digest(setup.model),
@@ -59,7 +59,7 @@ def run_audit(
         report: called with (what, done, of).
         checks: functions (records, context) -> Finding, or several.
 
-    Errors: UserError before anything is written, for every bad input.
+    Errors: UserError for every bad input, before anything is written.
     """
     recipe = setup.recipe
     hashes = identity(setup)
@@ -99,8 +99,9 @@ def _attack(title: str, parameters: Mapping[str, Any], attack: Attack) -> dict[s
 
 
 def _row(finding: Finding) -> dict[str, Any]:
-    """A finding for audit.json; the image ids of data checks stay in `medrobust data check`."""
-    return {key: value for key, value in dataclasses.asdict(finding).items() if key != "numbers"}
+    """A finding for audit.json, with its numbers where it has some."""
+    row = dataclasses.asdict(finding)
+    return row if finding.numbers else {key: value for key, value in row.items() if key != "numbers"}
 
 
 def summary(setup: Setup, records: Records, run: dict[str, Any]) -> dict[str, Any]:
@@ -170,7 +171,7 @@ def summary(setup: Setup, records: Records, run: dict[str, Any]) -> dict[str, An
 
 
 def _drop_parts(folder: Path) -> None:
-    """The chunks are in records.parquet now."""
+    """Remove the chunks, which are in records.parquet now."""
     for path in sorted(folder.glob("*")):
         path.unlink()
     if folder.exists():

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..data.images.image_set import ImageSet
+from ..errors import UserError
 from ..findings import Finding, worst_first
 from ..measuring.plan import Plan
 from ..models.classifier import Classifier
@@ -16,7 +17,15 @@ from ..records.records import Records
 
 @dataclass(frozen=True)
 class Context:
-    """What a check may look at besides the records."""
+    """What a check may look at besides the records.
+
+    Args:
+        model: the classifier.
+        images: those that were attacked.
+        plan: what was measured.
+        attacks: title -> parameters, as the recipe gives them.
+        report: called with (what, done, of).
+    """
 
     model: Classifier
     images: ImageSet
@@ -29,7 +38,24 @@ Check = Callable[[Records, Context], Finding | list[Finding]]
 
 
 def run_checks(checks: Sequence[Check], records: Records, context: Context) -> list[Finding]:
-    """The findings of all checks, the worst first."""
-    results = [check(records, context) for check in checks]
-    found = [one for result in results for one in (result if isinstance(result, list) else [result])]
-    return worst_first(found)
+    """The findings of all checks, the worst first. A check that ends in an error is a finding, and stops no other."""
+    return worst_first(one for check in checks for one in _found(check, records, context))
+
+
+def _found(check: Check, records: Records, context: Context) -> list[Finding]:
+    try:
+        result = check(records, context)
+    except UserError:
+        raise
+    except Exception as error:  # the measurement is done: a fault in one check must not cost it
+        return [_broken(check, f"it ended in {type(error).__name__}: {error}")]
+    found = list(result) if isinstance(result, list | tuple) else [result]
+    if all(isinstance(one, Finding) for one in found):
+        return found
+    return [_broken(check, f"it returned a {type(result).__name__} instead of findings")]
+
+
+def _broken(check: Check, problem: str) -> Finding:
+    name = str(getattr(check, "__name__", type(check).__name__))
+    said = f"The check {name} gave no answer: {problem}"
+    return Finding(name.replace("_", "-"), "not_run", f"Did {name} run?", said, "mend the check, then audit again")

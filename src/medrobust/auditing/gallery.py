@@ -36,7 +36,7 @@ def choose(records: Records, norm: str, seed: int) -> list[tuple[int, str]]:
 
 
 def as_picture(x: Tensor, domain: tuple[float, float] = (0.0, 1.0)) -> bytes:
-    """PNG of one image (c, h, w); the middle slice of a volume (c, d, h, w)."""
+    """PNG of one image (c, h, w), or of the middle slice of a volume (c, d, h, w)."""
     from PIL import Image
 
     while x.ndim > 3:
@@ -96,7 +96,7 @@ def _frames(setup: Setup, attack: Attack, name: str, grid: Grid, i: int, folder:
 
 
 def make_gallery(records: Records, setup: Setup, folder: Path, report: Report | None = None) -> None:
-    """Write images/gallery.json and its pictures for the first norm measured."""
+    """Write gallery.json and its pictures into a folder, for the first norm measured."""
     grid = setup.plan.grids[0]
     clean = records.clean
     rows = []

@@ -30,7 +30,7 @@ class AuditRun:
 
     @cached_property
     def content(self) -> dict[str, Any]:
-        """audit.json."""
+        """What audit.json holds."""
         found = read_json(self.folder / "audit.json")
         if not isinstance(found, dict) or found.get("schema") != AUDIT_SCHEMA:
             raise UserError(str(self.folder / "audit.json"), f"is not {AUDIT_SCHEMA!r}", "measure again")
@@ -38,12 +38,12 @@ class AuditRun:
 
     @cached_property
     def records(self) -> Records:
-        """The rows."""
+        """The rows of records.parquet."""
         return Records.read(self.folder / "records.parquet")
 
     @property
     def report(self) -> Path:
-        """The page."""
+        """The path of report.html."""
         return self.folder / "report.html"
 
     @property

@@ -19,7 +19,15 @@ from ..resolve import card_of, in_color_of, load_classifier, make_attacks, make_
 
 @dataclass(frozen=True)
 class Setup:
-    """A recipe, resolved."""
+    """A recipe and what it names.
+
+    Args:
+        recipe: of the audit.
+        model: the classifier.
+        images: to attack.
+        plan: attacks, budgets, protocol.
+        card: of the model, when it is a checkpoint of ours; else empty.
+    """
 
     recipe: AuditRecipe
     model: Classifier
@@ -31,7 +39,7 @@ class Setup:
 def resolve(recipe: AuditRecipe, report: Report | None = None) -> Setup:
     """Load the model, open and check every image, build every attack. Nothing is written.
 
-    Errors: UserError for whatever of these does not work.
+    Errors: UserError for whichever of these does not work.
     """
     attacks = make_attacks(recipe.attacks)
     card = card_of(recipe.model)

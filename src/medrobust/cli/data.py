@@ -115,7 +115,7 @@ Prepared = Annotated[Path, typer.Argument(help="Folder to write.")]
 def prepare_lidc(
     source: Source,
     out: Prepared,
-    mode: Annotated[str, typer.Option(help="slice: one PNG a nodule; volume: one cube in HU.")] = "slice",
+    mode: Annotated[str, typer.Option(help="slice: one PNG per nodule; volume: one cube in HU.")] = "slice",
     size: Annotated[int | None, typer.Option(help="Side in samples: 128 for a slice, 64 for a volume.")] = None,
     spacing: Annotated[float | None, typer.Option(help="mm between samples: 0.5, or 1.0 for a volume.")] = None,
     window: Annotated[tuple[float, float], typer.Option(help="Center and width in HU.")] = (-600.0, 1500.0),

@@ -36,7 +36,7 @@ def cards() -> list[DatasetCard]:
 
 
 def describe(name: str = "") -> str:
-    """One line a data set, or everything that is known about one. Errors: UserError for an unknown name.
+    """One line per data set, or everything that is known about one. Errors: UserError for an unknown name.
 
     Example:
         >>> describe("busi").splitlines()[0]
@@ -70,7 +70,7 @@ def check(
     progress: Progress | None = None,
     options: Mapping[str, Any] | None = None,
 ) -> tuple[dict[str, Any], str]:
-    """Check a data set with all its splits; returns the JSON report, which is also written, and the readable table."""
+    """Check a data set with all its splits; returns the report, written to `json` if given, and a readable table."""
     images = list_images(spec, seed=seed, classes=classes, splits=splits, progress=progress, options=options)
     findings = check_images(images, seed=seed, progress=progress)
     data = {
@@ -102,11 +102,11 @@ def split(
     progress: Progress | None = None,
     options: Mapping[str, Any] | None = None,
 ) -> list[str]:
-    """Write the split of a set as a CSV for data.splits=FILE.csv; returns what it holds, a line a file.
+    """Write the split of a set as a CSV for data.splits=FILE.csv; returns what was written, one line per file.
 
-    With folds or repeats, `out` is a folder that gets one CSV a fold and seed, see repeat_rules.
-    link_duplicates joins the groups of identical and nearly identical pictures first, so that none of them is on two
-    sides: for sets like BUSI, which names no patients.
+    With folds or repeats, `out` is a folder that gets one CSV per fold and seed; see repeat_rules. link_duplicates
+    joins the groups of identical and nearly identical pictures first, so that none of them is on two sides: for sets
+    like BUSI, which names no patients.
 
     Errors: UserError before anything is written.
     """
@@ -132,7 +132,7 @@ def split(
 
 
 def link(images: ImageSet, progress: Progress | None = None) -> ImageSet:
-    """The set with one group for all groups that share a picture or nearly one."""
+    """The set with one group in place of all groups that share a picture or nearly one."""
     facts, _ = collect(images, progress)
     pairs = [pair for members in same(facts, lambda fact: fact.pixels) for pair in pairwise(members)]
     pairs += near_pairs(facts)
@@ -145,7 +145,10 @@ def link(images: ImageSet, progress: Progress | None = None) -> ImageSet:
 
 
 def prepare(name: str, source: Path, out: Path, **options: Any) -> str:
-    """Prepare the download of a data set; returns what was written in one line. Errors: UserError."""
+    """Prepare the download of a data set; returns one line about what was written.
+
+    Errors: UserError for a set that needs no preparation, and as the function of PREPARE.
+    """
     if name not in PREPARE:
         raise UserError("data prepare", f"{name!r} needs no preparation", nearest(name, PREPARE))
     counts = PREPARE[name](source, out, **options)

@@ -71,7 +71,7 @@ def open_images(
 
     Args:
         spec: a name of DATASETS and a path, "busi:Dataset_BUSI_with_GT"; several joined with a plus are one set.
-        view: size, channels, square and gray window.
+        view: size, channels, square and grey window.
         split: "train", "val", "test", "all"; "auto" is the source's own test split where it has one, else all.
         limit: number of images, a stratified choice by seed.
         seed: seed of the split and of the choices.
@@ -79,7 +79,7 @@ def open_images(
         classes: the classes to use, in the order of the labels, as a person writes them: see select_classes for
             merging. Names that a program knows go through exact_names, so that none is read as a rule.
         splits: how the set is split, see split_images: auto, official, group, paper, fold:1/5, counts:800/0/299, a
-            CSV; with a seed of their own as in fold:1/5@7.
+            CSV; a rule may have a seed of its own, as fold:1/5@7.
         cap: at most this many images of each class, in each split where a mapping names the splits.
         balance: as many images of every class as the rarest has, in each split.
         extremes: least and largest pixel that View(scale="set") stretches to 0 and 1, as ImageSet.extremes says them,
@@ -121,9 +121,9 @@ def list_images(
     options: Mapping[str, Any] | None = None,
     **more: Any,
 ) -> ImageSet:
-    """All images of a set, with all splits, before any is decoded; see open_images.
+    """All images of a set, with all splits, before any is decoded; see open_images for arguments and errors.
 
-    progress is called while a set is fetched.
+    Here progress is called while a set is fetched.
     """
     specs = split_spec(spec, DATASETS)
     given = _checked(specs, dict(options or {}) | more)

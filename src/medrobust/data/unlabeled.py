@@ -59,7 +59,7 @@ def open_unlabeled(
     folder:PATH takes every image below PATH, in whatever folders; other names are opened as open_images does, and
     their labels are dropped.
 
-    Errors: UserError as open_images, and when nothing is left.
+    Errors: UserError, as open_images, and when nothing is left.
     """
     name, _, path = spec.partition(":")
     if name == "folder":

@@ -13,7 +13,7 @@ Needs = Literal["gradients", "scores", "labels"]
 
 @dataclass(frozen=True, kw_only=True)
 class StepAbilities:
-    """What a step rule says.
+    """What a step rule says of itself.
 
     Args:
         steady: its steps are equally long, so what a search gained lately is a forecast of what it can still gain.
@@ -28,7 +28,7 @@ class StepAbilities:
 
 @dataclass(frozen=True, kw_only=True)
 class Abilities:
-    """What an attack says. A wrong claim fails `medrobust.testing.check_attack`.
+    """What an attack says of itself. A wrong claim fails `medrobust.testing.check_attack`.
 
     Args:
         kind: bounded: it takes a budget and may use all of it. minimal: it looks for the smallest change and the budget

@@ -27,25 +27,21 @@ def far_point(ball: Ball, streams: Streams) -> Tensor:
     return ball.project(ball.center + per_sample(ball.radius / ball.norm.size(t).clamp_min(tiny), t) * t)
 
 
-def _allowed(grad: Tensor, ball: Ball) -> Tensor:
-    # Else a step of a given length would be spent outside the mask.
-    return grad if ball.mask is None else torch.where(ball.mask, grad, 0)
-
-
 class Best(NamedTuple):
-    """The point of the highest value so far, its gradient and its value (n,)."""
+    """The point (n, ...) of the highest value so far, its gradient (n, ...) and its value (n,)."""
 
     x: Tensor
     grad: Tensor
     value: Tensor
 
     def updated(self, point: Point, ball: Ball) -> Best:
+        """The better of this one and point, per sample."""
         value = point.score.value.to(self.value.dtype)
         up = value > self.value
         wide = per_sample(up, point.x)
         return Best(
             torch.where(wide, point.x, self.x),
-            torch.where(wide, _allowed(point.grad, ball), self.grad),
+            torch.where(wide, point.grad, self.grad),
             torch.where(up, value, self.value),
         )
 
@@ -59,7 +55,12 @@ def _count(ball: Ball, value: int) -> Tensor:
 
 
 class PlateauState(NamedTuple):
-    """age: steps done; checked: age at the last check; window: steps until the next; rises: of the value since."""
+    """All per sample, (n,) but for previous (n, ...).
+
+    age: steps done; checked: age at the last check; window: steps from that check to the next, less `shrink` after each
+    but never below `shortest`; rises: how often the value has risen since the check; value, previous: of the step
+    before; best_then: the best value at the check; halved: whether the check halved the step size.
+    """
 
     age: Tensor
     checked: Tensor
@@ -85,8 +86,8 @@ class Plateau:
     by 3 % of the steps, down to 6 %. There the step size is halved if the value rose in at most rho of the steps of the
     window, or if neither the step size nor the best value has changed since the checkpoint before.
 
-    Where the authors' code differs from their text we do as the code: the first value of the first window is compared
-    with 0, not with the value of the start. It matters for losses that can be negative, and rarely.
+    Where the authors' code differs from their text, this follows the code: the first value of the first window is
+    compared with 0, not with the value of the start. It matters rarely, and only for losses that can be negative.
     """
 
     rho: float = 0.75
@@ -107,9 +108,9 @@ class Plateau:
         due = s.age - s.checked == s.window
         stalled = due & ((rises <= self.rho * s.window) | (~s.halved & (s.best_then >= best.value)))
         back = per_sample(stalled, point.x)
-        x, grad = torch.where(back, best.x, point.x), torch.where(back, best.grad, _allowed(point.grad, ball))
+        x, grad = torch.where(back, best.x, point.x), torch.where(back, best.grad, point.grad)
         step_size = torch.where(stalled, s.step_size / 2, s.step_size)
-        z = ball.project(x + per_sample(step_size, x) * ball.norm.steepest(grad))
+        z = ball.project(x + per_sample(step_size, x) * ball.steepest(grad, x))
         # A search has no momentum before its second step.
         alpha = per_sample(torch.where(first, 1.0, self.alpha).to(x), x)
         before = torch.where(per_sample(first, x), x, s.previous)
@@ -131,7 +132,11 @@ class Plateau:
 
 
 class SparseState(NamedTuple):
-    """share: of the allowed pixels, what the next step changes; changed: how many the best point did, last check."""
+    """All per sample, (n,). age, checked, window: as in PlateauState.
+
+    share: share of the allowed pixels that the next step changes; changed: how many pixels the best point of the last
+    check changed.
+    """
 
     age: Tensor
     checked: Tensor
@@ -147,12 +152,13 @@ class Sparse:
     """Sign steps on the steepest pixels only, for l1 (Croce & Hein 2021, arXiv:2103.01208, algorithm 2).
 
     A step changes two thirds as many pixels as the best point does, all by the same amount, at first epsilon in sum.
-    Every 4 % of the steps: where the best point has become sparser by 5 %, back to it with the full step size; else the
-    step size is divided by 1.5, down to a tenth of epsilon. Beyond the paper: where the best point changes two pixels,
-    every other step changes one, or no search would ever end with one.
+    Every 4 % of the steps, a search whose best point has become sparser by 5 % goes back to it with the full step size;
+    any other divides its step size by 1.5, down to a tenth of epsilon. Beyond the paper: where the best point changes
+    two pixels, every other step changes one, or no search would ever end with one.
 
     Args:
-        first_share: share of the pixels that the first steps change; None takes it from a start that is a good one.
+        first_share: share of the pixels that the first steps change; None takes it from the start, which must then be
+            a good one.
     """
 
     first_share: float | None = 0.2
@@ -168,9 +174,10 @@ class Sparse:
         return (torch.ones_like(ball.center, dtype=torch.bool) if ball.mask is None else ball.mask).flatten(1).sum(1)
 
     @staticmethod
-    def _steepest(grad: Tensor, share: Tensor, free: Tensor) -> Tensor:
-        """Signs of the steepest share of the free pixels, 1 in sum; the other pixels have gradient 0 and sort first."""
+    def _steepest(grad: Tensor, share: Tensor) -> Tensor:
+        """Signs of the steepest share of the pixels that can move, 1 in sum; those that cannot have gradient 0."""
         flat = grad.flatten(1)
+        free = (flat != 0).sum(1).clamp_min(1)
         rank = ((1 - share) * free).clamp_min(0).minimum(free - 1).long() + flat.shape[1] - free
         limit = flat.abs().sort(1).values.gather(1, rank.clamp(0, flat.shape[1] - 1)[:, None])
         signs = torch.where(flat.abs() >= limit, flat.sign(), 0)
@@ -191,12 +198,12 @@ class Sparse:
         step_size = torch.where(due, (step_size / 1.5).maximum(ball.radius / 10), step_size)
         step_size = torch.where(sparser, ball.radius, step_size)
         back = per_sample(sparser, point.x)
-        x, grad = torch.where(back, best.x, point.x), torch.where(back, best.grad, _allowed(point.grad, ball))
+        x, grad = torch.where(back, best.x, point.x), torch.where(back, best.grad, point.grad)
         changed = torch.where(due, changes, changed)
         # Two thirds of two pixels, rounded up as published, are two for ever: try one in every other step.
         alone = (changed <= 2) & (s.age % 2 == 1)
         after = ball.project(
-            x + per_sample(step_size, x) * self._steepest(grad, torch.where(alone, 0.5 / free, share), free)
+            x + per_sample(step_size, x) * self._steepest(ball.free(grad, x), torch.where(alone, 0.5 / free, share))
         )
         return after, SparseState(
             age=s.age + 1,

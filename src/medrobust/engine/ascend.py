@@ -37,7 +37,7 @@ def against(model: Callable[[Tensor], Tensor], goal: Goal, loss: Loss) -> Object
 
 
 class Point:
-    """A candidate x. Its score and gradient are computed at the first look, so a look is exactly what it costs."""
+    """A candidate x (n, ...). Its score and gradient are computed when first looked at: unread, they cost nothing."""
 
     def __init__(self, x: Tensor, objective: Objective) -> None:
         self.x = x
@@ -45,13 +45,13 @@ class Point:
 
     @cached_property
     def score(self) -> Score:
-        """One forward."""
+        """What the model says of x: one forward."""
         with torch.no_grad():
             return self._objective(self.x)
 
     @cached_property
     def grad(self) -> Tensor:
-        """Gradient of value by x: one forward and one backward, for the input only; fills score too."""
+        """(n, ...) the gradient of the value with respect to x: one forward and one backward; fills score too."""
         with torch.enable_grad():
             x = self.x.detach().requires_grad_()
             score = self._objective(x)
@@ -67,7 +67,7 @@ class Point:
 
 
 def subset(point: Point, index: Tensor, objective: Objective) -> Point:
-    """The samples at index of a point whose gradient is known, nothing computed again."""
+    """The samples at index of a point whose gradient is known; nothing is computed again."""
     part = Point(point.x[index], objective)
     part.__dict__["grad"] = point.grad[index]
     part.__dict__["score"] = Score(*(tensor[index] for tensor in point.score))
@@ -78,19 +78,24 @@ class Step(Protocol):
     """From a scored point to the next one. All state is per sample, and no sample sees another."""
 
     @property
-    def abilities(self) -> StepAbilities: ...
+    def abilities(self) -> StepAbilities:
+        """What it is and where it works; see StepAbilities."""
 
-    def init(self, ball: Ball, num_steps: int) -> Any: ...
+    def init(self, ball: Ball, num_steps: int) -> Any:
+        """The state before the first of num_steps steps: a tree whose tensors are (n, ...)."""
 
-    def __call__(self, point: Point, state: Any, ball: Ball) -> tuple[Tensor, Any]: ...
+    def __call__(self, point: Point, state: Any, ball: Ball) -> tuple[Tensor, Any]:
+        """The next point (n, ...) in the ball, and the state after the step."""
 
 
 class Radius(Protocol):
     """How far to look next: minimal-norm attacks shrink the ball where they succeed and grow it where they fail."""
 
-    def init(self, ball: Ball, num_steps: int) -> tuple[Ball, Any]: ...
+    def init(self, ball: Ball, num_steps: int) -> tuple[Ball, Any]:
+        """The ball with its first radii (n,), and the state before the first of num_steps steps."""
 
-    def __call__(self, point: Point, state: Any, ball: Ball) -> tuple[Ball, Any]: ...
+    def __call__(self, point: Point, state: Any, ball: Ball) -> tuple[Ball, Any]:
+        """The ball with the radii (n,) of the next step, and the state after it."""
 
 
 class Search(NamedTuple):
@@ -119,7 +124,7 @@ def advance(search: Search, point: Point, step: Step, radius: Radius | None = No
 
 
 class Early(NamedTuple):
-    """What the first num_steps steps climb instead."""
+    """What the first num_steps steps climb in place of the objective."""
 
     objective: Objective
     num_steps: int
@@ -134,7 +139,7 @@ def ascend(
     radius: Radius | None = None,
     early: Early | None = None,
 ) -> Iterator[Point]:
-    """Yield the num_steps + 1 points visited; what to keep is the caller's choice (see keep.py).
+    """Yield the num_steps + 1 points visited, each of the shape of start (n, ...); see keep.py for which to keep.
 
     The last point is scored only if somebody asks. Works for images and volumes alike: nothing assumes a number of
     dimensions.

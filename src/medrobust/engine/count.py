@@ -16,6 +16,9 @@ class Counted:
     Args:
         model: x (n, c, *spatial) -> logits.
         n: images of the whole batch.
+        rows: positions of the images shown in the whole batch; by default all of them.
+
+    Errors: ValueError when the number of images shown is no multiple of the number of rows.
 
     Example:
         >>> model = Counted(lambda x: x.flatten(1), 3)
@@ -33,7 +36,7 @@ class Counted:
     def __call__(self, x: Tensor) -> Tensor:
         if len(x) % len(self.rows):
             raise ValueError(f"{len(x)} images shown to a model narrowed to {len(self.rows)}: use narrow(model, index)")
-        # Several candidates an image, one block after the other, are several forwards of that image.
+        # Several candidates per image, one block after the other, are several forwards of that image.
         rows = self.rows.repeat(len(x) // len(self.rows))
         self.forwards.index_add_(0, rows, torch.ones_like(rows))
         logits = self.model(x)

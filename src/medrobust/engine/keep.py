@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
@@ -22,10 +23,11 @@ class Kept(NamedTuple):
 
 
 class Keep(Protocol):
-    """A rule: how good each point is. `needs_score` says whether it looks at the model's answer."""
+    """A rule: how good each point is."""
 
     @property
-    def needs_score(self) -> bool: ...
+    def needs_score(self) -> bool:
+        """Whether it looks at the model's answer."""
 
     def rank(self, point: Point, kept: Kept, ball: Ball) -> Tensor:
         """(n,) the point replaces the kept one where this is larger than the kept rank."""
@@ -53,7 +55,7 @@ class Highest:
 
 @dataclass(frozen=True)
 class FirstReached:
-    """The first point that reaches the goal, the one of the highest loss where none does."""
+    """The first point that reaches the goal; the point of the highest loss where none does."""
 
     needs_score: bool = True
 
@@ -80,12 +82,20 @@ def nothing(ball: Ball) -> Kept:
 
 
 def update(keep: Keep, kept: Kept, point: Point, ball: Ball) -> Kept:
-    """Fold one point in."""
+    """What is kept after one more point."""
     rank = keep.rank(point, kept, ball)
     better = rank > kept.rank
     reached = point.score.reached if keep.needs_score else kept.reached
     x = torch.where(per_sample(better, point.x), point.x, kept.x)
     return Kept(x, torch.where(better, rank, kept.rank), torch.where(better, reached, kept.reached))
+
+
+def fold(keep: Keep, points: Iterable[Point], ball: Ball) -> Tensor:
+    """(n, ...) what is kept of a search."""
+    kept = nothing(ball)
+    for point in points:
+        kept = update(keep, kept, point, ball)
+    return kept.x.detach()
 
 
 last, highest, first_reached, smallest_success = Last(), Highest(), FirstReached(), SmallestSuccess()

@@ -27,8 +27,8 @@ WINDOW = 3  # gradients over which the progress of a search is judged
 class Lanes(NamedTuple):
     """A batch of searches, every field per sample.
 
-    item: which image; slot: which budget; age: gradients so far; goal; search; best: highest margin seen; best_x:
-    where; past: (n, WINDOW) the best margins of the last gradients.
+    item: which image; slot: which budget; age: gradients so far; goal and search: what it wants and where it stands;
+    best: the highest margin seen; best_x: where; past: (n, WINDOW) what best was after the last gradients.
     """
 
     item: Tensor
@@ -42,9 +42,10 @@ class Lanes(NamedTuple):
 
 
 class Done(NamedTuple):
-    """Finished lanes: reached (n,) at x, which is the first point that reached the goal.
+    """Finished lanes, every field per lane.
 
-    Else the one of the highest margin.
+    item: which image; slot: which budget; reached: whether the search reached its goal; x: the first point that did,
+    else the one of the highest margin; best: the margin at x.
     """
 
     item: Tensor
@@ -55,7 +56,7 @@ class Done(NamedTuple):
 
 
 def open_lanes(program: Program, item: Tensor, slot: Tensor, goal: Goal, ball: Ball, start: Tensor) -> Lanes:
-    """New lanes, one a job, before their first gradient."""
+    """New lanes, one per job, before their first gradient."""
     low = torch.full_like(ball.radius, -torch.inf)
     # Gradients come in this order: arithmetic on tensors of two orders takes longer.
     ball, start = ball._replace(center=channels_last(ball.center)), channels_last(start)
@@ -65,7 +66,7 @@ def open_lanes(program: Program, item: Tensor, slot: Tensor, goal: Goal, ball: B
 
 
 def hopeless(lanes: Lanes, num_steps: int, patience: float, shortfall: float) -> Tensor:
-    """(n,) searches whose progress, kept up `patience` times as fast to the last step, would not reach the goal.
+    """(n,) bool: the search would not reach its goal even if it went on `patience` times as fast to its last step.
 
     Bounded searches slow down as they come near the best point of their ball, so the recent rate is an optimistic
     forecast.
@@ -134,9 +135,13 @@ def run_lanes(
     """Keep num_lanes lanes busy until refill has nothing left.
 
     Args:
-        refill: asked for at most so many new lanes; None when there are none now.
-        finished: told of lanes that ended; may make new jobs for refill.
+        program: what every lane runs.
+        model: x (n, c, *spatial) -> logits.
+        num_lanes: searches in one batch.
+        refill: number of free lanes -> at most so many new ones, None when there are none now.
+        finished: told of the lanes that ended; may make new jobs for refill.
         seen: told of the lanes before each gradient, for counting.
+        patience, shortfall: see hopeless; with a patience of None every search goes on to its last step.
     """
     lanes: Lanes | None = None
     while True:

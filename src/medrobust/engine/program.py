@@ -16,7 +16,7 @@ from ..streams import Randomness, Streams, as_streams
 from ..threat import Ball, Threat
 from .abilities import Abilities
 from .ascend import Early, Objective, Point, Radius, Step, against, ascend
-from .keep import Keep, first_reached, last, nothing, update
+from .keep import Keep, first_reached, fold, last
 
 Model = Callable[[Tensor], Tensor]
 Spread = Callable[[Ball, Streams], Tensor]
@@ -95,7 +95,7 @@ class Program:
         return replace(self, keep=first_reached)
 
     def first(self, ball: Ball, streams: Streams) -> Tensor:
-        """The first point of each sample."""
+        """The first point (n, ...) of each sample."""
         return self.spread(ball, streams.child("start")) if self.random_start else ball.center
 
     def objective(self, model: Model, goal: Goal) -> Objective:
@@ -112,7 +112,9 @@ class Program:
         generator: Randomness = None,
         start: Tensor | None = None,
     ) -> tuple[Ball, Iterator[Point]]:
-        """The ball and the num_steps + 1 points visited, in order (the instances of MIRST; arXiv:2205.01674).
+        """The ball and the num_steps + 1 points visited, in order.
+
+        These points are the instances of MIRST (Sun et al. 2022, arXiv:2205.01674).
 
         Errors: ValueError for a norm that the step rule is not made for.
         """
@@ -140,7 +142,4 @@ class Program:
         start: Tensor | None = None,
     ) -> Tensor:
         ball, points = self.trajectory(model, x, y, threat, generator=generator, start=start)
-        kept = nothing(ball)
-        for point in points:
-            kept = update(self.keep, kept, point, ball)
-        return kept.x.detach()
+        return fold(self.keep, points, ball)

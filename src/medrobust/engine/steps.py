@@ -18,7 +18,7 @@ _L2 = L2()
 
 
 def _steady(step_size: float | None, relative_step_size: float | None) -> StepAbilities:
-    """Of steps of one length."""
+    """The abilities of a rule whose steps all have one length."""
 
     def stride(epsilon: float) -> float:
         if step_size is not None:
@@ -40,8 +40,8 @@ class Steepest:
     """x + step_size * steepest(grad), back into the ball (FGSM, BIM, PGD).
 
     Args:
-        step_size: in pixel units; or
-        relative_step_size: a share of each sample's epsilon.
+        step_size: in pixel units.
+        relative_step_size: the same as a share of each sample's epsilon; 1 where neither is given.
     """
 
     step_size: float | None = None
@@ -55,13 +55,18 @@ class Steepest:
         return length(self.step_size, self.relative_step_size, ball)
 
     def __call__(self, point: Point, state: Tensor, ball: Ball) -> tuple[Tensor, Tensor]:
-        move = per_sample(state, point.x) * ball.norm.steepest(point.grad)
+        move = per_sample(state, point.x) * ball.steepest(point.grad, point.x)
         return ball.project(move.add_(point.x)), state
 
 
 @dataclass(frozen=True)
 class Momentum:
-    """Steps along the decayed sum of l1-normalized gradients (MI-FGSM; Dong et al. 2018, arXiv:1710.06081)."""
+    """Steps along the decayed sum of l1-normalized gradients (MI-FGSM; Dong et al. 2018, arXiv:1710.06081).
+
+    Args:
+        step_size, relative_step_size: as in Steepest.
+        decay: factor of the sum per step.
+    """
 
     step_size: float | None = None
     relative_step_size: float | None = None
@@ -78,22 +83,24 @@ class Momentum:
         size, velocity = state
         mean = point.grad.flatten(1).abs().mean(1).clamp_min(torch.finfo(velocity.dtype).tiny)
         velocity = (self.decay * velocity).add_(point.grad / per_sample(mean, velocity))
-        move = per_sample(size, velocity) * ball.norm.steepest(velocity)
+        move = per_sample(size, velocity) * ball.steepest(velocity, point.x)
         return ball.project(move.add_(point.x)), (size, velocity)
 
 
 class Clock(NamedTuple):
-    """How far each sample is: k (n,) steps done of num_steps (n,). Lanes of different age run in one batch."""
+    """How far each sample is: k (n,) steps done of num_steps (n,), for lanes of different age run in one batch."""
 
     k: Tensor
     num_steps: Tensor
 
     @staticmethod
     def start(ball: Ball, num_steps: int) -> Clock:
+        """No step done yet."""
         zero = torch.zeros_like(ball.radius)
         return Clock(zero, zero + num_steps)
 
     def tick(self) -> Clock:
+        """One more step done by every sample."""
         return self._replace(k=self.k + 1)
 
     def cosine(self, first: float, last: float) -> Tensor:
@@ -102,23 +109,16 @@ class Clock(NamedTuple):
 
 
 def slope(point: Point, ball: Ball) -> Tensor:
-    """The gradient at a point, zero where a pixel cannot follow it: outside the mask, or at its edge of the domain.
-
-    A size of the gradient then counts only what can be used. Medical images have much black: with the whole gradient,
-    half of a Euclidean step can be clipped away, and an estimate of the distance to the boundary be half of the true
-    one.
-    """
-    low, high = ball.domain
-    x, grad = point.x, point.grad
-    free = torch.where(grad > 0, x < high, x > low)
-    return torch.where(free if ball.mask is None else free & ball.mask, grad, 0)
+    """The gradient at a point, as far as its pixels can follow it; see Ball.free."""
+    return ball.free(point.grad, point.x)
 
 
 @dataclass(frozen=True)
 class CosineL2:
-    """A step of annealed Euclidean length along the gradient, in every norm (arXiv:1811.09600, arXiv:2102.12827).
+    """A step of annealed Euclidean length along the gradient, in every norm.
 
-    d <- d + size * grad / ||grad||_2 with d = x - center, then into the ball.
+    d <- d + size * grad / ||grad||_2 with d = x - center, then into the ball: the step of DDN (Rony et al. 2019,
+    arXiv:1811.09600) and FMN (Pintor et al. 2021, arXiv:2102.12827).
 
     Args:
         first, last: length of the first and the last step, in units of the width of the domain.
@@ -152,9 +152,9 @@ class CosineThenSteepest:
     that a Euclidean step leaves behind.
 
     Args:
-        first, last: as in `CosineL2`.
+        first, last: as in `CosineL2`; last is also the last `size` of the later steps.
         after: share of the steps that are those of `CosineL2`.
-        share: of the radius, annealed.
+        share: the `size` that the later steps would have at k = 0, as a share of the radius.
     """
 
     first: float = 1.0
@@ -171,5 +171,5 @@ class CosineThenSteepest:
         if ball.norm.name == "l1":  # its steepest direction is one pixel
             return early, clock
         size = ball.radius * state.cosine(self.share, self.last)
-        late = ball.project(point.x + per_sample(size, point.x) * ball.norm.steepest(slope(point, ball)))
+        late = ball.project(point.x + per_sample(size, point.x) * ball.steepest(point.grad, point.x))
         return torch.where(per_sample(state.k < self.after * state.num_steps, late), early, late), clock

@@ -18,7 +18,7 @@ Tree = TypeVar("Tree")
 
 
 def map_tree(function: Callable[..., Tensor], *trees: Any) -> Any:
-    """Apply function to the tensors that stand at the same place of trees of the same shape."""
+    """Apply function to the tensors that stand at the same place in trees of the same shape."""
     first = trees[0]
     if isinstance(first, Tensor):
         return function(*trees)

@@ -16,12 +16,15 @@ def extend_saved(outcome: Outcome, subjects: Subjects, found: Tensor, model: Mod
     """Fill in `survives` above the smallest budget of each image.
 
     The smallest change that flips an answer lies at the decision boundary and often does not survive rounding to grey
-    levels, while a larger budget allows a longer step in the same direction, which does. A direction that survives at
-    one budget is allowed at every larger one. Forwards only, counted as checks, not as attacks.
+    levels, while a larger budget allows a longer step in the same direction, which may. What survives at one budget is
+    allowed at every larger one. This costs forwards only, which count as checks, not as attacks.
 
     Args:
-        outcome: with a verdict from the smallest budget of each image on.
+        outcome: with a verdict from the smallest budget of each image on; changed in place.
+        subjects: the m images.
         found: (m, ...) the points of that budget.
+        model: the classifier.
+        batch_size: images shown to it at once.
     """
     reached = outcome.reached
     high = torch.where(reached.any(1), reached.int().argmax(1), reached.shape[1])

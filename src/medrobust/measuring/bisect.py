@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import NamedTuple
 
 import torch
@@ -19,7 +20,7 @@ from .verify import Verdict, verify
 
 
 class _Asked(NamedTuple):
-    """Images at a budget each: slot (m,), verdict of the classifier, won (m,), claimed (m,) by the search model."""
+    """The result for m images, each at its budget: slot (m,), verdict, won (m,), claimed (m,) by the search model."""
 
     slot: Tensor
     found: Verdict
@@ -28,7 +29,7 @@ class _Asked(NamedTuple):
 
 
 class _Bisection:
-    """The search of m images over a grid; `high` broke, `low` did not (positions; e and -1 at first)."""
+    """The search of m images over a grid: broken at budget `high`, not at `low` (positions; at first e and -1)."""
 
     def __init__(self, attack: Attack, subjects: Subjects, grid: Grid, model: Model) -> None:
         self._attack, self._subjects, self._grid, self._model = attack, subjects, grid, model
@@ -41,7 +42,9 @@ class _Bisection:
     def scouted(self, search: SearchModel, effort: Effort) -> None:
         """Begin below the smallest budget at which a sweep of the attack's scout broke each image."""
         scout = self._attack.abilities.scout
-        self._outcome, self._best, self._high = bracket(scout, self._subjects, self._grid, search, effort)
+        self._outcome, self._best, self._high = bracket(
+            scout, self._subjects, self._grid, search, replace(effort, whole=False)
+        )
 
     def step(self, search_model: Model, once: bool) -> bool:
         """Attack every image whose bracket is open at its next budget; False when none is."""
@@ -93,7 +96,7 @@ class _Bisection:
         self._outcome.set_from(index[won], self._high[index[won]], take(asked.found, where))
 
     def ended(self, batch_size: int) -> Outcome:
-        """The outcome, when nothing is open any more."""
+        """The outcome, once no bracket is open any more."""
         extend_saved(self._outcome, self._subjects, self._best, self._model, batch_size)
         return self._outcome
 

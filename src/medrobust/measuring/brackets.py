@@ -24,9 +24,9 @@ MOST_GUESSES = 3  # interpolations before plain bisection
 
 
 class Brackets:
-    """Of each of m images: broken at budget `high`, not at `low` (positions on the grid; at first e and -1).
+    """Each of m images was broken at budget `high`, not at `low` (positions on the grid; at first e and -1).
 
-    All changes go through the methods: what is found by a search (`finished`), what the classifier says of it
+    All changes go through the methods: what a search found (`finished`), what the classifier says of it
     (`broken_at_low`, `look_again`, `reopen`), and which search comes next (`jobs`).
     """
 
@@ -41,6 +41,9 @@ class Brackets:
         self._clean_margin, self._low_margin, self._high_margin = zero.clone(), zero.clone(), zero.clone()
         self._probes, self._guess = torch.zeros(m, dtype=torch.int64), torch.zeros(m, dtype=torch.int64)
         self._start, self._found, self._edge = (subjects.x.clone() for _ in range(3))
+        self._streams = subjects.streams
+        self._failed, self._won = (torch.zeros(m, dtype=torch.bool) for _ in range(2))  # of whole runs of the attack
+        self._whole = False
         self._queue: deque[int] = deque()
         self.forwards = torch.zeros(m, e, dtype=torch.int64)
         self.backwards = torch.zeros(m, e, dtype=torch.int64)
@@ -52,7 +55,7 @@ class Brackets:
 
     @property
     def high(self) -> Tensor:
-        """(m,) the smallest budget broken, as a position; the number of budgets where none is."""
+        """(m,) position of the smallest budget at which each image was broken; the number of budgets where none was."""
         return self._high.clone()
 
     @property
@@ -65,9 +68,10 @@ class Brackets:
         for part in torch.arange(len(self._start)).split(num_lanes):
             ball, goal = take(self._ball, part), take(self._goal, part)
             point = Point(ball.center, against(model, goal, margin))
-            direction = ball.norm.steepest(slope(point, ball))
+            grad = slope(point, ball)
+            direction = ball.norm.steepest(grad)
             value = point.score.value.double().cpu()
-            size = ball.norm.dual_size(point.grad).double().cpu().clamp_min(1e-30)
+            size = ball.norm.dual_size(grad).double().cpu().clamp_min(1e-30)
             self._low_margin[part] = value.clamp_max(-1e-12)
             at = FIRST_GUESS * -value / size
             self._guess[part] = torch.searchsorted(self._epsilons, at).clamp_max(len(self._epsilons) - 1)
@@ -97,7 +101,7 @@ class Brackets:
         return ball._replace(radius=self._epsilons[slot].to(ball.center))
 
     def count(self, lanes: Lanes) -> None:
-        """A forward and a backward of every lane."""
+        """Count a forward and a backward of every lane."""
         item, slot = lanes.item.cpu(), lanes.slot.cpu()
         one = torch.ones_like(item)
         self.forwards.index_put_((item, slot), one, accumulate=True)
@@ -110,9 +114,13 @@ class Brackets:
         distance = take(self._ball, done.item).distance(done.x).double().cpu()
         self._start[done.item] = done.x
         won, lost = items[reached], items[~reached]
-        self._found[won] = done.x[reached.to(done.x.device)]
         # A point nearer than its budget closes larger gaps; half a unit in the last place is not nearer.
         nearest = torch.searchsorted(self._epsilons, distance[reached] * (1 - 1e-6))
+        if self._whole:
+            self._failed[lost], self._won[won] = True, True
+            self._guess[won] = torch.minimum(nearest, slots[reached])
+            return
+        self._found[won] = done.x[reached.to(done.x.device)]
         self._high[won] = torch.maximum(torch.minimum(nearest, slots[reached]), self._low[won] + 1)
         self._high_at[won], self._high_margin[won] = distance[reached], best[reached].clamp_min(0)
         self._low[lost], self._low_at[lost] = slots[~reached], self._epsilons[slots[~reached]]
@@ -163,6 +171,36 @@ class Brackets:
         self._guess[again], self._start[again] = self._low[again], self._edge[again]
         self._low[again] -= 1
         self._queue.extend(again.tolist())
+
+    def whole(self, batch_size: int) -> bool:
+        """Queue one run of the attack, as it is defined, at the largest budget that failed; False when none is left.
+
+        A failure rests on such a run only: searches from a neighbor's point, or given up early, find successes and
+        choose budgets.
+        """
+        self._whole = True
+        items = ((self._low >= 0) & ~self._failed).nonzero()[:, 0]
+        self._won[:] = False
+        self._guess[items] = self._low[items]
+        for slot in range(len(self._epsilons)):
+            for part in items[self._low[items] == slot].split(batch_size):
+                # The same random numbers as where every budget is attacked on its own.
+                streams = take(self._streams, part.to(self._start.device)).child(slot)
+                self._start[part] = self._program.first(self._at(part, self._low[part]), streams)
+        self._queue.extend(items.tolist())
+        return bool(len(items))
+
+    def offers(self, batch_size: int) -> Iterator[tuple[Tensor, Tensor, Ball]]:
+        """(items, points, balls) of the whole runs that say they won, a batch at a time."""
+        for part in self._won.nonzero()[:, 0].split(batch_size):
+            yield part, self._start[part.to(self._start.device)], self._at(part, self._guess[part])
+
+    def settle(self, items: Tensor, kept: Tensor) -> None:
+        """The classifier confirms the offers of some images: the next budget below is open. The others have failed."""
+        won = items[kept]
+        self._found[won], self._high[won] = self._start[won], self._guess[won]
+        self._low[won] = self._guess[won] - 1
+        self._failed[items[~kept]] = True
 
     def reopen(self, doubtful: Tensor, up: int) -> Tensor:
         """Queue images again, `up` budgets above the one that was claimed, from the point in question; returns them."""

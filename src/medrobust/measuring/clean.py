@@ -22,11 +22,12 @@ def clean_pass(model: Classifier, images: ImageSet, plan: Plan, progress: Report
     parts, done = [], 0
     low, high = model.domain
     for batch in batches(images, plan.batch_size, num_workers=plan.num_workers):
-        name = images.samples[int(batch.index[0])].image_id
-        if float(batch.x.min()) < low - 1e-6 or float(batch.x.max()) > high + 1e-6:
-            seen = f"{float(batch.x.min()):.3g} to {float(batch.x.max()):.3g}"
+        inside = ((batch.x >= low - 1e-6) & (batch.x <= high + 1e-6)).flatten(1).all(1)
+        if not bool(inside.all()):
+            at = int((~inside).nonzero()[0, 0])
+            seen = f"{float(batch.x[at].min()):.3g} to {float(batch.x[at].max()):.3g}"
             raise UserError(
-                name,
+                images.samples[int(batch.index[at])].image_id,
                 f"pixels from {seen} are outside [{low:g}, {high:g}]: they look already normalized",
                 "give images as stored and the normalization as model.mean, model.std",
             )

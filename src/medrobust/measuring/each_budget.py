@@ -15,8 +15,8 @@ from .verify import verify
 def each_budget(attack: Attack, subjects: Subjects, grid: Grid, model: Model, honest: bool) -> Outcome:
     """Run the attack at each budget, smallest first.
 
-    honest: an image broken at one budget is not attacked at larger ones, which it is broken at too. Otherwise every
-    image is attacked at every budget and its last point is what counts, better or worse than the clean image.
+    If honest, an image broken at one budget counts as broken at every larger one and is not attacked there. Otherwise
+    every image is attacked at every budget and its last point counts, better or worse than the clean image.
     """
     outcome = Outcome.nothing(subjects.logits, grid)
     open_ = torch.ones(len(subjects.x), dtype=torch.bool)

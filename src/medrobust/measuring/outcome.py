@@ -34,6 +34,7 @@ class Grid:
 
     @property
     def norm(self) -> Norm:
+        """The norm of this name."""
         return NORMS[self.norm_name]
 
     @property
@@ -46,7 +47,7 @@ class Grid:
 class Outcome:
     """Per image and budget (n, e): reached, prediction, distance, survives, forwards, backwards; logits (n, e, k).
 
-    It starts as "nothing found": the clean decision at distance 0.
+    It starts as `nothing`: the clean decision at distance 0.
     """
 
     grid: Grid
@@ -91,7 +92,7 @@ class Outcome:
                 getattr(self, name)[rows] = value
 
     def rows(self, attack: str, goal: str, common: list[dict[str, Any]]) -> list[dict[str, Any]]:
-        """Rows for the records; common holds what every row of an image says."""
+        """Rows for the records, one per image and budget; common holds what all rows of an image say."""
         scores = self.logits.softmax(-1).numpy().astype(np.float32)
         out = []
         for i, shared in enumerate(common):

@@ -20,9 +20,9 @@ class Plan:
 
     Args:
         attacks: title -> attack.
-        grids: budgets, one grid a norm.
-        protocol: "honest" (default) or "paper"; see docs/concepts.md. In the honest one each attack keeps a point that
-            won, see attacks.honest.
+        grids: budgets, one grid per norm.
+        protocol: "honest" (default) or "paper"; see docs/explanation/concepts.md. In the honest one each attack
+            keeps a point that won; see `medrobust.attacks.honest`.
         seed: of all random numbers, together with the image ids.
         batch_size: images shown to the model at once; changes memory and speed only.
         device: where the model runs.

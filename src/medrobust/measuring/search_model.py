@@ -19,7 +19,7 @@ NUM_EXAMPLES = 16  # images on which the copy is compared with the classifier
 
 @dataclass(frozen=True)
 class SearchModel:
-    """Who decides, who searches, and how far the margins of the second may be off.
+    """Who decides, who searches, and how far the margins of the one that searches may be off.
 
     Args:
         model: the classifier; its float32 answers decide.
@@ -32,11 +32,6 @@ class SearchModel:
     fast: Model
     kind: str = "float32, unchanged"
     shortfall: float = 0.0
-
-    @staticmethod
-    def alone(model: Model) -> SearchModel:
-        """The classifier itself searches."""
-        return SearchModel(model, model)
 
 
 def make_search_model(model: Classifier, images: ImageSet, plan: Plan) -> SearchModel:

@@ -33,7 +33,7 @@ class Subjects(NamedTuple):
     streams: Streams
 
     def threat(self, grid: Grid, epsilon: float | Tensor) -> Threat:
-        """The threat of a budget, one for all or one an image."""
+        """The threat of a budget, one for all or one per image (m,)."""
         return Threat(epsilon=epsilon, norm=NORMS[grid.norm_name], domain=grid.domain)
 
     def ball(self, grid: Grid, epsilon: float | Tensor) -> Ball:

@@ -1,10 +1,11 @@
 """The whole curve in one pass: the smallest budget of a grid at which a program breaks each image.
 
 Budgets nest: a change allowed at one budget is allowed at every larger one, and where a search fails it would have
-failed at smaller ones. So each image needs one success and one failure next to each other on the grid, not one run a
+failed at smaller ones. So each image needs one success and one failure next to each other on the grid, not one run per
 budget. The first guess is the linear estimate of the distance to the decision boundary; later ones interpolate the
 margin. Searches start from the best point of the neighboring budget. What was found with a fast copy of the model
-counts only after the classifier itself confirmed it.
+counts only after the classifier itself confirmed it. In the end the attack runs as it is defined, whole and from its
+own start, at the largest budget that failed: only where it fails there does the image count as robust.
 """
 
 from __future__ import annotations
@@ -36,14 +37,16 @@ class Effort:
         num_lanes: searches in one batch.
         patience: a search with steps of equal length is given up when its progress, `patience` times as fast, would not
             reach the goal; None never gives up.
+        whole: every failure is that of one whole run of the attack; otherwise the outcome only says where to look.
     """
 
     num_lanes: int = 32
     patience: float | None = 2.0
+    whole: bool = True
 
 
 class Swept(NamedTuple):
-    """The outcome, the points found (m, ...), and the smallest budget broken (m,), as a position."""
+    """The outcome, the points found (m, ...), and the position (m,) of the smallest budget that broke each image."""
 
     outcome: Outcome
     found: Tensor
@@ -104,5 +107,14 @@ def bracket(program: Program, subjects: Subjects, grid: Grid, search: SearchMode
         searcher = search.model
         run(searcher)
         items = items[torch.isin(items, brackets.broken)]
+    while effort.whole and brackets.whole(effort.num_lanes):
+        told = (brackets.jobs, brackets.finished, brackets.count)
+        run_lanes(program, search.model, effort.num_lanes, *told, patience=None)
+        for items, points, ball in brackets.offers(effort.num_lanes):
+            verdict = judged(points, items, ball)
+            kept = verdict.reached.cpu()
+            brackets.settle(items, kept)
+            won = items[kept]
+            outcome.set_from(won, brackets.high[won], take(verdict, kept.to(verdict.reached.device)))
     outcome.forwards, outcome.backwards = brackets.forwards, brackets.backwards
     return Swept(outcome, brackets.found, brackets.high)

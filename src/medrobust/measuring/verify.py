@@ -17,8 +17,15 @@ from ..threat import Ball
 
 
 class Verdict(NamedTuple):
-    """What holds of a candidate: x (n, ...) inside the exact ball, its logits (n, k), reached (n,), distance (n,)
-    float64, survives (n,): reached still after rounding to the bit depth of the source."""
+    """What holds of a batch of candidates.
+
+    Args:
+        x: (n, ...) the candidates, moved inside the exact ball.
+        logits: (n, k) of x, float32.
+        reached: (n,) bool, whether x reaches the goal.
+        distance: (n,) float64, the norm of the change.
+        survives: (n,) bool, whether the goal is still reached after rounding to the bit depth of the source.
+    """
 
     x: Tensor
     logits: Tensor
@@ -58,16 +65,22 @@ def _answers(model: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
 def verify(model: Callable[[Tensor], Tensor], x_adv: Tensor, ball: Ball, goal: Goal, bit_depth: Tensor) -> Verdict:
     """Two float32 forwards: of the candidate moved inside the exact ball, and of its stored form.
 
-    A candidate whose stored form is that of the image itself does not survive, and is not asked about.
+    A candidate whose stored form is that of the image itself does not survive, and is not asked about. One whose logits
+    are not finite has no answer: the image itself stands in its place.
     """
     x = ball.round_inside(x_adv)
     with torch.no_grad(), exact_float32():
         logits = _answers(model, x)
+        silent = (~torch.isfinite(logits).all(1)).nonzero()[:, 0]
+        if len(silent):
+            x = x.index_copy(0, silent, ball.center[silent])
+            logits = logits.index_copy(0, silent, _answers(model, ball.center[silent]))
         reached = goal.reached(logits) & torch.isfinite(logits).all(1)
         kept = stored(x, bit_depth, ball.domain)
         differs = (kept != stored(ball.center, bit_depth, ball.domain)).flatten(1).any(1)
         ask = (reached & differs).nonzero()[:, 0]
         survives = torch.zeros_like(reached)
         if len(ask):
-            survives[ask] = take(goal, ask).reached(_answers(model, kept[ask]))
+            again = _answers(model, kept[ask])
+            survives[ask] = take(goal, ask).reached(again) & torch.isfinite(again).all(1)
     return Verdict(x, logits, reached, ball.distance(x), survives)

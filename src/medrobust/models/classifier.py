@@ -28,7 +28,8 @@ class Classifier(nn.Module):
         domain: the lowest and the highest pixel value that exist.
         head: what the outputs are. `softmax`: k >= 2 logits. `one_logit`: (n, 1) or (n,), the logit of class 1,
             returned as (0, z). `probabilities`: log of the probabilities, one column p becoming (1 - p, p).
-            `multi_label`: k independent logits, returned as they are. `auto`: one_logit or softmax, by the number.
+            `multi_label`: k independent logits, returned as they are. `auto`: one_logit or softmax, by the number of
+            outputs.
         classes: names of the outputs, in order.
         input_size: the image size (pixels) that the network was made for, if it matters.
         channels: channels that the network takes. Grey images are repeated to fit.
@@ -89,6 +90,10 @@ class Classifier(nn.Module):
         return self._num_outputs
 
     def forward(self, x: Tensor) -> Tensor:
+        """Logits (n, k) of images x (n, c, *spatial) in the domain.
+
+        Errors: UserError when images or outputs do not fit the head, the channels or the class names.
+        """
         logits = self._logits(_main_output(self.network(self.normalize(x))))
         if self.classes and logits.shape[1] != len(self.classes):
             raise UserError(

@@ -41,7 +41,11 @@ def new_classifier(
 
     Args:
         spec: zoo:NAME, torchvision:NAME, timm:NAME or package.module:callable.
-        data_channels: of the images; the network's channels are the same for ours, else 3, unless given.
+        classes: names of the outputs, in their order.
+        data_channels: channels of the images.
+        channels: channels of the network's input; by default 3 for torchvision: and timm:, else those of the images.
+        image_size: the side of the images in pixels, for networks that are made for one size.
+        mean, std: see Classifier; by default those of init, or the usual ones of the source.
         init: a checkpoint folder of ours, or a weights file. The last layer may have another number of outputs: it is
             then new. A stem for another number of channels is adapted (see adapted_stem).
         pretrained: ImageNet weights as published; not together with init.
@@ -85,10 +89,10 @@ def new_classifier(
 def start_from(network: nn.Module, state: Mapping[str, Tensor], place: str) -> None:
     """Load weights to start from; the last layer may be absent or of another size, the stem is adapted.
 
-    Files of contrastive pre-training are taken apart: the encoder is found below the names of its wrappers, other
+    Files of contrastive pre-training are taken apart: the encoder is found below the names of its wrappers, and other
     heads are left out with a warning.
 
-    Errors: UserError as fit_weights.
+    Errors: UserError, as fit_weights.
     """
     own = network.state_dict()
     head = last_layer(network)[0]
@@ -113,10 +117,10 @@ def start_from(network: nn.Module, state: Mapping[str, Tensor], place: str) -> N
 def encoder_part(
     state: Mapping[str, Tensor], own: Mapping[str, Tensor], head: str
 ) -> tuple[dict[str, Tensor], list[str]]:
-    """The weights of a network's file below whatever wrappers, and the names of the heads that it has besides.
+    """The weights in a file below whatever wrappers, named as the network's, and the names of the heads besides.
 
-    A head is what lies outside the network's own modules, or below its last layer; what else does not fit stays in,
-    so that a network of another depth is refused and not cut down.
+    A head is what lies outside the network's own modules, or below its last layer. What else does not fit stays in, so
+    that a network of another depth is refused and not cut down.
 
     Example:
         >>> own = {"conv.weight": torch.ones(1), "fc.weight": torch.ones(1)}

@@ -18,12 +18,14 @@ CHUNK = 1 << 18  # elements worked on at a time on a CPU, so that they stay in i
 class DropMax(nn.Module):
     """y = second largest of each window (Sun et al. 2022, arXiv:2205.01674), in the place of max-pooling.
 
-    (n, c, h, w) to the size that nn.MaxPool2d gives. Outside the image is -inf. Where the largest value occurs twice,
-    it is also the second largest. The gradient goes to one element that has the value, the first in reading order.
-    Values are compared exactly; gradients of gradients work.
+    Maps (n, c, h, w) to the size that nn.MaxPool2d gives. Outside the image is -inf. Where the largest value occurs
+    twice, it is also the second largest. The gradient goes to one element that has the value, the first in reading
+    order. Values are compared exactly; gradients of gradients work.
 
     Args:
         kernel_size, stride, padding: as in nn.MaxPool2d; kernel_size at least 2, padding at most half of it.
+
+    Errors: ValueError for other sizes.
 
     Example:
         >>> DropMax(2)(torch.tensor([[[[1.0, 2.0], [3.0, 4.0]]]]))
@@ -37,6 +39,7 @@ class DropMax(nn.Module):
             raise ValueError(f"needs kernel_size >= 2 and padding <= kernel_size / 2, got {kernel_size}, {padding}")
 
     def forward(self, x: Tensor) -> Tensor:
+        """(n, c, h, w) -> (n, c, h', w'), with the sizes of nn.MaxPool2d."""
         out: Tensor = _SecondLargest.apply(x, self.kernel_size, self.stride, self.padding)
         return out
 
@@ -69,7 +72,7 @@ class _SecondLargest(torch.autograd.Function):
 
 
 class _Spread(torch.autograd.Function):
-    """Gradients of the outputs, put where the outputs came from: linear in the gradients."""
+    """The gradients of the outputs, put where the outputs came from: linear in the gradients."""
 
     @staticmethod
     def forward(ctx: Any, grad: Tensor, x: Tensor, out: Tensor, k: int, stride: int, padding: int) -> Tensor:
@@ -142,10 +145,7 @@ def _top_two(values: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
 
 
 def _selected(padded: Tensor, out: Tensor, k: int, stride: int, other: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
-    """For each place in the window, 1 where it holds the output's value.
-
-    And the same place of another padded tensor.
-    """
+    """For each place in the window, 1 where it holds the output's value; and that place of another padded tensor."""
     equal = torch.empty_like(out)
     for i in range(k):
         for j in range(k):

@@ -68,15 +68,20 @@ class Exported(nn.Module):
         self.program = program
 
     def train(self, mode: bool = True) -> Exported:
+        """Note the mode, and leave the program as it is."""
         self.training = mode  # the program itself refuses to be switched
         return self
 
     def forward(self, x: Tensor) -> Any:
+        """What the program gives for x (n, c, *spatial)."""
         return self.program(x)
 
 
 def from_exported(path: Path) -> nn.Module:
-    """The program in a .pt2 file (torch.export.save). Pickled parts are refused: only tensors are read."""
+    """The program in a .pt2 file (torch.export.save). Pickled parts are refused: only tensors are read.
+
+    Errors: UserError when the file is no such program.
+    """
     before = os.environ.get("TORCH_FORCE_WEIGHTS_ONLY_LOAD")
     os.environ["TORCH_FORCE_WEIGHTS_ONLY_LOAD"] = "1"  # torch.export.load unpickles otherwise
     try:
@@ -92,7 +97,7 @@ def from_exported(path: Path) -> nn.Module:
 
 
 def from_onnx(path: Path) -> nn.Module:
-    """An ONNX graph as a differentiable module."""
+    """An ONNX graph as a differentiable module. Errors: UserError without onnx2torch, or when it cannot be read."""
     try:
         import onnx2torch
     except ImportError as error:

@@ -22,7 +22,10 @@ def conv_bn_relu(in_channels: int, out_channels: int, kernel_size: int, *, paddi
 
 
 class BasicBlock(nn.Module):
-    """relu(shortcut(x) + bn(conv(relu(bn(conv(x)))))); the shortcut is 1x1 where the size changes (He et al. 2016)."""
+    """relu(shortcut(x) + bn(conv(relu(bn(conv(x)))))); the shortcut is a 1x1 convolution where the size changes.
+
+    He et al. 2016, arXiv:1512.03385.
+    """
 
     def __init__(self, in_channels: int, out_channels: int, stride: int) -> None:
         super().__init__()
@@ -35,12 +38,13 @@ class BasicBlock(nn.Module):
         self.shortcut: nn.Module = nn.Identity() if same else nn.Conv2d(in_channels, out_channels, 1, stride)
 
     def forward(self, x: Tensor) -> Tensor:
+        """(n, in_channels, h, w) -> (n, out_channels, h / stride, w / stride), rounded up."""
         out = self.bn2(self.conv2(self.relu(self.bn1(self.conv1(x)))))
         return self.relu(out + self.shortcut(x))
 
 
 def he_init(network: nn.Module) -> nn.Module:
-    """Normal weights of variance 2 / fan_in in every convolution, zero biases (He et al. 2015, arXiv 1502.01852)."""
+    """Normal weights of variance 2 / fan_in in every convolution, zero biases (He et al. 2015, arXiv:1502.01852)."""
     for module in network.modules():
         if isinstance(module, (nn.Conv2d, nn.Conv3d)):
             nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
@@ -81,7 +85,10 @@ def _exact_forward(convolution: nn.Module, x: Tensor) -> Tensor:
 
 
 def last_layer(network: nn.Module) -> tuple[str, nn.Module]:
-    """Name and module of the layer that gives the outputs: the last linear or convolution layer."""
+    """Name and module of the layer that gives the outputs: the last linear or convolution layer.
+
+    Errors: ValueError when there is none.
+    """
     found = [(n, m) for n, m in network.named_modules() if isinstance(m, (nn.Linear, nn.Conv2d, nn.Conv3d))]
     if not found:
         raise ValueError("the network has no linear or convolution layer")
@@ -95,7 +102,10 @@ def replace_module(network: nn.Module, name: str, new: nn.Module) -> None:
 
 
 def with_in_channels(network: nn.Module, in_channels: int) -> nn.Module:
-    """A stem for another number of channels, newly drawn: for networks whose builder has no such option."""
+    """The network with a newly drawn stem for another number of channels, where its builder has no such option.
+
+    Errors: ValueError when there is no convolution, or the first one has groups.
+    """
     name, old = first_convolution(network)
     if old.in_channels == in_channels:
         return network

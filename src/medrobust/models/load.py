@@ -63,7 +63,7 @@ def load_model(
     if folder is not None:
         return _probed(_same_classes(load_checkpoint(folder), classes, num_classes, folder), spec, sides)
     wanted = len(classes) or num_classes
-    network, channels, normalization = _network(spec, weights, wanted, channels, side, head)
+    network, channels, normalization = _network(spec, weights, channels, side)
     if mean is None and std is None:
         mean, std = normalization
     head, outputs = _head(network, spec, head, wanted, channels, sides, mean, std)
@@ -86,7 +86,7 @@ Normalization = tuple[Any, Any]
 
 
 def _network(
-    spec: str, weights: Path | str | None, wanted: int | None, channels: int | None, image_size: int | None, head: str
+    spec: str, weights: Path | str | None, channels: int | None, image_size: int | None
 ) -> tuple[nn.Module, int, Normalization]:
     """The network with its weights, the channels that it takes, and its usual mean and std."""
     path = Path(spec)
@@ -180,7 +180,7 @@ def _head(
 
 
 def are_probabilities(network: nn.Module, out: Tensor | None) -> bool:
-    """Rows that sum to one on noise, or a single column after a sigmoid layer."""
+    """Whether outputs (n, k) are probabilities: rows that sum to one, or a single column after a sigmoid layer."""
     if out is None or bool((out < 0).any()) or bool((out > 1).any()):
         return False
     if out.shape[1] == 1:

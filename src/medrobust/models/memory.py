@@ -21,11 +21,11 @@ M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4  # of mallopt in malloc.h
 
 
 def keep_freed_memory() -> bool:
-    """Let this process keep the memory that it frees, with glibc; whether that was possible.
+    """Let this process keep the memory that it frees, where the C library is glibc; whether that was possible.
 
-    By default every large tensor is given back to the kernel and comes back as pages to be cleared: a tenth of the time
-    of a gradient on a CPU. The process stays as large as it was at its peak. For processes that are ours, so the
-    command line calls it and the library does not.
+    By default every large tensor is given back to the kernel and comes back as pages to be cleared, which takes a tenth
+    of the time of a gradient on a CPU. The process stays as large as it was at its peak. This is for processes that are
+    ours, so the command line calls it and the library does not.
 
     Example:
         >>> _ = keep_freed_memory()
@@ -37,7 +37,7 @@ def keep_freed_memory() -> bool:
 
 
 def gradient_bytes(model: Classifier, x: Tensor) -> int:
-    """Bytes that one gradient by the images x (n, c, *spatial) keeps alive, parameters apart.
+    """Bytes that one gradient with respect to images x (n, c, *spatial) keeps alive, without the parameters.
 
     Example:
         >>> model = Classifier(torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(4, 2)), channels=1)
@@ -61,7 +61,7 @@ def gradient_bytes(model: Classifier, x: Tensor) -> int:
 
 
 def free_bytes(device: torch.device) -> int:
-    """Memory that is free now on a device."""
+    """Bytes of memory that are free now on a device."""
     if device.type == "cuda":
         return int(torch.cuda.mem_get_info(device)[0])
     meminfo = Path("/proc/meminfo")
@@ -78,7 +78,7 @@ def fitting_batch(model: Classifier, example: Tensor, limit: int | None = None) 
     Args:
         model: on the device where it will run.
         example: (1, c, *spatial) one image, on that device.
-        limit: bytes; by default a half of what is free.
+        limit: bytes; by default half of what is free.
     """
     limit = int(free_bytes(example.device) * SHARE) if limit is None else limit
     with model.frozen():

@@ -12,7 +12,7 @@ from .layers import BasicBlock, conv_bn_relu, he_init, with_in_channels
 
 
 class Cbr(nn.Sequential):
-    """Convolution - batch norm - ReLU networks (Raghu et al. 2019, Transfusion, arXiv 1902.07208).
+    """Convolution - batch norm - ReLU networks (Raghu et al. 2019, Transfusion, arXiv:1902.07208).
 
     A 3x3 max-pool of stride 2 follows every convolution but the last; then global average pooling and one linear layer.
     """
@@ -40,6 +40,7 @@ class Cbr(nn.Sequential):
         self.smallest = _smallest(len(widths), kernel_size if padding == "valid" else 1, last_pool)
 
     def forward(self, x: Tensor) -> Tensor:
+        """(n, in_channels, h, w) -> (n, num_classes). Errors: UserError for images that are too small."""
         if min(x.shape[2:]) < self.smallest:
             raise UserError(
                 "data.image_size",
@@ -69,13 +70,17 @@ def cbr_large_t(num_classes: int = 2, in_channels: int = 3, *, padding: str = "v
     """CBR-LargeT: five 7x7 convolutions 32-64-128-256-512 (8.5 M parameters).
 
     With valid convolutions the last map of a 224-pixel image is 1x1 exactly; `same` takes images from 31 pixels on.
-    Pooling follows the first four convolutions, as in the code of Rodriguez et al. 2022 (their text says all five).
+    Pooling follows the first four convolutions, as in the code of Rodriguez et al. 2022
+    (doi:10.1186/s12911-022-01891-w); their text says all five.
     """
     return he_init(Cbr((32, 64, 128, 256, 512), 7, num_classes, in_channels, padding, last_pool=False))
 
 
 class CifarResNet(nn.Module):
-    """Residual networks of 6n + 2 layers with stages of 16, 32 and 64 filters (He et al. 2016, section 4.2)."""
+    """Residual networks of 6n + 2 layers, in stages of 16, 32 and 64 filters.
+
+    He et al. 2016, arXiv:1512.03385, section 4.2.
+    """
 
     def __init__(self, depth: int, num_classes: int, in_channels: int, image_size: int, pool: int) -> None:
         super().__init__()
@@ -96,6 +101,7 @@ class CifarResNet(nn.Module):
         self.fc = nn.Linear(64 * (side // min(pool, side)) ** 2 if pool else 64, num_classes)
 
     def forward(self, x: Tensor) -> Tensor:
+        """(n, in_channels, h, w) -> (n, num_classes). Errors: UserError for another size than the one built for."""
         x = self.flatten(self.pool(self.blocks(self.stem(x))))
         if x.shape[1] != self.fc.in_features:
             reason = f"this network was built for {self.image_size} pixels"
@@ -107,7 +113,7 @@ class CifarResNet(nn.Module):
 def cifar_resnet(
     depth: int, num_classes: int = 2, in_channels: int = 3, *, image_size: int = 32, pool: int = 8
 ) -> nn.Module:
-    """The CIFAR family as Rodriguez et al. 2022 used it: average pooling over 8x8, flatten, linear; He initialization.
+    """The CIFAR family as Rodriguez et al. 2022 use it: average pooling over 8x8, flatten, linear; He initialization.
 
     About 0.76 M parameters at depth 50. Larger images leave more than one pooled cell, hence image_size; `pool=0` is
     global pooling, for images of any size. Their L2 of 1e-4 on the weights is weight_decay=2e-4 in torch.
@@ -116,7 +122,10 @@ def cifar_resnet(
 
 
 class Vgg16Joel(nn.Module):
-    """VGG16's convolutions, then dropout, 4096, dropout, 1024 and the classes (Joel et al. 2021)."""
+    """VGG16's convolutions, then dropout, 4096, dropout, 1024 and the classes.
+
+    Joel et al. 2021, doi:10.1101/2021.01.17.21249704.
+    """
 
     fresh = ("head.",)  # layers that published weights of VGG16 leave as they are
 
@@ -138,6 +147,7 @@ class Vgg16Joel(nn.Module):
         )
 
     def forward(self, x: Tensor) -> Tensor:
+        """(n, in_channels, h, w) -> (n, num_classes). Errors: UserError for another size than the one built for."""
         if x.shape[2] // 32 != self.image_size // 32 or x.shape[3] // 32 != self.image_size // 32:
             reason = f"{tuple(x.shape[2:])} does not fit, this network was built for {self.image_size} pixels"
             raise UserError("data.image_size", reason)
@@ -146,7 +156,7 @@ class Vgg16Joel(nn.Module):
 
 
 def vgg16_joel(num_classes: int = 2, in_channels: int = 3, *, image_size: int = 224) -> nn.Module:
-    """The network of Joel et al. 2021: 121,676,610 parameters for two classes at 224 pixels; 32 pixels at least.
+    """The network of Joel et al. 2021: 121,676,610 parameters for two classes at 224 pixels; from 32 pixels on.
 
     Convolutions start at He initialization, or from torchvision's VGG16 with pretrained=True.
     """

@@ -12,7 +12,7 @@ from .zoo import parse_spec
 def published_weights(spec: str) -> dict[str, Tensor]:
     """The state dict of torchvision's or timm's default weights for a network.
 
-    Errors: UserError when there are none, or there is no network to get them.
+    Errors: UserError when there are none, or they cannot be fetched.
     """
     source, name, _ = parse_spec(spec)
     if spec.partition("(")[0] == "zoo:vgg16_joel":

@@ -24,6 +24,7 @@ class Float32First(nn.Module):
         self.convolution, self.dtype = convolution, dtype
 
     def forward(self, x: Tensor) -> Tensor:
+        """The convolution of x (n, c, *spatial), in low precision."""
         return self.convolution(x.float()).to(self.dtype)
 
 
@@ -35,13 +36,14 @@ class ChannelsLast(nn.Module):
         self.network = network
 
     def forward(self, x: Tensor) -> Tensor:
+        """What the network gives for x (n, c, *spatial)."""
         return self.network(channels_last(x))
 
 
 def fold_batch_norm(network: nn.Module) -> nn.Module:
-    """The network with every batch normalization in its convolution, exact in evaluation mode.
+    """The network with every batch normalization folded into the convolution before it, exact in evaluation mode.
 
-    Itself where fx cannot see.
+    A network that torch.fx cannot trace is returned as it is.
     """
     from torch.fx.experimental.optimization import fuse
 

@@ -56,7 +56,7 @@ class Twin:
 
 
 def _folded_pairs(network: nn.Module) -> dict[str, str]:
-    """Name of a convolution -> name of the batch norm that fast.fold_batch_norm folds into it."""
+    """Name of a convolution -> name of the batch norm that search_copy.fold_batch_norm folds into it."""
     from torch.fx import symbolic_trace
     from torch.fx.experimental.optimization import matches_module_pattern
 

@@ -25,6 +25,7 @@ def read_weights(path: Path | str) -> dict[str, Tensor]:
     """Name -> tensor (on the CPU) from a safetensors file or a torch file that holds a state dict.
 
     Nested state dicts are found, and prefixes that wrappers add (`module.`, `_orig_mod.`) are removed.
+
     Errors: UserError when the file is missing, damaged, or a pickle of anything but tensors.
     """
     path = Path(path)
@@ -67,7 +68,7 @@ def _state_dict(content: Any, path: Path) -> dict[str, Tensor]:
 
 
 def _without_prefix(state: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Remove prefixes that every name carries; a network of one block keeps its own, fit_weights tries both."""
+    """Remove the prefixes of wrappers that every name carries; those that may be the network's are for fit_weights."""
     for prefix in PREFIXES[:2]:
         if all(name.startswith(prefix) for name in state):
             return _without_prefix({name[len(prefix) :]: v for name, v in state.items()})
@@ -101,11 +102,17 @@ def fit_weights(network: nn.Module, state: Mapping[str, Tensor], place: str) -> 
 
 
 def few(names: Iterable[str], shown: int = 3) -> str:
-    """The first names, and how many more."""
+    """The first names, and how many more there are.
+
+    Example:
+        >>> few(["a", "b", "c", "d"])
+        'a, b, c and 1 more'
+    """
     names = list(names)
     more = f" and {len(names) - shown} more" if len(names) > shown else ""
     return ", ".join(names[:shown]) + more
 
 
 def first_line(error: BaseException) -> str:
+    """The first line of an error's message; the name of its kind where it has none."""
     return (str(error).strip().splitlines() or [type(error).__name__])[0]

@@ -11,6 +11,7 @@ from ..errors import UserError
 from .classifier import Classifier
 from .freeze import frozen
 from .load import are_probabilities
+from .weights import first_line
 
 
 def as_classifier(model: nn.Module, example: Tensor, classes: Sequence[str] = ()) -> Classifier:
@@ -24,8 +25,8 @@ def as_classifier(model: nn.Module, example: Tensor, classes: Sequence[str] = ()
         example: (n, c, *spatial) some images.
         classes: names of the outputs.
 
-    Errors: UserError when model is no nn.Module, or has another number of outputs than there are classes, or a
-        Classifier has other classes, or the same in another order.
+    Errors: UserError when model is no nn.Module, does not take the images or has another number of outputs than there
+        are classes, or when a Classifier has other classes or the same in another order.
 
     Example:
         >>> net = nn.Sequential(nn.Flatten(), nn.Linear(4, 1), nn.Sigmoid())
@@ -38,8 +39,12 @@ def as_classifier(model: nn.Module, example: Tensor, classes: Sequence[str] = ()
     if not isinstance(model, nn.Module):
         raise UserError("model", f"is a {type(model).__name__}", "give a torch.nn.Module")
     bare = Classifier(model, head="multi_label", channels=example.shape[1])
-    with torch.no_grad(), frozen(bare):
-        out = bare(example.to(device_of(model)))
+    try:
+        with torch.no_grad(), frozen(bare):
+            out = bare(example.to(device_of(model)))
+    except RuntimeError as error:
+        reason = f"does not take images {tuple(example.shape)}: {first_line(error)}"
+        raise UserError("model", reason, "give images with the channels and the size that it was made for") from error
     head = "probabilities" if are_probabilities(model, out) else "one_logit" if out.shape[1] == 1 else "softmax"
     outputs = max(out.shape[1], 2)
     if classes and outputs != len(classes):

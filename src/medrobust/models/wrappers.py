@@ -15,13 +15,14 @@ def _identity(x: Tensor) -> Tensor:
 
 
 class StraightThrough(nn.Module):
-    """forward(x) going forward, the derivative of backward(x) going back."""
+    """The value of forward(x), with the derivative of backward(x)."""
 
     def __init__(self, forward: Map, backward: Map = _identity) -> None:
         super().__init__()
         self.there, self.back = forward, backward
 
     def forward(self, x: Tensor) -> Tensor:
+        """forward(x), which backward(x) must equal in shape."""
         with torch.no_grad():
             value = self.there(x)
         smooth = self.back(x)
@@ -62,8 +63,9 @@ class Averaged(nn.Module):
         self.num_samples = num_samples
 
     def forward(self, x: Tensor) -> Tensor:
+        """(n, k) the mean logits of x (n, c, *spatial)."""
         total = self.model(x)
-        # One pass after the other: a model that draws once a batch draws again each time.
+        # One pass after the other: a model that draws once per batch draws again each time.
         for _ in range(self.num_samples - 1):
             total = total + self.model(x)
         return total / self.num_samples
@@ -77,7 +79,7 @@ def eot(model: Map, num_samples: int = 20) -> Averaged:
 
     Args:
         model: x -> logits, with another answer each time.
-        num_samples: passes a call.
+        num_samples: passes per call.
 
     Errors: ValueError when num_samples < 1.
 

@@ -16,7 +16,7 @@ from .networks import MODELS
 
 
 def from_zoo(name: str, **options: Any) -> nn.Module:
-    """A network of ours by its name in MODELS."""
+    """A network of ours by its name in MODELS. Errors: UserError for an unknown name or option."""
     if name not in MODELS:
         raise UserError("model.name", f"unknown network 'zoo:{name}'", nearest(name, MODELS))
     return MODELS[name](**_known(MODELS[name], options))
@@ -25,7 +25,10 @@ def from_zoo(name: str, **options: Any) -> nn.Module:
 def from_torchvision(
     name: str, *, num_classes: int, in_channels: int, image_size: int | None = None, **options: Any
 ) -> nn.Module:
-    """A torchvision classification network, newly initialized, without its auxiliary heads."""
+    """A torchvision classification network, newly initialized, without its auxiliary heads.
+
+    Errors: UserError for an unknown name.
+    """
     import torchvision
 
     names = torchvision.models.list_models(module=torchvision.models)
@@ -42,7 +45,7 @@ def from_torchvision(
 def from_timm(
     name: str, *, num_classes: int, in_channels: int, image_size: int | None = None, **options: Any
 ) -> nn.Module:
-    """A timm network, newly initialized."""
+    """A timm network, newly initialized. Errors: UserError for an unknown name, or without timm."""
     try:
         import timm
     except ImportError as error:
@@ -58,7 +61,10 @@ def from_timm(
 
 
 def from_monai(name: str, *, num_classes: int, in_channels: int, **options: Any) -> nn.Module:
-    """A MONAI classification network, newly initialized: for volumes, or with spatial_dims=2 for images."""
+    """A MONAI classification network, newly initialized: for volumes, or with spatial_dims=2 for images.
+
+    Errors: UserError for an unknown name.
+    """
     from monai.networks import nets
 
     options.pop("image_size", None)

@@ -1,4 +1,4 @@
-"""Training objectives by their names: `trades(threat, beta=6)` is the class Trades, and so with the others."""
+"""Training objectives by their names: `trades(threat, beta=6)` makes a Trades, and so do the others."""
 
 from .adversarial import Adversarial, AgainstAttack
 from .amat import Amat

@@ -26,6 +26,8 @@ class AgainstAttack(TrainingObjective):
         attack: 7-step PGD with steps of epsilon / 4 by default.
         epsilon: budget of each image; a Constant of threat.epsilon by default.
         seed: of the random starts.
+
+    Errors: ValueError when neither the threat nor a rule gives an epsilon.
     """
 
     def __init__(
@@ -52,7 +54,7 @@ class AgainstAttack(TrainingObjective):
 
 
 class AlongSteps(AgainstAttack):
-    """Base of the objectives that walk with the steps of an attack but climb something else than its loss.
+    """Base of the objectives that take the steps of an attack but climb something other than its loss.
 
     Args:
         attack: made of steps, as pgd, bim or mi_fgsm are; their number and rule are used.
@@ -75,8 +77,9 @@ class AlongSteps(AgainstAttack):
 class Adversarial(AgainstAttack):
     """clean_weight * CE(f(x), y) + (1 - clean_weight) * CE(f(x_adv), y).
 
-    0 is the adversarial training of Madry et al. 2018 (arXiv:1706.06083); 0.5 is SAT of li2024-dpaat
-    (arXiv:2403.06798) and, in expectation, the half-clean batches of joel2021 (doi:10.1101/2021.01.17.21249704).
+    A clean_weight of 0 is the adversarial training of Madry et al. 2018 (arXiv:1706.06083); 0.5 is SAT of Li et al.
+    2024 (arXiv:2403.06798) and, in expectation, the half-clean batches of Joel et al. 2021
+    (doi:10.1101/2021.01.17.21249704).
 
     Args:
         clean_weight: from 0 to 1; 1 is clean training and runs no attack.

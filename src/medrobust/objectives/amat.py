@@ -18,21 +18,23 @@ from .epsilon import Adaptive, Feedback
 
 
 class Amat(Adversarial):
-    """SAT with a budget that each image earns (AMAT; li2024-dpaat, arXiv:2403.06798, eqs. 5 to 7).
+    """SAT with a budget that each image earns (AMAT; Li et al. 2024, arXiv:2403.06798, eqs. 5 to 7).
 
     Losses and distances are taken in evaluation mode, on the example that is then trained on; the new budget holds
     from the next time the image is seen. The paper says neither where budgets start nor how far they may go: `start`
     and `largest` do.
 
     Args:
-        threat: its epsilon is the unit of the next three.
-        start, growth, largest: of the budgets, as shares of epsilon.
-        threshold: xi, of the adversarial loss.
-        crossing: instead of the threshold, move to the point where the decision flips, found by num_bisections
-        halvings of the
-            line from the image to its example (the public code of this line of work).
-        clean_weight, attack, seed: see Adversarial.
+        threat: its epsilon is the unit of start, growth and largest.
         num_images: of the training set.
+        start, growth, largest: of the budgets, as multiples of epsilon.
+        threshold: xi, of the adversarial loss.
+        crossing: without the threshold; where the attack won, the budget becomes the distance of the point at which the
+            decision flips on the line from the image to its example, as in the public code of this line of work.
+        num_bisections: halvings of that line.
+        clean_weight, attack, seed: see Adversarial.
+
+    Errors: ValueError unless 0 <= start <= largest and growth >= 0.
     """
 
     full_budget = False
@@ -77,7 +79,7 @@ class Amat(Adversarial):
         return x_adv
 
     def _crossing(self, model: Classifier, batch: Batch, x_adv: Tensor) -> Tensor:
-        """The nearest point on the line to x_adv that is answered wrongly, if its end is."""
+        """(n, ...) where the line from the image to x_adv turns to a wrong answer, if x_adv has one; else x_adv."""
         low = torch.zeros(len(x_adv), dtype=x_adv.dtype, device=x_adv.device)
         high = torch.ones_like(low)
         for _ in range(self.num_bisections):

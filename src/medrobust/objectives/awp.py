@@ -27,7 +27,7 @@ class Awp(TrainingObjective):
     Args:
         objective: what is wrapped.
         gamma: share of its norm by which a weight tensor moves.
-        warm_up: epochs without it.
+        warm_up: first epochs, in which no weight is moved.
 
     Errors: ValueError when gamma is negative, or the objective replays batches.
     """
@@ -81,7 +81,10 @@ class Awp(TrainingObjective):
 
 @contextmanager
 def kept_buffers(model: nn.Module) -> Iterator[None]:
-    """Buffers are afterwards what they were before: an extra pass leaves no trace in the running statistics."""
+    """Inside the context buffers may change; after it they are as before.
+
+    So an extra pass leaves no trace in the running statistics.
+    """
     before = [(buffer, buffer.clone()) for buffer in model.buffers()]
     yield
     with torch.no_grad():

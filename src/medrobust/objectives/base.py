@@ -23,7 +23,7 @@ class TrainingLoss(NamedTuple):
 
 
 class StandIn(Protocol):
-    """Stands in for a model while searching: same answers to within rounding, faster."""
+    """Stands in for a model while searching: the same answers to within rounding, but faster."""
 
     def refreshed(self) -> Classifier:
         """The stand-in with the model's weights of now, frozen and in evaluation mode."""
@@ -32,9 +32,10 @@ class StandIn(Protocol):
 class TrainingObjective(nn.Module):
     """objective(model, batch) -> TrainingLoss, in two stages: search (no graph), then the loss of what was found.
 
-    The model is the bare network, never a wrapper of a trainer: searches run on it frozen and in evaluation mode.
-    Randomness is a function of (seed, epoch, image), so a resumed run repeats itself. Everything that an objective
-    remembers is a buffer: saved, resumed and moved with it.
+    The batch holds images x (n, c, *spatial), labels y (n,) and positions in the training set index (n,). The model is
+    the bare network, never a wrapper of a trainer: searches run on it frozen and in evaluation mode. Randomness is a
+    function of (seed, epoch, image), so a resumed run repeats itself. Everything that an objective remembers is a
+    buffer: saved, resumed and moved with it.
 
     Args:
         seed: of the searches' random starts.
@@ -43,10 +44,10 @@ class TrainingObjective(nn.Module):
     epoch: Tensor
     num_replays: int = 1  # optimizer steps taken on each batch
     robust: bool = True  # whether it should be judged under attack
-    second_order: bool = False  # whether its loss contains gradients by pixels, which are differentiated again
+    second_order: bool = False  # whether its loss contains gradients of pixels, which are differentiated again
     unlabeled: bool = False  # whether it takes images without a label, whose y is below 0
     full_budget: bool = False  # whether it trains on examples of the whole budget, the same for all images
-    metric: str | None = None  # of its own judge, lower is better; None where answers are judged
+    metric: str | None = None  # what its own judge gives, lower is better; None where answers are judged
 
     def __init__(self, *, seed: int = 0) -> None:
         super().__init__()
@@ -55,7 +56,7 @@ class TrainingObjective(nn.Module):
         self.register_buffer("epoch", torch.zeros((), dtype=torch.int64))
 
     def search(self, model: Classifier, batch: Batch) -> Any:
-        """What the loss needs besides the batch: adversarial examples, mostly. Gradients of parameters play no part."""
+        """What the loss needs besides the batch, mostly adversarial examples. No gradient of parameters is taken."""
         return None
 
     def loss(self, model: Classifier, batch: Batch, found: Any) -> TrainingLoss:
@@ -63,7 +64,8 @@ class TrainingObjective(nn.Module):
         raise NotImplementedError
 
     def forward(self, model: nn.Module, batch: Batch) -> TrainingLoss:
-        """The loss of a batch; model may be any network, one logit or several, which takes pixels as they are."""
+        """The loss of a batch (x, y, index); model may be any network that takes pixels as they are."""
+        batch = Batch(*batch)
         if not isinstance(model, Classifier):
             model = Classifier(model, head="auto", channels=batch.x.shape[1])
         return self.loss(model, batch, self.search(model, batch))
@@ -79,7 +81,7 @@ class TrainingObjective(nn.Module):
                     yield still
 
     def judge(self, model: Classifier, batches: Iterable[Batch]) -> dict[str, Any]:
-        """Its metric on validation images, for an objective whose model gives no answers worth judging."""
+        """Its metric, by name, on validation images, for an objective whose model gives no answers worth judging."""
         raise NotImplementedError
 
     def after_backward(self) -> None:

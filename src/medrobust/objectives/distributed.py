@@ -1,4 +1,4 @@
-"""What processes of a group tell each other; with one process, nothing happens."""
+"""What the processes of a group tell each other; with one process, nothing happens."""
 
 from __future__ import annotations
 

@@ -22,26 +22,30 @@ TINY = 1e-12
 
 
 class Dpaat(Adversarial):
-    """L_SAT + beta * L_syn, on examples whose budgets follow their losses (li2024-dpaat, arXiv:2403.06798).
+    """L_SAT + beta * L_syn, on examples whose budgets follow their losses (Li et al. 2024, arXiv:2403.06798).
 
     With dL = L(x_adv) - L(x) of an image and dL_avg its mean over the batch, an example is pulled in by
     gamma = epsilon * |dL - dL_avg| / |dL_avg| where dL > dL_avg, and pushed out by it elsewhere (eqs. 13 to 15); L_syn
     is the Jensen-Shannon divergence of the two softmax outputs. Where our reading differs from the paper:
 
-    - eq. 11 as printed equals ln 2 - JS, which is largest where the outputs agree, against the text; `as_printed`
-    keeps it; - dL_avg can be zero or negative: gamma divides by |dL_avg| + 1e-12, and the radius stays from 0 to
-    max_scale * epsilon; - "returned new x_adv" runs no new attack: the direction found is projected or extended to the
-    new radius, and clipped to
-      the domain; `regenerate` runs the attack again inside the new ball.
+    - Eq. 11 as printed equals ln 2 - JS, which is largest where the outputs agree, against the text. `as_printed`
+      keeps it.
+    - dL_avg can be zero or negative. So gamma divides by |dL_avg| + 1e-12, and the radius stays from 0 to
+      max_scale * epsilon.
+    - "returned new x_adv" runs no new attack here: the direction found is projected or extended to the new radius, and
+      clipped to the domain. `regenerate` runs the attack again inside the new ball.
 
-    The ablations: D-A is synchronization=0, D-B is adaptation=0. Both 0 is SAT.
+    The ablations of the paper: D-A is synchronization=0, D-B is adaptation=0. With both 0 it is SAT.
 
     Args:
         adaptation: factor on gamma.
         synchronization: beta; the paper does not give its value.
+        as_printed, regenerate: see above.
         max_scale: largest radius, in units of epsilon.
         clean_weight, threat, attack, epsilon, seed: see Adversarial. The paper's attack is 7-step l2 PGD, epsilon 0.3,
             step_size 0.15, random_start=False.
+
+    Errors: ValueError when adaptation or max_scale is negative.
     """
 
     full_budget = False
@@ -100,10 +104,10 @@ class Dpaat(Adversarial):
 
 
 def synchronization_loss(p_logits: Tensor, q_logits: Tensor, *, as_printed: bool = False) -> Tensor:
-    """() Jensen-Shannon divergence of two softmax outputs (n, k), summed over classes, mean over the batch; 0 to ln 2.
+    """() Jensen-Shannon divergence of the softmax of two batches of logits (n, k), mean over the batch; 0 to ln 2.
 
-    JS = (KL(P || M) + KL(Q || M)) / 2 with M = (P + Q) / 2. as_printed: eq. 11 of li2024-dpaat to the letter, with P +
-    Q in the place of M and a minus in front: ln 2 - JS.
+    JS = (KL(P || M) + KL(Q || M)) / 2 with M = (P + Q) / 2. With as_printed, eq. 11 of Li et al. 2024
+    (arXiv:2403.06798) to the letter, with P + Q in the place of M and a minus in front: ln 2 - JS.
 
     Example:
         >>> z = torch.tensor([[2.0, 0.0]])

@@ -21,7 +21,7 @@ class Feedback(NamedTuple):
 
 
 class EpsilonRule(nn.Module):
-    """rule(index) -> epsilon (n,), for the training images at these positions. What it remembers is a buffer."""
+    """rule(index) -> epsilon (n,), for the training images at positions index (n,). What it remembers is a buffer."""
 
     epoch: Tensor
 
@@ -30,6 +30,7 @@ class EpsilonRule(nn.Module):
         self.register_buffer("epoch", torch.zeros((), dtype=torch.int64))
 
     def forward(self, index: Tensor) -> Tensor:
+        """(n,) the budgets of the images at index (n,)."""
         raise NotImplementedError
 
     def record(self, index: Tensor, feedback: Feedback) -> None:
@@ -40,6 +41,7 @@ class EpsilonRule(nn.Module):
         """Learn from what happened to these images."""
 
     def end_epoch(self) -> None:
+        """Called after every epoch."""
         self.epoch += 1
 
 
@@ -89,16 +91,17 @@ class WarmUp(EpsilonRule):
 
 
 class Adaptive(EpsilonRule):
-    """A budget for each image that grows while attacks on it fail (AMAT; li2024-dpaat, arXiv:2403.06798, eq. 5).
+    """A budget for each image that grows while attacks on it fail (AMAT; Li et al. 2024, arXiv:2403.06798, eq. 5).
 
-    threshold: epsilon + growth where the adversarial loss is below it, else the mean of epsilon and the distance of the
-    adversarial example. With threshold=None, as the public code of this line of work does: epsilon + growth where the
-    attack failed, else the distance, which should then be that of the crossing point. Always from 0 to largest.
+    Where the adversarial loss is below the threshold, the budget grows by `growth`; elsewhere it becomes the mean of
+    itself and the distance of the adversarial example. With threshold=None, as in the public code of this line of work,
+    it grows where the attack failed, and elsewhere becomes the distance, which should then be that of the crossing
+    point. It always stays from 0 to largest.
 
     Args:
         num_images: of the training set; index counts in it.
         start, growth, largest: in the units of epsilon.
-        threshold: of the cross-entropy; ln 2, a probability of one half, where nothing else is known.
+        threshold: of the cross-entropy; by default ln 2, the loss at a probability of one half.
 
     Example:
         >>> rule = Adaptive(3, start=1.0, growth=0.1, largest=2.0)

@@ -1,4 +1,4 @@
-"""Adversarial training at the price of one or two gradients a step."""
+"""Adversarial training at the price of one or two gradients per step."""
 
 from __future__ import annotations
 
@@ -28,17 +28,18 @@ class Fast(AgainstAttack):
     """CE of the images after one gradient step. Watch for collapse: robust accuracy can fall to zero within an epoch.
 
     fgsm_rs: uniform start, one step of step_size * epsilon, projected (Wong et al. 2020, arXiv:2001.03994).
-    n_fgsm: uniform noise of `noise` * epsilon, a step of step_size * epsilon from there, clipped to the domain only,
-    so up to
-        (noise + step_size) * epsilon from the image (de Jorge et al. 2022, arXiv:2202.01181).
+    n_fgsm: uniform noise of `noise` * epsilon, a step of step_size * epsilon from there, clipped to the domain only, so
+        up to (noise + step_size) * epsilon from the image (de Jorge et al. 2022, arXiv:2202.01181).
     grad_align: FGSM, plus align_weight * (1 - cosine) of the slopes at the image and at a random point of the ball
         (Andriushchenko & Flammarion 2020, arXiv:2007.02617); a second backward pass.
 
     Args:
-        kind: one of these.
+        kind: fgsm_rs, n_fgsm or grad_align.
         step_size: in units of epsilon; by default 1.25 for fgsm_rs, else 1.
         noise, align_weight: see above.
         threat, epsilon, seed: see AgainstAttack.
+
+    Errors: ValueError for an unknown kind.
     """
 
     full_budget = True
@@ -70,7 +71,8 @@ class Fast(AgainstAttack):
         start = dataclasses.replace(threat, epsilon=self.noise * budget).around(batch.x).sample(self.streams(batch))
         with self.searching(model) as still:
             point = Point(start, against(still, Goal(batch.y, False), cross_entropy))
-            step = per_sample(self.step_size * budget, start) * threat.norm.steepest(point.grad)
+            ball = threat.around(batch.x)
+            step = per_sample(self.step_size * budget, start) * ball.steepest(point.grad, start)
         return (start + step).clamp(*threat.domain)
 
     def loss(self, model: Classifier, batch: Batch, found: Tensor) -> TrainingLoss:
@@ -102,6 +104,8 @@ class Free(AgainstAttack):
         num_replays: m in the paper.
         step_size: in units of epsilon.
         threat, epsilon, seed: see AgainstAttack.
+
+    Errors: ValueError when num_replays < 1.
     """
 
     full_budget = True
@@ -137,6 +141,6 @@ class Free(AgainstAttack):
         super().after_backward()
         ball, x = self._ball, self._x
         if ball is not None and x.grad is not None:
-            step = per_sample(self.step_size * ball.radius, x) * ball.norm.steepest(x.grad)
+            step = per_sample(self.step_size * ball.radius, x) * ball.steepest(x.grad, x.detach())
             self._x = ball.project(x.detach() + step)
         self._replay = (self._replay + 1) % self.num_replays

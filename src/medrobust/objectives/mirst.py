@@ -20,9 +20,10 @@ from .epsilon import EpsilonRule
 
 
 class Rst(AgainstAttack):
-    """CE(f(x), y) + weight * CE(f(x_adv), y): supervised robust self-training (arXiv:2205.01674, eq. 1).
+    """CE(f(x), y) + weight * CE(f(x_adv), y): supervised robust self-training.
 
-    The semi-supervised form (Carmon et al. 2019, arXiv:1905.13736) is this loss on images a teacher has labeled.
+    Equation 1 of Sun et al. 2022 (arXiv:2205.01674). The semi-supervised form (Carmon et al. 2019, arXiv:1905.13736) is
+    this loss on images that a teacher has labeled.
 
     Args:
         weight: of the adversarial loss.
@@ -48,7 +49,7 @@ class Rst(AgainstAttack):
 
 
 class Mirst(AlongSteps):
-    """CE(f(x), y) + alpha * sum of beta_j CE(f(x_j), y), over instances on the way of one PGD.
+    """CE(f(x), y) + alpha * sum of beta_j CE(f(x_j), y), over instances x_j on the way of one PGD.
 
     Sun et al. 2022 (arXiv:2205.01674), eqs. 2 and 3.
 
@@ -60,8 +61,10 @@ class Mirst(AlongSteps):
         instances: their numbers, 2 or more.
         weights: one for each instance (beta).
         alpha: weight of them all.
-        attack: 10 steps of epsilon / 10 by default; steps and their length are used.
+        attack: 10 steps of epsilon / 10 by default; only its steps and their length are used.
         threat, epsilon, seed: see AgainstAttack.
+
+    Errors: ValueError for instances that the attack does not visit, or not one weight for each.
     """
 
     full_budget = True

@@ -42,8 +42,9 @@ def make_objective(name: str, options: Mapping[str, Any], **setting: Any) -> Tra
     """An objective by name, with the user's options and what the run knows (threat, attack, num_images, seed ...).
 
     Of the setting, an objective takes what it has a parameter for. The option awp ({gamma: 0.005, warm_up: 0}, true, or
-    gamma alone) puts Awp around any of them. Errors: UserError for an unknown name or option, or
-    a value that the objective refuses.
+    gamma alone) puts Awp around any of them.
+
+    Errors: UserError for an unknown name or option, or a value that the objective refuses.
 
     Example:
         >>> from medrobust.threat import Threat

@@ -26,10 +26,13 @@ def inner(a: Tensor, b: Tensor) -> Tensor:
 class GradientRegularized(TrainingObjective):
     """CE(f(x), y) + weight * mean of |grad_x CE|_2^2 (GR; Ross & Doshi-Velez 2018, arXiv:1711.09404).
 
-    Gradients are by pixels in [0, 1]. Needs a second backward pass and no attack.
+    Gradients are with respect to pixels in [0, 1]. Needs a second backward pass and no attack.
 
     Args:
-        weight: 1 in sun2022-mirst-dm.
+        weight: of the penalty; 1 in Sun et al. 2022 (arXiv:2205.01674).
+        seed: without effect, as nothing is random.
+
+    Errors: ValueError when the weight is negative.
     """
 
     second_order = True
@@ -55,12 +58,14 @@ class GradientRegularized(TrainingObjective):
 class LocallyLinear(AlongSteps):
     """CE(x) + linearity * g + gradient * |d . grad_x CE(x)|, with g = |CE(x + d) - CE(x) - d . grad_x CE(x)|.
 
-    d is where g is largest in the ball (LLR; Qin et al. 2019, arXiv:1907.02610), searched from a random point with the
-    attack's steps. Gradients of both terms reach the parameters through grad_x CE.
+    x + d is where g is largest in the ball (LLR; Qin et al. 2019, arXiv:1907.02610), searched from a random point with
+    the attack's steps. Gradients of both terms reach the parameters through grad_x CE.
 
     Args:
-        linearity, gradient: 3 and 4 in sun2022-mirst-dm; the original has 4 and 3.
+        linearity, gradient: weights; 3 and 4 in Sun et al. 2022 (arXiv:2205.01674), 4 and 3 in the original.
         threat, attack, epsilon, seed: see AgainstAttack.
+
+    Errors: ValueError when a weight is negative.
     """
 
     second_order = True

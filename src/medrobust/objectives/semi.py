@@ -32,8 +32,10 @@ class SemiRst(AgainstAttack):
         unlabeled_weight: of an image without a label.
         unlabeled_loss: pseudo or consistency.
         threshold: from 0 to 1.
-        teacher: a checkpoint folder of ours, trained on the labeled images; the model itself as it is by default.
+        teacher: a checkpoint folder of ours, trained on the labeled images; by default the model itself as it is.
         threat, attack, epsilon, seed: see AgainstAttack.
+
+    Errors: ValueError for an unknown unlabeled_loss, a negative weight, or a threshold outside [0, 1].
 
     Example:
         >>> model = Classifier(torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(4, 2)), channels=1)

@@ -21,9 +21,8 @@ from .random_views import ViewSpec, random_view
 def nt_xent(a: Tensor, b: Tensor, temperature: float = 0.5) -> Tensor:
     """() Normalized temperature-scaled cross-entropy of two views (n, d) of n images; n is 2 or more.
 
-    With z the 2n vectors divided by their length, the mean over i of
-    -log(exp(z_i . z_j / t) / sum over k != i of exp(z_i . z_k / t)), j the other view of i's image (Chen et al. 2020,
-    arXiv:2002.05709, eq. 1).
+    With z the 2n vectors divided by their length and z_j the other view of the image of z_i, it is the mean over i of
+    -log(exp(z_i . z_j / t) / sum over k != i of exp(z_i . z_k / t)) (Chen et al. 2020, arXiv:2002.05709, eq. 1).
 
     Example:
         >>> a = torch.eye(2)
@@ -48,7 +47,7 @@ def features(model: Classifier, x: Tensor) -> Tensor:
 
 
 class SimClr(TrainingObjective):
-    """NT-Xent of two random views of each image, behind a projection head (SimCLR; arXiv:2002.05709).
+    """NT-Xent of two random views of each image, behind a projection head (SimCLR; Chen et al. 2020, arXiv:2002.05709).
 
     The head, linear - ReLU - linear, belongs to the objective and is not part of the checkpoint, which serves another
     run as model.init. Labels play no part; the network's last layer stays as it began. The negatives of an image are
@@ -60,6 +59,9 @@ class SimClr(TrainingObjective):
         projection: size of the vectors that are compared.
         min_area, rotation, flip, vertical_flip, jitter, saturation, blur: see ViewSpec.
         seed: of the head and of the views.
+
+    Errors: ValueError for a temperature or projection that is not above 0, or a last layer that is not linear.
+        UserError for volumes.
     """
 
     robust = False

@@ -21,13 +21,15 @@ FIRST_NOISE = 1e-3  # the divergence has no slope at the image itself
 class Trades(AlongSteps):
     """CE(f(x), y) + beta * KL(f(x) || f(x')), with x' the point of the ball where the divergence is largest.
 
-    Zhang et al. 2019, arXiv:1901.08573. The search starts at the image plus noise of 0.001, as their code does,
-    whatever the attack's own start, and computes the clean logits once, not once a step. Of the attack, steps and
+    Zhang et al. 2019, arXiv:1901.08573. The search starts at the image plus noise of 0.001, as in their code, whatever
+    the attack's own start, and computes the clean logits once, not once per step. Of the attack, only the steps and
     their length are used.
 
     Args:
-        beta: weight of the divergence; 6 in their experiments, 1 in sun2022-mirst-dm.
+        beta: weight of the divergence; 6 in their experiments, 1 in Sun et al. 2022 (arXiv:2205.01674).
         threat, attack, epsilon, seed: see AgainstAttack.
+
+    Errors: ValueError when beta is negative.
     """
 
     full_budget = True
@@ -86,6 +88,8 @@ class Mart(AgainstAttack):
     Args:
         weight: their lambda.
         threat, attack, epsilon, seed: see AgainstAttack.
+
+    Errors: ValueError when the weight is negative.
     """
 
     full_budget = True

@@ -16,9 +16,11 @@ class AuditRecipe:
     """Everything that decides the numbers of an audit, and the few things that only decide its speed.
 
     Args:
+        model, data, threat: see ModelSpec, DataSpec and ThreatSpec.
         attacks: title -> parameters; the key `name` of a title says which attack it is, `restarts` repeats it.
-        protocol: honest, or paper (as published, weaknesses included); see docs/concepts.md.
-        precision: fast searches on a copy in low precision where the device has it; verdicts are float32 always.
+        protocol: honest, or paper (as published, weaknesses included); see docs/explanation/concepts.md.
+        precision: fast searches on a copy in low precision where the device has it; float32 never does. Verdicts are
+            float32 always.
         batch_size: images shown to the network at once; auto fits the memory.
         memory_limit: GiB that a gradient may take, for batch_size=auto.
         seed: of all random numbers, together with the image ids.
@@ -37,7 +39,7 @@ class AuditRecipe:
         "threat.epsilon": "did you mean 'epsilons'? An audit takes a grid",
         "threat.epsilon_warm_up": "it is for training",
     }
-    # These change how fast, not what: a run may be gone on with under others.
+    # These change how fast a run is, not what it gives: a stopped run may go on under other values.
     FREE: ClassVar[tuple[str, ...]] = ("batch_size", "memory_limit", "device", "num_workers")
 
     model: ModelSpec = field(default_factory=lambda: ModelSpec(name="default"))

@@ -96,7 +96,7 @@ class ThreatSpec:
     Args:
         norm: linf, l2 or l1; an audit takes several.
         epsilon: the one budget of training and validation, as a number or as text (8/255, 2%).
-        epsilons: the budgets of an audit: a list, one text as geometric(1e-4, 2e-2, 20), or a mapping from norm to
+        epsilons: the budgets of an audit: a list, a text such as geometric(1e-4, 2e-2, 20), or a mapping from norm to
             either. By default ten for each norm.
         epsilon_warm_up: epochs of training in which the budget grows.
     """
@@ -114,7 +114,7 @@ class ThreatSpec:
 
     @property
     def norms(self) -> tuple[str, ...]:
-        """The names, in their order."""
+        """The names of the norms, in their order."""
         return (self.norm,) if isinstance(self.norm, str) else tuple(self.norm)
 
     @property
@@ -125,7 +125,7 @@ class ThreatSpec:
         return parse_budgets([self.epsilon], self.norms[0], "threat.epsilon")[0]
 
     def grids(self) -> dict[str, list[float]]:
-        """Norm -> budgets, ascending. Errors: UserError for budgets of a norm that is not wanted, or that are none."""
+        """Norm -> budgets, ascending. Errors: UserError for a norm that is not wanted, or what is no budget."""
         names, given = list(self.norms), self.epsilons
         by_norm = given if isinstance(given, Mapping) else {}
         for key in by_norm:

@@ -8,7 +8,7 @@ from typing import Any
 
 
 def as_dict(recipe: Any) -> dict[str, Any]:
-    """A recipe as JSON has it.
+    """A recipe as plain data, as JSON holds it.
 
     Example:
         >>> from medrobust.recipes.parts import ModelSpec
@@ -20,5 +20,5 @@ def as_dict(recipe: Any) -> dict[str, Any]:
 
 
 def deciding(recipe: Any) -> dict[str, Any]:
-    """The part that decides the numbers: runs that are equal here are the same run. The recipe names what is FREE."""
+    """The part that decides the numbers, without what the recipe's FREE names: equal parts are the same run."""
     return {name: value for name, value in as_dict(recipe).items() if name not in recipe.FREE}

@@ -10,7 +10,7 @@ from .parts import AttackSpec, DataSpec, ModelSpec, Options, ThreatSpec
 
 @dataclass(frozen=True, kw_only=True)
 class ObjectiveSpec:
-    """A name of OBJECTIVES and its options."""
+    """A name of OBJECTIVES and its options; what is not given is the objective's own default."""
 
     name: str = "clean"
     options: Options = field(default_factory=dict)
@@ -18,7 +18,14 @@ class ObjectiveSpec:
 
 @dataclass(frozen=True, kw_only=True)
 class OptimizerSpec:
-    """adam, adamw or sgd. weight_decay is coupled (L2) for adam and sgd, decoupled for adamw."""
+    """How the weights are moved.
+
+    Args:
+        name: adam, adamw or sgd.
+        lr: learning rate, before the schedule.
+        weight_decay: coupled (L2) for adam and sgd, decoupled for adamw.
+        momentum, nesterov: of sgd.
+    """
 
     name: Literal["adam", "adamw", "sgd"] = "adam"
     lr: float = 1e-3
@@ -31,9 +38,13 @@ class OptimizerSpec:
 class ScheduleSpec:
     """How the learning rate moves, as a factor of lr.
 
-    constant; step: times gamma after each milestone (epochs); cosine: to min_factor at the end; one_cycle: up to 1
-    over the first 30 %, then down; inverse_time: 1 / (1 + decay * steps); plateau: times gamma after `patience` epochs
-    without a better validation metric. warm_up: epochs of linear growth before all of these.
+    Args:
+        name: constant; step: times gamma at each milestone; cosine: from 1 down to min_factor at the end; one_cycle:
+            from min_factor up to 1 over the first 30 %, then down to min_factor; inverse_time: 1 / (1 + decay * steps);
+            plateau: times gamma after `patience` epochs without a better validation metric.
+        milestones: epochs, for step.
+        gamma, decay, min_factor, patience: see above.
+        warm_up: first epochs, in which the factor grows linearly, whatever the schedule.
     """
 
     name: Literal["constant", "step", "cosine", "one_cycle", "inverse_time", "plateau"] = "constant"
@@ -47,7 +58,13 @@ class ScheduleSpec:
 
 @dataclass(frozen=True, kw_only=True)
 class AugmentSpec:
-    """Random changes of training images: mirror left-right or up-down, shift (share of a side), rotation (degrees)."""
+    """Random changes of training images.
+
+    Args:
+        flip, vertical_flip: mirror half of the images left-right, up-down.
+        shift: largest shift, as a share of a side.
+        rotation: largest angle in degrees, either way.
+    """
 
     flip: bool = True
     vertical_flip: bool = False
@@ -57,7 +74,7 @@ class AugmentSpec:
 
 @dataclass(frozen=True, kw_only=True)
 class ValidationSpec:
-    """How an epoch is judged, on validation images only.
+    """How each epoch is judged, on validation images only.
 
     Args:
         metric: which number picks the best checkpoint: accuracy, balanced_accuracy, robust_accuracy,
@@ -65,7 +82,7 @@ class ValidationSpec:
             balanced_accuracy for clean training, else mean_balanced_accuracy: a model that always gives one answer
             cannot be attacked, and must not win.
         attack: the adversary of the robust metrics.
-        limit: at most this many images are attacked.
+        limit: at most this many images are attacked; all by default.
         patience: stop after this many epochs without a better metric; 0 never stops.
     """
 
@@ -81,7 +98,10 @@ class ValidationSpec:
 class AverageSpec:
     """Averaged weights, which are then the ones that are judged and saved. See training.average.
 
-    ema: exponential, after each step; swa: the mean over epochs. Both from epoch start_epoch of a phase on.
+    Args:
+        kind: ema: an exponential average, moved after each step; swa: the mean of the weights at the ends of epochs.
+        decay: of ema.
+        start_epoch: the epoch of a phase in which the average begins.
     """
 
     kind: Literal["none", "ema", "swa"] = "none"
@@ -93,7 +113,9 @@ class AverageSpec:
 class PhaseSpec:
     """A part of a run. What is not given is as in the recipe; warm-up, schedule and patience count from its start.
 
-    train: all weights, or those of the last layer, with batch norm as it was.
+    Args:
+        epochs, objective, attack, threat, optimizer, schedule: in place of those of the recipe.
+        train: all: every weight; head: those of the last layer, with batch norm as it was.
     """
 
     epochs: int | None = None
@@ -107,12 +129,23 @@ class PhaseSpec:
 
 @dataclass(frozen=True, kw_only=True)
 class TrainRecipe:
-    """Everything that decides the weights.
+    """Everything that decides the weights of a training run, and the few things that only decide how it runs.
 
     Args:
+        model, data, objective, attack, threat, optimizer, schedule, augment, validation, average: the sections; see
+            their classes.
         phases: done one after the other, each from the weights of the one before.
         on_collapse: continue, stop, or restart with another seed (three times at most) when training collapses.
-        save_every: save the state also every so many steps (0: epochs only).
+        epochs: passes over the training images; batch_size: images per step and device.
+        balance: show every class equally often in each epoch.
+        accumulate: batches whose gradients make one step of the optimizer.
+        clip_norm: largest l2 norm of the gradient; None does not clip.
+        seed: of all random numbers.
+        precision: fast computes gradients in bfloat16 where the device has it; see training.fit.
+        device, devices: cpu, cuda or auto, and how many.
+        num_workers: processes that decode images.
+        save_every: save the state after every so many steps too; 0 saves it at the end of each epoch only.
+        logger: where the rows of the history are sent as well.
         compile: torch.compile the network; numbers may differ in the last bits.
     """
 
@@ -121,11 +154,11 @@ class TrainRecipe:
     FOREIGN: ClassVar[dict[str, str]] = {
         "model.weights": "did you mean 'init'?",
         "model.classes": "did you mean data.classes?",
-        "model.head": "a network that is trained has one output a class",
+        "model.head": "a network that is trained has one output per class",
         "data.split": "training uses train and val; data.splits says how they are made",
         "threat.epsilons": "did you mean 'epsilon'? Training takes one budget",
     }
-    # These change where and how often, not what: a run may be gone on with under others.
+    # These change where a run computes and what it reports, not what it gives: it may go on under other values.
     FREE: ClassVar[tuple[str, ...]] = ("device", "num_workers", "save_every", "logger", "compile")
 
     model: ModelSpec = field(default_factory=lambda: ModelSpec(name="zoo:cbr_tiny"))

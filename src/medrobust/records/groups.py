@@ -20,7 +20,7 @@ def bands(values: np.ndarray) -> np.ndarray:
     out = np.full(len(values), "unknown", dtype=object)
     known = np.isfinite(values.astype(float))
     if len(np.unique(values[known])) <= MOST_VALUES:
-        out[known] = [f"{v:g}" for v in values[known]]
+        out[known] = [f"{v:.12g}" for v in values[known]]  # the number of a device is a name
         return out
     edges = np.unique(np.quantile(values[known], [0, 0.25, 0.5, 0.75, 1]))
     which = np.clip(np.searchsorted(edges, values[known], side="right") - 1, 0, len(edges) - 2)

@@ -6,7 +6,6 @@ groups (patients, lesions), because images of one patient are not independent.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -81,7 +80,7 @@ class Resampler:
 
     @cached_property
     def _counts(self) -> np.ndarray:
-        """(num_draws, num_groups) how often each group is in each draw: one byte each, not one number an image."""
+        """(num_draws, num_groups) how often each group is in each draw: one byte each, and nothing per image."""
         rng = np.random.default_rng(self.seed)
         p = np.full(self.num_groups, 1 / self.num_groups)
         counts = np.empty((self.num_draws, self.num_groups), np.uint8)
@@ -108,7 +107,12 @@ class Resampler:
         return Estimate(value, float(min(low, value)), float(max(high, value)))
 
     def mean(self, values: np.ndarray, among: np.ndarray | None = None) -> Estimate:
-        """The mean of a bool (n,), among some of the images; Wilson's interval when images are independent."""
+        """The mean of values (n,) bool among some of the images; Wilson's interval when images are independent.
+
+        Args:
+            values: (n,) bool.
+            among: (n,) bool, the images that count; all by default.
+        """
         among = np.ones(len(values), dtype=bool) if among is None else among
         n, hits = int(among.sum()), int((values & among).sum())
         if not self.clustered or n == 0:
@@ -149,22 +153,38 @@ def _counted(confusion: np.ndarray, positive: int) -> dict[str, np.ndarray]:
     }
 
 
-def auroc(labels: np.ndarray, scores: np.ndarray, positive: int, weight: np.ndarray | None = None) -> float:
-    """Area under the ROC curve; for several classes the mean over classes, one against the rest.
+def auroc(labels: np.ndarray, scores: np.ndarray, positive: int, weights: np.ndarray | None = None) -> np.ndarray:
+    """(num_draws,) area under the ROC curve, the share of pairs in the right order, ties half.
 
-    NaN with one class only.
+    For several classes the mean over classes, one against the rest; a class without images or without others is left
+    out. NaN with one class only.
+
+    Args:
+        labels: (n,) true classes.
+        scores: (n, k).
+        positive: the class, where there are two.
+        weights: (num_draws, n) how often each image counts; by default one draw, each image once.
+
+    Example:
+        >>> auroc(np.array([0, 1, 0, 1]), np.array([[0.9, 0.1], [0.2, 0.8], [0.4, 0.6], [0.7, 0.3]]), 1)
+        array([0.75])
     """
-    from sklearn.metrics import roc_auc_score
-
-    kept = np.ones(len(labels), dtype=bool) if weight is None else weight > 0
+    weights = np.ones((1, len(labels))) if weights is None else weights
     classes = [positive] if scores.shape[1] == 2 else range(scores.shape[1])
-    values = []
-    for k in classes:
-        truth = labels[kept] == k
-        if truth.all() or not truth.any():
-            continue
-        values.append(roc_auc_score(truth, scores[kept, k], sample_weight=None if weight is None else weight[kept]))
-    return float(np.mean(values)) if values else float("nan")
+    blocks = np.array_split(weights, max(1, weights.size // BLOCK))
+    with np.errstate(invalid="ignore", divide="ignore"):
+        areas = [np.concatenate([_area(labels == k, scores[:, k], block) for block in blocks]) for k in classes]
+    known = np.isfinite(areas)
+    return _ratio(np.where(known, areas, 0).sum(0), known.sum(0))
+
+
+def _area(truth: np.ndarray, score: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    order = np.argsort(score, kind="stable")
+    starts = np.flatnonzero(np.diff(score[order], prepend=-np.inf))  # of each run of ties
+    counted = weights[:, order].astype(np.float64)
+    hits, others = (np.add.reduceat(counted * mine, starts, axis=1) for mine in (truth[order], ~truth[order]))
+    below = others.cumsum(1) - others / 2
+    return np.asarray((hits * below).sum(1) / (hits.sum(1) * others.sum(1)))
 
 
 def clean_metrics(
@@ -197,8 +217,5 @@ def clean_metrics(
             out["specificity"] = resampler.mean(hit, labels != positive)
             out["precision"] = resampler.mean(hit, predictions == positive)
     few = resampler.weights(200 if len(labels) > 2000 else None)
-    area: Callable[..., float] = auroc
-    out["auroc"] = resampler.interval(
-        area(labels, scores, positive), np.array([area(labels, scores, positive, w) for w in few])
-    )
+    out["auroc"] = resampler.interval(float(auroc(labels, scores, positive)[0]), auroc(labels, scores, positive, few))
     return out

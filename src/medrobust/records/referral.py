@@ -1,6 +1,6 @@
-"""Referral: send the most sensitive images to a person.
+"""Referral: if the most sensitive images go to a person, how accurate is the classifier on the rest?
 
-How accurate is the classifier on the rest (joel2021, Table 2)?
+After Joel et al. 2021, doi:10.1101/2021.01.17.21249704, Table 2.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ def referral(
     confidence: np.ndarray,
     fractions: tuple[float, ...] = (0.0, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5),
 ) -> list[dict[str, float]]:
-    """Clean accuracy on the images kept, when a fraction is referred.
+    """Clean accuracy on the images that are kept when a fraction is referred.
 
     Args:
-        correct: (n,) bool, clean decisions.
-        epsilon_flip: (n,) the smaller, the earlier an image is referred; ties by confidence.
-        confidence: (n,) probability of the predicted class: the baseline.
+        correct: (n,) bool, whether the clean decision is right.
+        epsilon_flip: (n,) the smaller, the earlier an image is referred; ties go by confidence.
+        confidence: (n,) probability of the predicted class, by which the baseline refers.
         fractions: shares of images referred. Random referral leaves the accuracy as it is.
 
     Example:

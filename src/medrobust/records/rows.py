@@ -41,7 +41,7 @@ class Rows(Protocol):
 
     @property
     def columns(self) -> Mapping[str, np.ndarray]:
-        """All of them."""
+        """All columns by their names."""
 
     @property
     def clean(self) -> Rows:
@@ -111,7 +111,7 @@ def write_table(path: Path, table: Any) -> None:
 
 
 def merge(parts: Sequence[Path], path: Path) -> None:
-    """Join Parquet parts into one file, a part at a time, so that memory does not grow with their number."""
+    """Join Parquet parts into one file, one part at a time, so that memory does not grow with their number."""
     import pyarrow.parquet as pq
 
     def write(temporary: Path) -> None:

@@ -1,7 +1,4 @@
-"""How much change each image needs: the smallest budget that makes its answer wrong.
-
-And the smallest that changes it.
-"""
+"""How much change each image needs: the smallest budget that makes its answer wrong, and that changes it."""
 
 from __future__ import annotations
 
@@ -18,10 +15,11 @@ class Sensitivity:
 
     Args:
         epsilon_wrong: (n,) smallest budget at which the answer is wrong; 0 where it is wrong without any attack.
-        epsilon_flip: (n,) smallest budget at which the answer differs from the clean one (joel2021's sensitivity).
+        epsilon_flip: (n,) smallest budget at which the answer differs from the clean one: the sensitivity of Joel et
+            al. 2021 (doi:10.1101/2021.01.17.21249704).
         attack: (n,) the attack that reached epsilon_wrong, "" where none did.
         change_wrong, change_flip: (n,) the same without the grid: the size of the smallest change that was found and
-            confirmed, which is at most the budget. Attacks that look for the smallest change make it sharp.
+            confirmed, at most the budget. It is sharp where an attack looked for the smallest change.
     """
 
     epsilon_wrong: np.ndarray
@@ -32,7 +30,7 @@ class Sensitivity:
 
 
 def sensitivity(rows: Rows, norm: str) -> Sensitivity:
-    """Over all attacks of a norm."""
+    """The sensitivity of each image, over all attacks of a norm."""
     clean = rows.clean
     label, prediction = clean["label"], clean["clean_prediction"]
     wrong = np.where(prediction == label, np.inf, 0.0)

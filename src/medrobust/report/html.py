@@ -29,8 +29,10 @@ POLICY = (
 def write_report(run_dir: Path, sections: Sequence[Section] = tuple(SECTIONS)) -> Path:
     """Write report.html of a run from its files, without measuring again.
 
-    Reads audit.json, and where present run.json, recipe.yaml and images/gallery.json with its PNG files.
-    Returns the path written. Errors: UserError where a file is missing, is not JSON, or lacks what the report needs.
+    Reads audit.json, and where present run.json, recipe.yaml and images/gallery.json with its PNG files. Returns the
+    path written.
+
+    Errors: UserError where a file is missing, is not JSON, or lacks what the report needs.
     """
     path = Path(run_dir) / "report.html"
     write_atomic(path, render(Path(run_dir), sections))
@@ -38,7 +40,7 @@ def write_report(run_dir: Path, sections: Sequence[Section] = tuple(SECTIONS)) -
 
 
 def render(folder: Path, sections: Sequence[Section] = tuple(SECTIONS)) -> str:
-    """The whole page as text. Errors: as write_report."""
+    """The whole page as text. Errors: UserError, as write_report."""
     audit = _audit(folder)
     try:
         return _fill(_see(audit, folder), sections)
@@ -65,7 +67,7 @@ def _optional(path: Path) -> Json:
 
 
 def _see(audit: Json, folder: Path) -> Seen:
-    """The files of the run, and what several sections ask of them."""
+    """Read the files of the run, and find what several sections ask of them."""
     point = focus(audit)
     budget = point.budget if point else None
     entries = list(_optional(folder / "images" / "gallery.json").get("images", ()))
@@ -109,7 +111,7 @@ def _opening(seen: Seen) -> dict[str, Any]:
 
 
 def _fill(seen: Seen, sections: Sequence[Section]) -> str:
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined, UndefinedError
     from markupsafe import Markup
 
     environment = Environment(
@@ -131,7 +133,12 @@ def _fill(seen: Seen, sections: Sequence[Section]) -> str:
     parts = []
     for section in sections:
         template = environment.from_string(section.template.read_text(encoding="utf-8"))
-        html = Markup(template.render(section.build(seen)))
+        try:
+            html = Markup(template.render(section.build(seen)))
+        except (KeyError, TypeError, ValueError, AttributeError, IndexError, UndefinedError) as error:
+            problem = f"the section {section.id!r} cannot be laid out from it ({type(error).__name__}: {error})"
+            advice = "measure again with this version, or mend the section if it is your own"
+            raise UserError(str(seen.folder / "audit.json"), problem, advice) from error
         parts.append({"id": section.id, "title": section.title, "link": section.link, "html": html})
     script = (TEMPLATES / "slider.js").read_text(encoding="utf-8").strip()
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()

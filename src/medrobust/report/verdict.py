@@ -59,7 +59,10 @@ def verdict(audit: Json) -> Verdict:
 
 
 def _guessing(audit: Json) -> str:
-    """By balanced accuracy against one in as many as there are classes; by plain accuracy where that is unknown."""
+    """A sentence where the classifier does no better than guessing, else nothing.
+
+    Balanced accuracy, or plain accuracy where that is unknown, is compared with 1 / (number of classes).
+    """
     count = len(class_names(audit))
     clean = audit.get("clean") or {}
     known = clean.get("balanced_accuracy") is not None

@@ -117,7 +117,7 @@ class Budget:
 
     @property
     def label(self) -> str:
-        """Short: grey levels for linf, the distance itself otherwise; two digits where that is not all there is."""
+        """The size alone: grey levels for linf, else the distance; three digits where they say it exactly, else two."""
         size = self.epsilon if self.grey_levels is None else self.grey_levels
         exact = math.isclose(float(number(size, 3).replace(",", "")), size, rel_tol=1e-6)
         return number(size, 3 if exact or size >= 10 else 2)
@@ -131,7 +131,7 @@ class Budget:
 
     @property
     def words(self) -> str:
-        """For a sentence, after "up to" or "at most"."""
+        """As it stands in a sentence, after "up to" or "at most"."""
         if self.grey_levels is None:
             return f"{self.label} in {self.norm.upper()} distance"
         return f"{self.short} out of {GREY_LEVELS}"

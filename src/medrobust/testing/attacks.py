@@ -4,20 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from itertools import pairwise
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from ..attacks.base import Attack
-from ..attacks.honest import honest
-from ..engine.abilities import ORDER
-from ..goals import Goal, as_classes
-from ..norms import NORMS
+from ..goals import Goal
 from ..streams import Streams
-from ..threat import Threat
+from . import claims
 from .models import HEADS
-from .setting import SHAPES, AttackCase, assert_equal_losses, assert_inside, endless, setting
+from .setting import SHAPES, AttackCase, assert_equal_losses, assert_inside, setting
 
 
 def says_its_goal(case: AttackCase) -> None:
@@ -28,7 +24,7 @@ def says_its_goal(case: AttackCase) -> None:
 
 
 def stays_inside(case: AttackCase) -> None:
-    """In the ball and the domain, whatever the domain."""
+    """The result is in the ball and the domain, whatever the domain."""
     for norm in case.norms:
         for domain in ((0.0, 1.0), (-1.0, 1.0), (0.0, 255.0)):
             given = setting(norm, domain=domain)
@@ -36,7 +32,7 @@ def stays_inside(case: AttackCase) -> None:
 
 
 def changes_images(case: AttackCase) -> None:
-    """Not the identity."""
+    """The attack is not the identity."""
     for norm in case.norms:
         given = setting(norm)
         assert not torch.equal(given.run(case), given.x), f"{norm}: nothing was changed"
@@ -108,7 +104,7 @@ def budgets_are_per_sample(case: AttackCase) -> None:
 
 
 def batches_do_not_matter(case: AttackCase) -> None:
-    """Alone, in a small batch, in another order: the same success."""
+    """An image alone, in a small batch or in another order meets the same success."""
     for norm in case.norms:
         given = setting(norm, num_images=6)
         x_adv = given.run(case)
@@ -136,7 +132,10 @@ def masks_hold(case: AttackCase) -> None:
 
 
 def randomness_is_given(case: AttackCase) -> None:
-    """The generator alone decides: twice the same, another where randomized; the global one is not touched."""
+    """The generator alone decides: equal ones give the same, others something else where the attack is randomized.
+
+    The global generator is not touched.
+    """
     for norm in case.norms:
         given = setting(norm)
         once = given.run(case)
@@ -157,7 +156,7 @@ def randomness_is_given(case: AttackCase) -> None:
 
 
 def works_on_every_shape(case: AttackCase) -> None:
-    """Signals (n, c, l), images (n, c, h, w), volumes (n, c, d, h, w), and one image."""
+    """Signals (n, c, l), images (n, c, h, w) and volumes (n, c, d, h, w) are attacked alike."""
     for norm in case.norms:
         for name, shape in SHAPES.items():
             given = setting(norm, shape=shape)
@@ -167,7 +166,7 @@ def works_on_every_shape(case: AttackCase) -> None:
 
 
 def works_with_every_head(case: AttackCase) -> None:
-    """Two or more classes, one logit of shape (n, 1), independent labels."""
+    """Models of two or more classes, of one logit (n, 1) and of independent labels are attacked alike."""
     for norm in case.norms:
         for head in case.heads:
             given = setting(norm, head=head)
@@ -178,121 +177,12 @@ def works_with_every_head(case: AttackCase) -> None:
 
 
 def works_without_grad_mode(case: AttackCase) -> None:
-    """Callers that measure sit inside torch.no_grad()."""
+    """The result is the same inside torch.no_grad(), where callers that measure are."""
     given = setting(case.norms[0])
     expected = given.run(case)
     with torch.no_grad():
         assert torch.equal(given.run(case), expected), "under torch.no_grad() the result differs"
     assert torch.is_grad_enabled(), "gradients were left disabled"
-
-
-class _Opaque(nn.Module):
-    """A model without gradients, which gives its scores or, one-hot, only its labels."""
-
-    def __init__(self, model: nn.Module, gives: str) -> None:
-        super().__init__()
-        self.model = model
-        self.gives = gives
-
-    @torch.no_grad()
-    def forward(self, x: Tensor) -> Tensor:
-        logits = as_classes(self.model(x))
-        if self.gives == "scores":
-            return logits
-        return nn.functional.one_hot(logits.argmax(1), logits.shape[1]).to(logits)
-
-
-def needs_no_more_than_it_says(case: AttackCase) -> None:
-    """An attack that needs scores or labels makes the same images from a model that gives nothing else."""
-    needs = case.said.needs
-    assert needs in ORDER, f"needs={needs!r}"
-    if needs == "gradients":
-        return
-    for norm in case.norms:
-        given = setting(norm)
-        blind = replace(given, model=_Opaque(given.model, needs).eval())
-        assert torch.equal(given.run(case), blind.run(case)), f"{norm}: needs more than {needs}"
-
-
-def works_in_the_norms_it_says(case: AttackCase) -> None:
-    """A norm that it is not made for is refused, not searched in vain."""
-    assert case.norms, "made for no norm"
-    for norm in set(NORMS) - set(case.norms):
-        try:
-            setting(norm).run(case)
-        except ValueError:
-            continue
-        raise AssertionError(f"made for {', '.join(case.norms)}, but takes {norm} without a word")
-
-
-def reaches_as_far_as_it_says(case: AttackCase) -> None:
-    """Up a slope that never ends, it ends as far away as `reach` says: no farther, and hardly nearer."""
-    if case.said.reach is None or case.said.needs != "gradients":
-        return
-    for norm in case.norms:
-        given = endless(norm)
-        for epsilon in (1e-3, 0.25):
-            threat = Threat(epsilon=epsilon, norm=NORMS[norm], domain=given.threat.domain)
-            distance = threat.around(given.x).distance(replace(given, threat=threat).run(case))
-            # A random start may be anywhere in the ball.
-            slack = epsilon if case.said.randomized else 0.0
-            reach = case.said.reach(epsilon)
-            far = float(distance.max())
-            assert far <= (reach + slack) * (1 + 1e-3), f"{norm}: goes {far:.3g}, said {reach:.3g}"
-            wanted = 0.9 * min(reach, epsilon)
-            assert far >= wanted or slack, f"{norm}: goes {far:.3g} only, said {reach:.3g} of {epsilon}"
-
-
-def steps_are_steady_if_it_says_so(case: AttackCase) -> None:
-    """Up a slope that never ends, each step of a composed attack is as long as the first."""
-    program = case.said.program
-    if not case.said.steady or program is None:
-        return
-    for norm in case.norms:
-        given = endless(norm)
-        threat = Threat(epsilon=1e3, norm=NORMS[norm], domain=given.threat.domain)
-        points = program.trajectory(given.model, given.x, given.y, threat, generator=given.streams)[1]
-        visited = [point.x for point in points]
-        ball = threat.around(given.x)
-        inside = [x for x in visited if bool((ball.distance(x) < 0.5e3).all())]
-        pairs = pairwise(inside)
-        sizes = [NORMS[norm].size((after - before).double()) for before, after in pairs]
-        assert all(torch.allclose(size, sizes[0], rtol=1e-2) for size in sizes), f"{norm}: steps differ in length"
-
-
-def says_what_is_inside(case: AttackCase) -> None:
-    """Every inner attack says its abilities too, and an attack made of others works only where all of them do."""
-    for part in case.said.parts:
-        inner = AttackCase(attack=part)
-        assert set(case.norms) <= set(inner.norms), "made for a norm that an inner attack is not made for"
-        says_what_is_inside(inner)
-
-
-def keeps_what_won(case: AttackCase) -> None:
-    """As protocol honest runs it, it wins at least where it wins as published, and says the same of itself."""
-    kept = honest(case.attack)
-    assert kept.abilities.kind == case.said.kind, "another kind of attack when it keeps what won"
-    for norm in case.norms:
-        given = setting(norm)
-        goal = case.attack.goal(given.model(given.x).detach(), given.y)
-        before, after = (goal.reached(given.model(given.run(one))) for one in (case, replace(case, attack=kept)))
-        assert bool((after | ~before).all()), f"{norm}: loses what it wins as published"
-
-
-def finds_small_changes(case: AttackCase) -> None:
-    """For minimal: with an unlimited budget every answer changes, and half the change is too little for most."""
-    assert case.said.kind in ("bounded", "minimal"), f"kind={case.said.kind!r}"
-    if case.said.kind != "minimal":
-        return
-    for norm in case.norms:
-        given = setting(norm)
-        unlimited = replace(given, threat=replace(given.threat, epsilon=torch.inf))
-        x_adv = unlimited.run(case)
-        assert_inside(unlimited, x_adv, f"{norm}, unlimited")
-        goal = Goal(given.y, False)
-        assert bool(goal.reached(given.model(x_adv)).all()), f"{norm}: failed with an unlimited budget"
-        half = goal.reached(given.model((x_adv + given.x) / 2)).float().mean()
-        assert float(half) < 0.5, f"{norm}: half the change is enough for {float(half):.0%} of the images"
 
 
 ATTACK_CHECKS: dict[str, Callable[[AttackCase], None]] = {
@@ -312,13 +202,13 @@ ATTACK_CHECKS: dict[str, Callable[[AttackCase], None]] = {
         works_on_every_shape,
         works_with_every_head,
         works_without_grad_mode,
-        needs_no_more_than_it_says,
-        works_in_the_norms_it_says,
-        reaches_as_far_as_it_says,
-        steps_are_steady_if_it_says_so,
-        says_what_is_inside,
-        keeps_what_won,
-        finds_small_changes,
+        claims.needs_no_more_than_it_says,
+        claims.works_in_the_norms_it_says,
+        claims.reaches_as_far_as_it_says,
+        claims.steps_are_steady_if_it_says_so,
+        claims.says_what_is_inside,
+        claims.keeps_what_won,
+        claims.finds_small_changes,
     )
 }
 

@@ -10,13 +10,13 @@ from ..data.images.sample import Sample
 
 
 def decode_tiny(sample: Sample) -> Pixels:
-    """8x8 gray noise from the frame number; class 1 is brighter by 60 grey levels."""
+    """8x8 grey noise from the frame number; each class is brighter by 60 grey levels than the one before."""
     noise = np.random.default_rng(sample.frame).integers(0, 160, size=(1, 8, 8))
     return Pixels((noise + 60 * sample.label).astype(np.uint8))
 
 
 def tiny_set(num_images: int = 12, num_classes: int = 2, name: str = "tiny") -> ImageSet:
-    """Images of 8x8 in two or more classes, two images a group.
+    """Images of 8x8 pixels in two or more classes, two images per group.
 
     Example:
         >>> tuple(tiny_set()[0][0].shape)

@@ -24,9 +24,10 @@ class TinyModel(nn.Module):
     that treats a sample differently in another batch has no such excuse.
 
     Args:
-        shape: (c, *spatial) of an image; the domain is [low, low + width].
+        shape: (c, *spatial) of an image.
         num_outputs: columns of the logits.
         seed: of the weights.
+        domain: lowest and highest value of a pixel.
 
     Example:
         >>> TinyModel((1, 2, 2), 3)(torch.zeros(5, 1, 2, 2)).shape
@@ -46,6 +47,7 @@ class TinyModel(nn.Module):
         self.batch_norm = nn.BatchNorm1d(num_outputs, dtype=torch.float64)
 
     def forward(self, x: Tensor) -> Tensor:
+        """(n, *shape) -> float32 logits (n, num_outputs)."""
         unit = (x.flatten(1).double() - self.low) / self.width - 0.5
         # In training mode this layer would mix the samples and move its running means.
         logits: Tensor = self.batch_norm((unit @ self.hidden.T).tanh() @ self.out.T)
@@ -56,7 +58,7 @@ class LinearModel(nn.Module):
     """logits = x . weight + bias: every smallest perturbation is known.
 
     Args:
-        weight: (k, d), one row a class; one row makes a one-logit model.
+        weight: (k, d), one row per class; one row makes a one-logit model.
         bias: (k,).
 
     Example:
@@ -72,6 +74,7 @@ class LinearModel(nn.Module):
         self.bias = nn.Parameter(bias.clone())
 
     def forward(self, x: Tensor) -> Tensor:
+        """(n, ...) of d values each -> logits (n, k)."""
         return x.flatten(1) @ self.weight.T + self.bias
 
     @torch.no_grad()
@@ -88,7 +91,10 @@ class LinearModel(nn.Module):
 def images_of(
     model: nn.Module, shape: Sequence[int], num_images: int, *, multi_label: bool = False, seed: int = 1
 ) -> tuple[Tensor, Tensor]:
-    """x (n, *shape) and the labels that the model gives: some very near the boundary, some far, pixels at the edge."""
+    """x (n, *shape) and the labels that the model gives: some images very near the boundary, some far from it.
+
+    Some pixels are at the edge of the domain. With multi_label, the labels are (n, k) zeros and ones.
+    """
     low, width = getattr(model, "low", 0.0), getattr(model, "width", 1.0)
     unit = Streams.of(seed, range(32 * num_images)).uniform(torch.zeros(32 * num_images, *shape))
     x = low + width * (1.3 * unit - 0.15).clamp(0, 1)

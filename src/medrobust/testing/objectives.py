@@ -1,4 +1,4 @@
-"""What every training objective must hold, for ours and for those of others."""
+"""What every training objective must do, whoever wrote it."""
 
 from __future__ import annotations
 
@@ -10,11 +10,12 @@ from torch import Tensor, nn
 from ..data.images.batch import Batch
 from ..models.classifier import Classifier
 from ..models.layers import last_layer
+from ..models.wrap import as_classifier
 from ..objectives.base import TrainingLoss, TrainingObjective
 
 
 def smooth_toy(dtype: torch.dtype = torch.float64, *, num_classes: int = 3) -> tuple[Classifier, Batch]:
-    """A small network without kinks and a batch, for finite differences."""
+    """A small network without kinks, and a batch of 6 images (6, 1, 6, 6), for finite differences."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         network = nn.Sequential(
@@ -26,13 +27,26 @@ def smooth_toy(dtype: torch.dtype = torch.float64, *, num_classes: int = 3) -> t
     return model, Batch(x, y, torch.arange(6))
 
 
-def check_objective(objective: TrainingObjective, model: Classifier, batch: Batch) -> None:
-    """Raise AssertionError when objective breaks the contract on a copy of model.
+def check_objective(objective: TrainingObjective, model: nn.Module | None = None, batch: Batch | None = None) -> None:
+    """Check the contract of an objective, on a copy of model.
 
     The loss is finite and reaches every parameter; the search leaves weights, statistics, modes and gradients alone
     and repeats itself; after a state_dict round trip the objective goes on as it would have.
+
+    Args:
+        objective: as it was made, before its first epoch.
+        model, batch: any network and images that it takes; by default those of smooth_toy, in single precision.
+
+    Errors: AssertionError that says what is broken.
+
+    Example:
+        >>> from medrobust.objectives import trades
+        >>> from medrobust.threat import Threat
+        >>> check_objective(trades(Threat("4/255")))
     """
-    model = copy.deepcopy(model).train()
+    toy, images = smooth_toy(torch.float32)
+    batch = images if batch is None else Batch(*batch)
+    model = as_classifier(copy.deepcopy(toy if model is None else model), batch.x).train()
     twin, fresh = copy.deepcopy(objective), copy.deepcopy(objective)
     before = {name: value.clone() for name, value in model.state_dict().items()}
     first = _flat(objective.search(model, batch))
@@ -70,9 +84,9 @@ def _flat(found: object) -> list[Tensor]:
 
 
 def slope_error(objective: TrainingObjective, model: Classifier, batch: Batch, *, h: float = 1e-6) -> float:
-    """Relative gap between the loss's gradient by all parameters and central differences along a random line.
+    """Relative gap between the slope of the loss along a random line of parameters and its central difference.
 
-    What search found is held fixed, as it is in training.
+    What search found is held fixed, as it is in training; h is half the width of the difference.
     """
     found = objective.search(model, batch)
     parameters = list(model.parameters())

@@ -34,10 +34,12 @@ class AttackCase:
 
     @property
     def said(self) -> Abilities:
+        """What the attack says of itself."""
         return self.attack.abilities
 
     @property
     def norms(self) -> Sequence[str]:
+        """The names of the norms that it is made for."""
         return self.said.norms
 
 
@@ -52,7 +54,7 @@ class Setting:
     streams: Streams
 
     def run(self, case: AttackCase, index: Tensor | None = None) -> Tensor:
-        """The attack on the images at index."""
+        """x_adv of the images at index (m,), of all by default."""
         at = torch.arange(len(self.x)) if index is None else index
         threat = self.threat
         if isinstance(threat.epsilon, Tensor) and threat.epsilon.ndim:
@@ -117,7 +119,7 @@ def assert_inside(given: Setting, x_adv: Tensor, what: str) -> None:
 
 
 def assert_equal_losses(given: Setting, one: Tensor, two: Tensor, what: str) -> None:
-    """Two results are equally good. Pixels may differ by roundings, what the adversary gained must not."""
+    """Two results are equally good: pixels may differ by roundings, but what the adversary gained must not."""
     a, b = given.loss(one), given.loss(two)
     gap = float((a - b).abs().max())
     assert gap <= 1e-3 * (1 + float(a.abs().max())), f"{what}: losses differ by {gap:.2g}"

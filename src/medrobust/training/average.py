@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn, get_swa_multi_avg_fn
 
 from ..recipes.train import AverageSpec
+
+Tensors = tuple[Tensor, ...] | list[Tensor]
 
 
 class Average:
     """The running average of a network's weights.
 
-    ema: a <- d * a + (1 - d) * w after each optimizer step, for running statistics too, with d = min(decay,
-    (1 + n) / (10 + n)) at the n-th so that the first weights do not linger. swa: the mean of the weights at the ends of
+    ema: a <- d * a + (1 - d) * w after each step of the optimizer, for running statistics too, with d = min(decay,
+    (1 + n) / (10 + n)) at step n, so that the first weights do not linger. swa: the mean of the weights at the ends of
     epochs (Izmailov et al. 2018, arXiv:1803.05407); its running statistics belong to no network that was trained, and
     are estimated anew. Both begin in epoch start_epoch of a phase.
 
@@ -35,60 +39,58 @@ class Average:
 
     def __init__(self, spec: AverageSpec) -> None:
         self.spec = spec
-        self.count = 0
-        self.values: dict[str, Tensor] = {}
+        self.averaged: AveragedModel | None = None
 
     def after_step(self, network: nn.Module, epoch: int) -> None:
         """Called after each step of the optimizer in this epoch of the phase."""
         if self.spec.kind == "ema" and epoch >= self.spec.start_epoch:
-            self._add(network, 1 - min(self.spec.decay, (1 + self.count) / (10 + self.count)))
+            self._begun(network).update_parameters(network)
 
     def after_epoch(self, network: nn.Module, epoch: int) -> None:
         """Called at the end of this epoch of the phase."""
         if self.spec.kind == "swa" and epoch >= self.spec.start_epoch:
-            self._add(network, 1 / (self.count + 1))
+            self._begun(network).update_parameters(network)
 
-    @torch.no_grad()
-    def _add(self, network: nn.Module, share: float) -> None:
-        for name, value in network.state_dict().items():
-            if not self.count:
-                self.values[name] = value.clone()
-            elif value.is_floating_point():
-                self.values[name].lerp_(value, share)
-            else:
-                self.values[name].copy_(value)
-        self.count += 1
+    def _begun(self, network: nn.Module) -> AveragedModel:
+        if self.averaged is None:
+            self.averaged = AveragedModel(network, multi_avg_fn=self._move, use_buffers=True)
+        return self.averaged
+
+    def _move(self, averaged: Tensors, current: Tensors, _: Tensor | int) -> None:
+        assert self.averaged is not None
+        count = int(self.averaged.n_averaged)  # on the CPU, where the argument is a copy that makes the device wait
+        if not (averaged[0].is_floating_point() or averaged[0].is_complex()):
+            for own, new in zip(averaged, current, strict=True):  # torch's averages would round an index down
+                own.copy_(new)
+        elif self.spec.kind == "swa":
+            get_swa_multi_avg_fn()(averaged, current, count)
+        else:
+            get_ema_multi_avg_fn(min(self.spec.decay, (1 + count) / (10 + count)))(averaged, current, count)
 
     @contextmanager
     def put_in(self, network: nn.Module, settle: Callable[[nn.Module], None] | None = None) -> Iterator[None]:
         """The network has the averaged weights inside; settle(network) then estimates its statistics, for swa."""
-        if not self.count:
+        if self.averaged is None:
             yield
             return
-        own = {name: value.clone() for name, value in network.state_dict().items()}
+        own = copy.deepcopy(network.state_dict())
         try:
-            _fill(network, self.values)
+            network.load_state_dict(self.averaged.module.state_dict())
             if settle is not None and self.spec.kind == "swa":
                 settle(network)
             yield
         finally:
-            _fill(network, own)
+            network.load_state_dict(own)
 
     def state_dict(self) -> dict[str, Any]:
         """What load_state_dict takes."""
-        return {"count": self.count, "values": self.values}
+        return {"averaged": None if self.averaged is None else self.averaged.state_dict()}
 
     def load_state_dict(self, state: dict[str, Any], network: nn.Module) -> None:
         """Go on from a saved average of this network."""
-        self.count = state["count"]
-        own = network.state_dict()
-        self.values = {name: torch.empty_like(own[name]).copy_(value) for name, value in state["values"].items()}
-
-
-@torch.no_grad()
-def _fill(network: nn.Module, values: dict[str, Tensor]) -> None:
-    for name, target in network.state_dict().items():
-        target.copy_(values[name])
+        self.averaged = None
+        if state["averaged"] is not None:
+            self._begun(network).load_state_dict(state["averaged"])
 
 
 def norms_of(network: nn.Module) -> list[nn.Module]:
@@ -100,6 +102,7 @@ def norms_of(network: nn.Module) -> list[nn.Module]:
 @contextmanager
 def estimating(network: nn.Module) -> Iterator[None]:
     """Forward passes inside set the running statistics to their mean over batches; nothing else is in training mode."""
+    # Not torch's update_bn: that lets dropout draw, passes over instance norm and changes the mode of frozen layers.
     norms = norms_of(network)
     modes = [(module, module.training) for module in network.modules()]
     momenta = [norm.momentum for norm in norms]

@@ -54,8 +54,9 @@ def check_loop(recipe: TrainRecipe) -> None:
         raise UserError("on_collapse", f"{recipe.on_collapse!r} is no action", f"valid: {', '.join(ACTIONS)}")
     if recipe.average.kind not in ("none", "ema", "swa"):
         raise UserError("average.kind", f"unknown average {recipe.average.kind!r}", "valid: none, ema, swa")
-    if recipe.average.kind != "none" and recipe.average.start_epoch >= max(p.epochs for _, p in phase_recipes(recipe)):
-        reason = f"{recipe.average.start_epoch} is after the last epoch, which is {part.epochs - 1}"
+    longest = max(part.epochs for _, part in phase_recipes(recipe))
+    if recipe.average.kind != "none" and recipe.average.start_epoch >= longest:
+        reason = f"{recipe.average.start_epoch} is after the last epoch, which is {longest - 1}"
         raise UserError("average.start_epoch", reason, "begin earlier")
     if not 0 <= recipe.average.decay < 1:
         raise UserError("average.decay", f"{recipe.average.decay} is not from 0 to below 1")
@@ -81,7 +82,7 @@ def _with_place(place: str, make: Callable[[], Made]) -> Made:
 
 
 def check_batch(recipe: TrainRecipe, num_images: int) -> None:
-    """Refuse batches that the training images cannot fill."""
+    """Refuse batches that the training images cannot fill. Errors: UserError."""
     needed = recipe.batch_size * recipe.devices
     if needed > num_images:
         each = f" on each of {recipe.devices} devices" if recipe.devices > 1 else ""
@@ -90,7 +91,7 @@ def check_batch(recipe: TrainRecipe, num_images: int) -> None:
 
 
 def check_labels(recipe: TrainRecipe) -> None:
-    """Refuse images without labels where the objective needs them."""
+    """Refuse images without labels where the objective needs them. Errors: UserError naming the key."""
     names = [part.objective.name for _, part in phase_recipes(recipe)]
     unable = next((name for name in names if name in OBJECTIVES and not OBJECTIVES[name].unlabeled), None)
     for key in ("unlabeled", "hide_labels"):
@@ -101,7 +102,7 @@ def check_labels(recipe: TrainRecipe) -> None:
 
 
 def open_all(recipe: TrainRecipe, report: Report | None = None) -> ImageSet:
-    """All labeled images with their splits, decoded. Errors: UserError as open_images."""
+    """All labeled images with their splits, decoded. Errors: UserError, as open_images."""
     return open_data(recipe.data, make_view(recipe.data, {}, "grey"), split="all", report=report)
 
 
@@ -137,7 +138,7 @@ def train_and_val(images: ImageSet) -> tuple[ImageSet, ImageSet]:
 
 
 def require_classes(images: ImageSet, splits: Sequence[str]) -> None:
-    """Errors: UserError naming a class of which one of these splits has no image."""
+    """Refuse images of which one of these splits lacks a class. Errors: UserError naming the class and the split."""
     for name in splits:
         present = Counter(sample.label for sample in images.with_split(name).samples)
         for label, title in enumerate(images.classes):
@@ -148,7 +149,7 @@ def require_classes(images: ImageSet, splits: Sequence[str]) -> None:
 
 
 def build_objective(recipe: TrainRecipe, num_images: int, model: Classifier | None) -> TrainingObjective:
-    """The objective, with the run's threat, attack, budgets, seed, number of images and model."""
+    """The objective of a recipe, with the run's threat, attack, budgets, seed, number of images and model."""
     threat = make_threat(recipe.threat)
     rule: EpsilonRule = Constant(recipe.threat.budget)
     if recipe.threat.epsilon_warm_up:
@@ -166,7 +167,7 @@ def build_objective(recipe: TrainRecipe, num_images: int, model: Classifier | No
 
 
 def metric_of(recipe: TrainRecipe, objective: TrainingObjective, robust: bool) -> str:
-    """The metric that picks the best epoch, with auto resolved; robust: models are judged under attack."""
+    """The metric that picks the best epoch, with auto resolved; robust says whether models are judged under attack."""
     if objective.metric is not None:
         return objective.metric
     if recipe.validation.metric != "auto":
@@ -177,7 +178,7 @@ def metric_of(recipe: TrainRecipe, objective: TrainingObjective, robust: bool) -
 def make_judge(
     fabric: Any, recipe: TrainRecipe, val: ImageSet, objective: TrainingObjective, *, robust: bool
 ) -> Callable[[Classifier], Row]:
-    """model -> metrics on val, each process of a group judging its share; the objective's own metric if it has one."""
+    """model -> metrics on val, where each process of a group judges its share; the objective's own metric if any."""
     if objective.metric is not None:
         size, workers = min(recipe.batch_size, len(val)), recipe.num_workers
         return lambda model: objective.judge(model, batches(val, size, num_workers=workers))
@@ -245,17 +246,16 @@ def accepts(name: str, parameter: str) -> bool:
 
 
 def spares_weights(recipe: TrainRecipe) -> bool:
-    """Whether a loss leaves some weights out, as those that are not of answers do."""
+    """Whether the loss of some objective leaves weights out, as one that does not judge answers does."""
     return any(OBJECTIVES[part.objective.name].metric is not None for _, part in phase_recipes(recipe))
 
 
-def make_settings(recipe: TrainRecipe, on_collapse: str | None = None) -> LoopSettings:
+def make_settings(recipe: TrainRecipe) -> LoopSettings:
     """The part of the recipe that is the loop's in all phases."""
     same = ("batch_size", "seed", "augment", "balance", "accumulate", "clip_norm", "average")
-    free = ("save_every", "num_workers", "compile")
+    free = ("save_every", "num_workers", "compile", "on_collapse")
     return LoopSettings(
         patience=recipe.validation.patience,
         fast=recipe.precision == "fast",
-        on_collapse=on_collapse or recipe.on_collapse,
         **{name: getattr(recipe, name) for name in (*same, *free)},
     )

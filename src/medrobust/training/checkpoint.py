@@ -10,7 +10,6 @@ import json
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from ..errors import UserError
@@ -64,12 +63,3 @@ def _decode(tree: Any, get: Any) -> Any:
             return get(tree["tensor"])
         return {key: _decode(value, get) for key, value in tree["dict"]}
     return tree
-
-
-def to_device(tree: Any, device: torch.device) -> Any:
-    """The same structure with its tensors on a device."""
-    if isinstance(tree, Tensor):
-        return tree.to(device)
-    if isinstance(tree, dict):
-        return {key: to_device(value, device) for key, value in tree.items()}
-    return [to_device(value, device) for value in tree] if isinstance(tree, list) else tree

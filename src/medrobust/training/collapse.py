@@ -1,4 +1,4 @@
-"""Has training collapsed? Said in words as soon as an epoch shows it."""
+"""Whether training has collapsed, said in words as soon as an epoch shows it."""
 
 from __future__ import annotations
 
@@ -34,16 +34,17 @@ class CollapsedError(Exception):
 def find_collapse(rows: Sequence[Row], classes: Sequence[str], *, full_budget: bool = False) -> Collapse | None:
     """What the last of these epochs of one phase shows, None when it is sound.
 
-    one_class: all validation images get one answer, after an epoch in which they did not and that was better than
-    chance, or with a loss above 2 ln C, or for the third epoch in which training learned nothing either (a network that
-    has just begun may do that for two, and running statistics lag behind what was learned).
-    chance_loss: the cross-entropy in training and that of validation are within 1 % of ln C, for the third epoch too.
-    catastrophic_overfitting (Wong et al. 2020, arXiv:2001.03994): robust accuracy on validation images is at most 5 %
-    and was 30 % or more in an earlier epoch, or training images resist their attack in 50 % or more of the cases at the
-    same budget, later than the first epoch.
+    - one_class: all validation images get one answer; and an earlier epoch did better than chance without that, or the
+      loss is above 2 ln C, or it is the third such epoch in a row and training learned nothing either. (A network that
+      has just begun may do that for two epochs, and running statistics lag behind what was learned.)
+    - chance_loss: the cross-entropies of training and of validation are within 1 % of ln C, for the third epoch in a
+      row.
+    - catastrophic_overfitting (Wong et al. 2020, arXiv:2001.03994): robust accuracy on validation images is at most
+      5 %; and it was 30 % or more in an earlier epoch, or, after the first epoch, 50 % or more of the training images
+      resist their attack at the same budget.
 
     Args:
-        rows: of the history, see validate; the robust rule needs robust_accuracy.
+        rows: of the history, see validate; the last rule needs robust_accuracy.
         classes: names of the outputs.
         full_budget: training examples have the budget of validation.
 

@@ -15,7 +15,7 @@ from torch import Tensor
 from ..attacks.build import describe
 from ..data.images.image_set import ImageSet
 from ..errors import UserError
-from ..files import read_json, unfinished, write_atomic
+from ..files import read_json, unfinished
 from ..models.checkpoint import WEIGHTS
 from ..models.classifier import Classifier
 from ..models.digest import state_digest, weights_digest
@@ -34,7 +34,7 @@ from .launch import alone
 from .optimize import make_optimizer
 from .phases import Begun, Phase
 from .resume import STATE
-from .run import SPLITS, details, end, splits_csv
+from .run import SPLITS, details, end, write_splits
 from .validate import CLEAN_METRICS
 
 
@@ -46,12 +46,12 @@ class TrainRun:
 
     @cached_property
     def history(self) -> list[dict[str, Any]]:
-        """One row an epoch."""
+        """One row per epoch."""
         return list(read_json(self.folder / HISTORY))
 
     @property
     def best(self) -> dict[str, Any] | None:
-        """The epoch whose weights were kept."""
+        """The row of the epoch whose weights were kept."""
         found: dict[str, Any] | None = read_run(self.folder)["best"]
         return found
 
@@ -98,7 +98,8 @@ def train_objective(
     """
     check_loop(recipe)
     if recipe.devices != 1 or recipe.on_collapse == "restart":
-        raise UserError("devices", "a network in memory trains in one process and once", "use a recipe for more")
+        place = "devices" if recipe.devices != 1 else "on_collapse"
+        raise UserError(place, "a network in memory trains in one process and once", "use a recipe for more")
     device = pick_device(recipe.device)
     train_set, val_set = train_and_val(images)
     check_batch(recipe, len(train_set))
@@ -116,7 +117,7 @@ def train_objective(
     for left in (*unfinished(out), *unfinished(out / LAST)):
         left.unlink()
     if run["status"] == "running":
-        write_atomic(out / SPLITS, splits_csv(images, train_set, val_set))
+        write_splits(out, images, train_set, val_set)
         names = ("data", "view", "objective", "recipe", "versions", "command", "commit")
         card = {**{name: run[name] for name in names}, "split": SPLITS, "metric": metric}
         fabric = alone(device)

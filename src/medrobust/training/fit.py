@@ -40,7 +40,7 @@ LOOK_EVERY = 20  # steps between looks at the loss where a look makes the device
 
 @dataclass
 class _Run:
-    """What the parts of the loop share; that of the phase is made anew in each."""
+    """What the parts of the loop share; what belongs to a phase is made anew in each."""
 
     fabric: Any
     model: Classifier
@@ -85,7 +85,7 @@ class _Run:
 
     @property
     def epoch(self) -> int:
-        """The epoch of the phase."""
+        """The number of the epoch within the phase."""
         return self.place.epoch - self.place.began
 
     @property
@@ -94,8 +94,8 @@ class _Run:
         return self.place.phase < len(self.phases) and not self.place.stopped
 
     def save(self, *, between: bool = False) -> None:
-        """Save the state, in the first process; between: two phases."""
-        # Those of every process, as each goes on with its own.
+        """Save the state, in the first process; between says that one phase has ended and the next has not begun."""
+        # The sums of every process, as each goes on with its own.
         sums = {name: self.fabric.all_gather(value).reshape(-1) for name, value in self.place.sums.items()}
         place = dataclasses.replace(self.place, sums=sums)
         if self.fabric.is_global_zero:
@@ -116,7 +116,7 @@ def fit(
     say: Callable[[str], None] = lambda line: None,
     log: Callable[[Row], None] = lambda row: None,
 ) -> list[Row]:
-    """Train, keep the best checkpoint in out and the last in out/last; go on from a saved state if there is one.
+    """Train; keep the best checkpoint in out and the last in out/last; go on from a saved state if there is one.
 
     Every random choice is a function of (seed, epoch, step, image) and the state holds the rest, so a run that was
     killed at any moment ends with the same weights, bit for bit, as one that was not. Each phase goes on from the last
@@ -127,12 +127,19 @@ def fit(
 
     Args:
         fabric: a launched lightning_fabric.Fabric of precision 32-true.
+        model: trained in place.
+        phases: done one after the other.
+        train: the images to train on.
+        settings: what holds in all phases.
+        out: folder of the run.
         card: what the checkpoint's card says besides the model.
-        report, say, log: called with (what, done, of) each step, with a line and with its row each epoch, in the first
-            process only.
+        report, say, log: called in the first process only: report with (what, done, of) after each step, say with a
+            line and log with a row after each epoch.
 
-    Returns: one row an epoch. Errors: UserError when the loss is not finite; ValueError when a batch is more than the
-    set; CollapsedError, see LoopSettings.
+    Returns: one row per epoch.
+
+    Errors: UserError when the loss is not finite; ValueError when a batch is larger than the set; CollapsedError, see
+        LoopSettings.
     """
     if settings.fast:
         exact_first_layer(model.network)
@@ -224,7 +231,7 @@ def _look_at_loss(run: _Run) -> None:
 
 
 def _end_epoch(run: _Run, seconds: float) -> None:
-    """Judge, keep the best and the last, look whether to slow down, go to the next phase or stop, save."""
+    """Judge, keep the best and the last weights, see whether to slow down, stop or begin the next phase, and save."""
     settings, place, fabric = run.settings, run.place, run.fabric
     run.objective.end_epoch()
     run.parts.average.after_epoch(run.model.network, run.epoch)
@@ -269,7 +276,7 @@ def _value(row: Row, metric: str) -> float:
 
 
 def _look_for_collapse(run: _Run, row: Row) -> Collapse | None:
-    """What this epoch shows, said when it is new."""
+    """The collapse that this epoch shows, if any, said when it is new."""
     earlier = run.place.history[run.place.began :]
     since = run.phase.full_budget_from
     full_budget = since is not None and run.epoch >= since

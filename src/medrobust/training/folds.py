@@ -38,11 +38,11 @@ def train_folds(
     """Train on every split, judge each best checkpoint on its own test images; returns the folder of all runs.
 
     With folds, fold i of `folds` by group is for testing and 15 % of the rest for validation, again for each of
-    `repeats` seeds; without, `repeats` random splits by group. Each split is a run in out/fold-i (out/fold-i-seed-s,
-    out/group-seed-s) with its test.json; summary.json and summary.md hold the rows, means and standard deviations. A
-    call that was stopped goes on.
+    `repeats` seeds; without, there are `repeats` random splits by group. Each split is a run in out/fold-i
+    (out/fold-i-seed-s, out/group-seed-s) with its test.json; summary.json and summary.md hold the rows, means and
+    standard deviations. A call that was stopped goes on when it is made again.
 
-    Errors: UserError before anything is trained when a class is missing from a part of a split, and as train.
+    Errors: UserError, before anything is trained, when a class is missing from a part of a split; and as train.
     """
     check(recipe)
     if spares_weights(recipe):
@@ -67,7 +67,7 @@ def train_folds(
 
 
 def _name(rule: str, repeats: int) -> str:
-    """fold:1/5@0 -> fold-1 where there is one seed."""
+    """The name of a split's folder: fold-1 for fold:1/5@0 where there is one seed."""
     if rule.startswith("fold:"):
         number = rule[len("fold:") :].partition("/")[0]
         return f"fold-{number}" if repeats == 1 else f"fold-{number}-seed-{rule.partition('@')[2]}"
@@ -109,7 +109,7 @@ def spread(rows: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, float]]:
 
 
 def table(rows: Mapping[str, Mapping[str, Any]]) -> str:
-    """The rows with mean and sd below, in Markdown."""
+    """The rows as a Markdown table, with their mean and standard deviation below."""
     both = spread(list(rows.values()))
     names = list(both["mean"])
     lines = [["split", "test images", *names], ["---"] * (len(names) + 2)]

@@ -19,7 +19,7 @@ from .order import training_batches
 def judged(
     fabric: Any, model: Classifier, average: Average, train: ImageSet, batch_size: int, channels_last: bool
 ) -> Iterator[None]:
-    """The model is inside what is judged and saved; its own weights are back afterwards.
+    """Inside the context the model is what is judged and saved; after it, its own weights are back.
 
     With swa, running statistics are estimated anew on the training images, in full batches and without augmentation.
     Other running statistics are those of the first process.

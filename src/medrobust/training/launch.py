@@ -54,9 +54,15 @@ def in_processes(
 ) -> Any:
     """What share(fabric, *arguments, report=..., say=...) returns in the first of `num` processes of a group.
 
-    spares: some losses leave some weights out.
+    Args:
+        share, arguments: what each process does; picklable.
+        num, device: how many processes, and where.
+        folder: of the run, for messages.
+        report, say: called in this process with what the others report and say.
+        spares: whether some losses leave weights out.
 
-    Errors: the first UserError or CollapsedError of any of them; UserError when one was killed. No process is left.
+    Errors: the first UserError or CollapsedError of any process; UserError when one was killed; RuntimeError when one
+        failed otherwise. No process is left.
     """
     context = multiprocessing.get_context("spawn")
     port = _free_port()

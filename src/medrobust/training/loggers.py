@@ -16,7 +16,7 @@ Log = Callable[[Mapping[str, Any]], None]
 
 
 def require_logger(name: str) -> None:
-    """Errors: UserError for an unknown logger, or one whose package is not installed."""
+    """Refuse a logger that cannot be used. Errors: UserError when it is unknown or its package is not installed."""
     if name not in LOGGERS:
         raise UserError("logger", f"unknown logger {name!r}", nearest(name, LOGGERS))
     if name != "none" and find_spec(name) is None:
@@ -24,10 +24,10 @@ def require_logger(name: str) -> None:
 
 
 def make_log(name: str, folder: Path) -> Log:
-    """row -> None, which sends every number of an epoch's row, with the epoch as its step.
+    """A function that takes the row of an epoch and sends its numbers, with the epoch as their step.
 
-    A resumed run goes on in the same place: TensorBoard files are in folder/logs; the id of the MLflow run is kept
-    there, its server is that of MLFLOW_TRACKING_URI.
+    A resumed run goes on in the same place: TensorBoard files are in folder/logs, and so is the id of the MLflow run,
+    whose server is that of MLFLOW_TRACKING_URI.
 
     Example:
         >>> make_log("none", Path("runs/x"))({"epoch": 0, "accuracy": 0.5})

@@ -18,7 +18,7 @@ FUSED_ON = ("cpu", "cuda")
 def make_optimizer(spec: OptimizerSpec, parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
     """The optimizer that spec names. Errors: UserError for values that it refuses."""
     parameters = list(parameters)
-    # One pass over the weights instead of one an operation: four times as fast on two cores.
+    # One pass over the weights instead of one per operation: four times as fast on two cores.
     fused = all(p.device.type in FUSED_ON and p.is_floating_point() for p in parameters)
     common: dict[str, Any] = {"lr": spec.lr, "weight_decay": spec.weight_decay, "fused": fused}
     try:
@@ -34,7 +34,7 @@ def make_optimizer(spec: OptimizerSpec, parameters: Iterable[nn.Parameter]) -> t
 
 
 def lr_factor(spec: ScheduleSpec, epoch: float, num_epochs: int, steps_per_epoch: int) -> float:
-    """The learning rate's factor at a position counted in epochs, plateau's own factor apart.
+    """The factor of the learning rate at a position counted in epochs, without that of the plateau schedule.
 
     Example:
         >>> [lr_factor(ScheduleSpec(name="step", milestones=(2,)), e, 4, 10) for e in (0, 1.9, 2)]

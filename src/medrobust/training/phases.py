@@ -21,7 +21,7 @@ OVERRIDES = tuple(f.name for f in dataclasses.fields(PhaseSpec) if f.name != "tr
 
 
 class Begun(NamedTuple):
-    """What a phase trains with: the optimizer is over the parameters that are trained, metric is one of judge's."""
+    """What a phase trains with: an optimizer of the parameters that are trained, a judge, and one of its metrics."""
 
     objective: TrainingObjective
     optimizer: torch.optim.Optimizer
@@ -33,8 +33,12 @@ class Begun(NamedTuple):
 class Phase:
     """What the loop does for some epochs.
 
-    begin: called with the model, once its trained parameters are the ones that require a gradient. head: train the last
-    layer only. full_budget_from: the first epoch whose examples have the budget of validation, None for never.
+    Args:
+        epochs: how many.
+        begin: called with the model, once its trained parameters are the ones that require a gradient.
+        schedule: of the learning rate.
+        head: train the last layer only.
+        full_budget_from: the first epoch whose examples have the budget of validation; None for never.
     """
 
     epochs: int
@@ -45,7 +49,7 @@ class Phase:
 
 
 def phase_recipes(recipe: TrainRecipe) -> list[tuple[str, TrainRecipe]]:
-    """(place in the recipe, the phase as a recipe of its own) in order; without phases, the recipe itself.
+    """(place in the recipe, phase as a recipe of its own) of each phase, in order; without phases, the recipe itself.
 
     Example:
         >>> recipe = TrainRecipe(epochs=3, phases=(PhaseSpec(epochs=1, train="head"), PhaseSpec()))
@@ -91,7 +95,11 @@ class Trained:
 def refuse_ignored_warm_up(recipe: TrainRecipe, accepts: Callable[[str, str], bool]) -> None:
     """Refuse threat.epsilon_warm_up where it would do nothing.
 
-    accepts: (objective, parameter) -> whether it has it. Errors: UserError naming the objective.
+    Args:
+        recipe: of the run.
+        accepts: (name of an objective, name of a parameter) -> whether the objective has it.
+
+    Errors: UserError naming the objective.
     """
     phases = phase_recipes(recipe)
     warm = [(place, phase) for place, phase in phases if phase.threat.epsilon_warm_up]

@@ -23,9 +23,9 @@ STATE = "state.safetensors"
 class Place:
     """The position in a run and what the loop remembers.
 
-    began is the epoch in which the phase began; sums are of the losses and rates of this epoch's steps; best is the
-    best value of the metric in this phase; the bad epochs count since it, for stopping and for the plateau schedule;
-    lr_share is what the plateau schedule has left of the learning rate.
+    began is the epoch in which the phase began; sums holds the sums of the losses and rates over this epoch's steps;
+    best is the best value of the metric in this phase; bad_epochs and lr_bad_epochs count the epochs since it, for
+    stopping and for the plateau schedule; lr_share is what the plateau schedule has left of the learning rate.
     """
 
     epoch: int = 0
@@ -55,7 +55,15 @@ class Parts(NamedTuple):
 
 
 def save(folder: Path, seed: int, place: Place, model: Classifier, parts: Parts | None) -> None:
-    """Write the whole state in one step; parts None between two phases. Each of place.sums has a value per process."""
+    """Write the whole state in one step.
+
+    Args:
+        folder: of the run.
+        seed: of the run; the state of another seed is not used.
+        place: the position; each of its sums has one value per process.
+        model: the classifier.
+        parts: what the phase has made; None between two phases.
+    """
     state = {
         "seed": seed,
         "place": {f.name: getattr(place, f.name) for f in dataclasses.fields(place)},
@@ -66,9 +74,9 @@ def save(folder: Path, seed: int, place: Place, model: Classifier, parts: Parts 
 
 
 def restore(folder: Path, seed: int, model: Classifier, rank: int = 0) -> tuple[Place, dict[str, Any]] | None:
-    """Put the saved weights into model, and say where it stands and what its phase had; None when nothing is saved.
+    """Put the saved weights into model; the place of the run and what its phase had, None when nothing is saved.
 
-    A state of another seed is that of a run before it was started again.
+    The state of another seed counts as nothing: it is from before the run was started again.
     """
     if not (folder / STATE).exists():
         return None
@@ -83,7 +91,7 @@ def restore(folder: Path, seed: int, model: Classifier, rank: int = 0) -> tuple[
 
 
 def restore_parts(saved: dict[str, Any], parts: Parts, model: Classifier) -> None:
-    """Put what the phase had into its new parts."""
+    """Put what the phase had when it was saved into its new parts."""
     parts.objective.load_state_dict(saved["objective"])
     parts.optimizer.load_state_dict(saved["optimizer"])
     parts.average.load_state_dict(saved["average"], model.network)

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import csv
 import dataclasses
-import io
 import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from ..data.choose.split_rules import write_split
 from ..data.images.image_set import ImageSet
 from ..data.unlabeled import UNLABELED
-from ..files import unfinished, write_atomic
+from ..files import unfinished
 from ..objectives.registry import OBJECTIVES
 from ..progress import Report
 from ..recipes.plain import as_dict, deciding
@@ -44,7 +43,7 @@ def train(
         recipe: what to train.
         out: the folder; by default runs/train-HASH, so that the same recipe goes on with the same run.
         report: called with (what, done, of).
-        say: called with one line an epoch; by default they go to the standard error when there is a report.
+        say: called with one line per epoch; by default lines go to the standard error when there is a report.
 
     Errors: UserError for everything a recipe can get wrong, before anything is written, and when out holds another run.
     """
@@ -67,7 +66,7 @@ def train(
     if run["status"] != "running":
         (folder / STATE).unlink(missing_ok=True)
         return folder
-    write_atomic(folder / SPLITS, splits_csv(images, train_set, val_set))
+    write_splits(folder, images, train_set, val_set)
     names = ("data", "view", "objective", "threat", "recipe", "versions", "command", "commit")
     card = {**{name: run[name] for name in names}, "split": SPLITS, "metric": metric}
     history = None
@@ -161,13 +160,8 @@ def details(
     }
 
 
-def splits_csv(images: ImageSet, train_set: ImageSet, val_set: ImageSet) -> str:
-    """image_id, group_id, label and split of every image; what is neither train nor val is left for testing."""
+def write_splits(folder: Path, images: ImageSet, train_set: ImageSet, val_set: ImageSet) -> None:
+    """Write which image is in train and val; what is in neither is left for testing."""
     names = {s.image_id: "train" for s in train_set.samples} | {s.image_id: "val" for s in val_set.samples}
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["image_id", "group_id", "label", "split"])
-    for sample in images.samples:
-        split = names.get(sample.image_id, "test")
-        writer.writerow([sample.image_id, sample.group_id, images.classes[sample.label], split])
-    return text.getvalue()
+    samples = [dataclasses.replace(s, split=names.get(s.image_id, "test")) for s in images.samples]
+    write_split(folder / SPLITS, images.replace(samples=samples))

@@ -1,4 +1,4 @@
-"""What the loop is told, one step of it as a module, and the line it says about an epoch."""
+"""What the loop is told, one step of it as a module, and the line that it says about an epoch."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Row = dict[str, Any]
 
 @dataclass(frozen=True, kw_only=True)
 class LoopSettings:
-    """In what order and with what care, in all phases; the fields are those of TrainRecipe.
+    """What the loop does in all phases; the fields are those of TrainRecipe, and fast is its precision=fast.
 
     on_collapse="restart" raises CollapsedError, for the caller to start again with another seed.
     """
@@ -39,13 +39,14 @@ class LoopSettings:
 
 
 class TrainingStep(nn.Module):
-    """Model and objective as one module: a trainer wraps one forward pass, inside it all see the bare model."""
+    """Model and objective as one module: a trainer wraps one forward pass, inside which all see the bare model."""
 
     def __init__(self, model: Classifier, objective: TrainingObjective, low: torch.dtype | None) -> None:
         super().__init__()
         self.model, self.objective, self.low = model, objective, low
 
     def forward(self, x: Tensor, y: Tensor, index: Tensor) -> TrainingLoss:
+        """The loss of the batch x (n, c, *spatial), y (n,), index (n,)."""
         # Not the trainer's own mixed precision: it would round the pixels before anything else sees them.
         with torch.autocast(x.device.type, self.low, enabled=self.low is not None):
             return self.objective(self.model, Batch(x, y, index))

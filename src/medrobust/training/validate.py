@@ -30,24 +30,29 @@ def validate(
     fast: bool = False,
     reduce: Callable[[Tensor], Tensor] = lambda t: t,
 ) -> dict[str, Any]:
-    """Metrics on these batches; the robust ones with an attack only.
+    """Metrics on these batches; the robust ones only with an attack.
 
     A search may run in low precision; every decision is taken in float32. Images that are wrong without an attack are
     wrong with it, and are not attacked. The attack draws the same numbers in every epoch, so that epochs can be
     compared.
 
     Args:
+        model: the classifier.
+        batches: validation images; index is the position in the whole set.
+        attack, threat: the adversary; None attacks nothing.
+        seed: of the attack's random numbers.
         attacked: (number of validation images,) bool, which are attacked; all by default.
         fast: search on a copy in low precision.
         reduce: adds a tensor up over all processes.
 
-    Returns: accuracy, balanced_accuracy, loss (mean cross-entropy), predicted (share of each class among the answers),
-    and
-        robust_accuracy, robust_balanced_accuracy, mean_balanced_accuracy (of clean and robust).
+    Returns: accuracy, balanced_accuracy, loss (mean cross-entropy) and predicted (share of each class among the
+        answers); with an attack also robust_accuracy, robust_balanced_accuracy and mean_balanced_accuracy (the mean of
+        the clean and the robust one).
     """
     device = model.mean.device
     num_classes = model.num_classes
-    counts = torch.zeros(5, num_classes, dtype=torch.float64, device=device)  # rows: see below
+    # Per class: images, right answers, answers, attacked images, and right answers under attack.
+    counts = torch.zeros(5, num_classes, dtype=torch.float64, device=device)
     loss = torch.zeros((), dtype=torch.float64, device=device)
     searcher: Classifier | None = None
     with model.frozen():
@@ -96,7 +101,7 @@ def _survivors(
 
 
 def evenly(limit: int | None, n: int) -> Tensor | None:
-    """(n,) bool: about `limit` positions, evenly spread over a set that may be sorted by class; None for all.
+    """(n,) bool: `limit` positions, evenly spread over a set that may be sorted by class; None for all of them.
 
     Example:
         >>> evenly(2, 6)

@@ -85,11 +85,10 @@ def _steepest_first(weight: Tensor, free: Tensor, need: Tensor) -> Tensor:
 
 
 def rivals(logits: Tensor, goal: Goal, num_classes: int) -> Tensor:
-    """(n, m) the candidates whose boundary may be the nearest: the num_classes most likely wrong classes of the clean
-    image.
+    """(n, m) the candidates whose boundary may be the nearest: the num_classes most likely wrong classes.
 
-    Multi-label, untargeted: the labels that are easiest to change. With a target there is one boundary, that of the
-    margin.
+    Given the logits of the clean images. Multi-label, untargeted: the labels that are easiest to change. With a target
+    there is one boundary, that of the margin.
     """
     if goal.targeted:
         return torch.zeros_like(as_classes(logits)[:, :1], dtype=torch.int64)
@@ -101,9 +100,9 @@ def rivals(logits: Tensor, goal: Goal, num_classes: int) -> Tensor:
 
 
 def gaps(logits: Tensor, goal: Goal, candidates: Tensor) -> Tensor:
-    """(n, m) above 0 where the candidate is ahead: z_j - z_label; minus the agreement of a label.
+    """(n, m) how far each candidate is ahead, above 0 where it is: z_j - z_label.
 
-    The margin for a target.
+    Multi-label: minus the agreement of the logit with its label. With a target: the margin.
     """
     if goal.targeted:
         return margin(logits, goal)[:, None]

@@ -48,14 +48,14 @@ def _boxes(ball: Ball, sides: tuple[int, ...], draws: Tensor) -> Tensor:
 
 
 def stripes(ball: Ball, streams: Streams) -> Tensor:
-    """Lines along the first spatial dimension, one pixel thin, of +-epsilon a channel; a signal gets single points."""
+    """Lines along the first spatial dimension, one pixel thin, of +-epsilon per channel; signals get single points."""
     center = ball.center
     thin = center[:, :, :1] if center.ndim > 3 else center
     return ball.project(center + per_sample(ball.radius, center) * _signs(streams.uniform(thin)))
 
 
 def repaint(best: Tensor, ball: Ball, sides: tuple[int, ...], streams: Streams) -> Tensor:
-    """A box of each image set to center +- epsilon, one sign a channel; the opposite where nothing would change."""
+    """A box of each image set to center +- epsilon, one sign per channel; the opposite where nothing would change."""
     num_dims, channels = best.ndim - 2, best.shape[1]
     draws = streams.uniform(best.new_empty(len(best), num_dims + channels))
     at = _boxes(ball, sides, draws[:, :num_dims])

@@ -36,7 +36,7 @@ class Turn(NamedTuple):
 
 
 def task(rule: GoalRule, model: Model, x: Tensor, y: Tensor, threat: Threat) -> Task:
-    """The task of a batch, at one forward."""
+    """The task of a batch, at the cost of one forward."""
     with torch.no_grad():
         logits = model(x)
     return Task(threat.around(x), rule(logits, y), logits)
@@ -91,7 +91,7 @@ def within(ball: Ball, kept: Kept) -> Tensor:
 
 
 def tighten(model: Model, job: Task, kept: Kept, num_looks: int) -> Kept:
-    """Move successes towards their images along the segment, by false position on the margin, a forward a look.
+    """Move successes towards their images along the segment, by false position on the margin; a look is a forward.
 
     The final search of Croce & Hein 2020 (arXiv:1907.02044, section 3.3).
     """
@@ -124,6 +124,7 @@ class PenaltyWeight(NamedTuple):
 
     @staticmethod
     def start(first: float, like: Tensor) -> PenaltyWeight:
+        """The search before its first constant, for the samples of like (n,)."""
         return PenaltyWeight(torch.full_like(like, first), torch.zeros_like(like), torch.full_like(like, torch.inf))
 
     def after(self, won: Tensor) -> PenaltyWeight:

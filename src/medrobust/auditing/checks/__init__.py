@@ -1,4 +1,4 @@
-"""Checks of an evaluation: can its numbers be trusted? One function each."""
+"""Checks of an audit: can its numbers be trusted? Each is one function."""
 
 from .registry import CHECKS
 

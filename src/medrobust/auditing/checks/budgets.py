@@ -21,7 +21,11 @@ def _reaches(title: str, attack: Attack, epsilon: float) -> Iterator[tuple[str, 
 
 
 def reach(records: Records, context: Context) -> Finding:
-    """C25: num_steps * step_size must be able to cross the ball, or the attack tests a smaller budget than it says."""
+    """num_steps * step_size must reach the edge of the ball, or the attack tests a smaller budget than it says.
+
+    Carlini et al. 2019 (arXiv:1902.06705) ask that attacks have converged; Croce & Hein 2020 (arXiv:2003.01690) show
+    how much a poor step size hides.
+    """
     short: dict[str, None] = {}
     for name, attack in context.plan.attacks.items():
         for grid in context.plan.grids:
@@ -36,7 +40,10 @@ def reach(records: Records, context: Context) -> Finding:
 
 
 def largest_budget_breaks_all(records: Records, context: Context) -> Finding:
-    """C20: with a large enough budget every image must fall, or the attack, not the classifier, is the limit."""
+    """With a large enough budget every image must fall, or the attack, not the classifier, is the limit.
+
+    An unbounded attack that does not reach 100 % is a sign of masked gradients (Athalye et al. 2018, arXiv:1802.00420).
+    """
     title = "Do the attacks break (nearly) every image at the largest budget?"
     parts, left = [], 0.0
     for norm in norms(records):
@@ -55,7 +62,11 @@ def largest_budget_breaks_all(records: Records, context: Context) -> Finding:
 
 
 def below_half_grey_level(records: Records, context: Context) -> Finding:
-    """C04, C34: changes below half a grey level vanish when the image is stored."""
+    """Changes below half a grey level vanish when the image is stored.
+
+    A file holds whole grey levels, to which a change is rounded: the discretization of Carlini & Wagner 2017
+    (arXiv:1608.04644).
+    """
     bits = min(context.images.bit_depth(i) for i in range(min(len(context.images), 16)))
     half = 0.5 / (2**bits - 1)
     small = [e for grid in context.plan.grids if grid.norm_name == "linf" for e in grid.epsilons if 0 < e < half]

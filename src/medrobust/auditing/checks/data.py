@@ -9,7 +9,10 @@ from ..context import Context
 
 
 def data_findings(records: Records, context: Context) -> list[Finding]:
-    """Duplicates, contradicting labels, groups on both sides, shortcuts, identifiers; see check_part."""
+    """Duplicates, contradicting labels, groups on both sides, shortcuts, identifiers; see check_part.
+
+    The image ids in their numbers stay in `medrobust data check`.
+    """
     report = context.report
     found = check_part(
         context.images,

@@ -13,7 +13,10 @@ WIDEST = 0.10  # half-width of an interval that still says something
 
 
 def enough_images(records: Records, context: Context) -> Finding:
-    """C39: the interval of the clean accuracy is narrow enough."""
+    """The interval of the clean accuracy is narrow enough, and every class has some images.
+
+    Wilson 1927, doi:10.1080/01621459.1927.10502953; with several images per patient, a bootstrap over the patients.
+    """
     clean = records.clean
     right = clean["clean_prediction"] == clean["label"]
     found = Resampler(clean["group_id"]).mean(right)

@@ -19,7 +19,7 @@ _BLOCK = 2048
 
 
 def same(facts: Sequence[ImageFacts], key: Callable[[ImageFacts], str]) -> list[list[int]]:
-    """Positions of the images that agree in a key, two or more."""
+    """Positions of images that agree in a key, in lists of two or more."""
     groups: defaultdict[str, list[int]] = defaultdict(list)
     for i, fact in enumerate(facts):
         groups[key(fact)].append(i)
@@ -40,7 +40,7 @@ def near_pairs(
     for start in range(0, len(hashes), _BLOCK):
         block = hashes[start : start + _BLOCK]
         for other in range(start, len(hashes), _BLOCK):
-            close = _bit_count(block[:, None] ^ hashes[None, other : other + _BLOCK]) <= max_bits
+            close = np.bitwise_count(block[:, None] ^ hashes[None, other : other + _BLOCK]) <= max_bits
             rows, columns = np.nonzero(close)
             a, b = rows + start, columns + other
             a, b = a[a < b], b[a < b]
@@ -49,41 +49,31 @@ def near_pairs(
     return pairs
 
 
-_BITS_OF_16 = np.array([bin(value).count("1") for value in range(1 << 16)], dtype=np.uint8)
-
-
-def _bit_count(values: np.ndarray) -> np.ndarray:
-    """Bits that are set in each uint64; NumPy has this from 2.0 on."""
-    count = getattr(np, "bitwise_count", None)
-    if count is not None:
-        return np.asarray(count(values))
-    parts = values.view(np.uint16).reshape(*values.shape, 4)
-    return np.asarray(_BITS_OF_16[parts].sum(axis=-1, dtype=np.uint8))
-
-
 def clusters(pairs: Iterable[tuple[int, int]]) -> list[list[int]]:
     """Connected positions, each cluster and the list in order."""
-    parent: dict[int, int] = {}
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
 
-    def root(i: int) -> int:
-        parent.setdefault(i, i)
-        while parent[i] != i:
-            parent[i] = parent[parent[i]]
-            i = parent[i]
-        return i
-
-    for a, b in pairs:
-        parent[max(root(a), root(b))] = min(root(a), root(b))
-    members: defaultdict[int, list[int]] = defaultdict(list)
-    for i in sorted(parent):
-        members[root(i)].append(i)
-    return list(members.values())
+    ends = np.array(list(pairs), dtype=np.int64).reshape(-1, 2)
+    if not len(ends):
+        return []
+    positions, nodes = np.unique(ends, return_inverse=True)
+    a, b = nodes.reshape(-1, 2).T
+    graph = coo_array((np.ones(len(a)), (a, b)), shape=(len(positions), len(positions)))
+    num_clusters, cluster = connected_components(graph, directed=False)
+    members: list[list[int]] = [[] for _ in range(num_clusters)]
+    for position, number in zip(positions.tolist(), cluster, strict=True):
+        members[number].append(position)
+    return sorted(members)
 
 
 def duplicates(images: ImageSet, facts: Sequence[ImageFacts], about: Container[str] | None = None) -> list[Finding]:
     """Exact and near duplicates, within and across splits, and labels that contradict each other.
 
-    about: the image_ids that matter; duplicates among other images are left out.
+    Args:
+        images: the set.
+        facts: of its images.
+        about: the image_ids that matter; duplicates among other images are left out.
     """
 
     def matters(members: Sequence[int]) -> bool:

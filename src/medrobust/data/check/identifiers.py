@@ -24,10 +24,10 @@ _NO_DATE = ("00010101", "19000101", "19700101", "20000101")
 
 
 def identifiers(paths: Iterable[Path]) -> tuple[int, Counter[str], Counter[str], int]:
-    """DICOM files, files a person tag, files a tracing tag, and files whose header says that text is burned in.
+    """How many DICOM files there are, how many have each person tag and each tracing tag, how many burned-in text.
 
     A name counts when it has the form LAST^FIRST or two words, for a code in its place is what removal leaves. Tracing
-    tags count where the header does not say PatientIdentityRemoved = YES.
+    tags count where the header does not say PatientIdentityRemoved = YES, burned-in text where it says so.
     """
     person: Counter[str] = Counter()
     trace: Counter[str] = Counter()
@@ -70,7 +70,8 @@ def dicom_identifiers(images: ImageSet) -> Finding:
     paths: list[Path] = list(dict.fromkeys(sample.path for sample in images.samples if sample.path is not None))
     count, person, trace, burned = identifiers(paths)
     if count == 0:
-        return Finding(name, "not_run", title, "no DICOM files")
+        advice = "Look for names in file names, and in the pictures themselves, before the images leave the hospital."
+        return Finding(name, "not_run", title, "no DICOM files", advice)
     numbers = {"num_files": count, "person": dict(person), "trace": dict(trace), "burned_in": burned}
     parts = [f"{tag} in {number} of {count} files" for tag, number in (person + trace).most_common()]
     parts += [f"burned-in annotation in {burned}"] if burned else []

@@ -12,6 +12,7 @@ from ..images.sample import Sample
 from ..images.splits import make_splits
 
 _LISTED = 1000  # groups that a finding keeps at most
+GIVE_GROUPS = "Give patient ids if you have them; without them leakage between splits cannot be excluded."
 
 
 def leakage(images: ImageSet, seed: int = 0) -> list[Finding]:
@@ -31,9 +32,10 @@ def group_leakage(samples: Sequence[Sample]) -> Finding:
         "groups": dict(list(found.groups.items())[:_LISTED]),
     }
     if not any(sample.split for sample in samples):
-        return Finding("data-group-leakage", "not_run", title, "the source has no split", numbers=numbers)
+        advice = "data.splits=group makes a split that keeps groups together."
+        return Finding("data-group-leakage", "not_run", title, "the source has no split", advice, numbers)
     if not known:
-        return Finding("data-group-leakage", "not_run", title, "no groups are known", numbers=numbers)
+        return Finding("data-group-leakage", "not_run", title, "no groups are known", GIVE_GROUPS, numbers)
     if found.groups:
         advice = "Split again by group: data.splits=group."
         return Finding("data-group-leakage", "fail", title, str(found), advice, numbers)
@@ -53,18 +55,17 @@ def groups_known(images: ImageSet) -> Finding:
     numbers = {"num_groups": num_groups, "images_per_group": len(images) / num_groups}
     if known:
         evidence = (
-            f"{num_groups} groups ({images.card.group or 'given'}), {len(images) / num_groups:.2f} images a group"
+            f"{num_groups} groups ({images.card.group or 'given'}), {len(images) / num_groups:.2f} images per group"
         )
         return Finding("data-groups-known", "pass", title, evidence, numbers=numbers)
-    advice = "Give patient ids if you have them; without them leakage between splits cannot be excluded."
-    return Finding("data-groups-known", "warn", title, "every image is its own group", advice, numbers)
+    return Finding("data-groups-known", "warn", title, "every image is its own group", GIVE_GROUPS, numbers)
 
 
 def _image_level(images: ImageSet, seed: int) -> Finding:
     name, title = "data-image-level-split", "What an image-level split would leak"
     num_groups = len(set(images.groups))
     if not groups_named(images.samples):
-        return Finding(name, "not_run", title, "no groups are known")
+        return Finding(name, "not_run", title, "no groups are known", GIVE_GROUPS)
     single = [dataclasses.replace(sample, group_id=sample.image_id) for sample in images.samples]
     split = make_splits(single, seed=seed)
     leaked = straddling(

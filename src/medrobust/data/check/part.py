@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from ...findings import Finding
+from ..files.arrays import real_valued
 from ..files.pixels import Pixels
 from ..images.image_set import ImageSet
 from ..images.sample import Sample
@@ -25,8 +26,8 @@ MAX_PICTURES = 12_000  # of the whole set: decoding and comparing them takes abo
 def check_part(images: ImageSet, *, seed: int = 0, progress: Progress | None = None) -> list[Finding]:
     """What check_images asks, about these images: among themselves, and against the other splits of their set.
 
-    Duplicates and groups are looked for in images.whole, balance, sizes and shortcuts in the images alone. The pictures
-    of other splits are not compared when there are more than MAX_PICTURES, or when no file holds them; the evidence
+    Duplicates and groups are looked for in images.whole; balance, sizes and shortcuts in the images alone. The pictures
+    of other splits are not compared when the set has more than MAX_PICTURES, or when no file holds them; the evidence
     says so.
 
     Args:
@@ -63,14 +64,15 @@ def check_part(images: ImageSet, *, seed: int = 0, progress: Progress | None = N
 
 @dataclasses.dataclass(frozen=True)
 class _Rendered:
-    """Images that are made and not read need not be made again: those that were measured are there."""
+    """The decode function of images that are made and not read: those that were measured are in the store."""
 
     images: ImageSet
 
     def __call__(self, sample: Sample) -> Pixels:
         values, source = self.images.store.get(sample)
-        top = 1.0 if values.dtype.kind == "f" else float(np.iinfo(values.dtype).max)
-        return Pixels(values, source.bits, 0.0, top)
+        if values.dtype.kind == "f":
+            return real_valued(values, source.bits)
+        return Pixels(values, source.bits, 0.0, 255.0 if values.dtype == np.uint8 else 65535.0)
 
 
 def _related(images: ImageSet, own: set[str], others: Sequence[Sample]) -> list[Sample]:

@@ -1,4 +1,4 @@
-"""Can the label be told from properties of the file alone?"""
+"""Whether the label can be told from properties of the file alone."""
 
 from __future__ import annotations
 
@@ -104,11 +104,12 @@ def _standard_error(auc: float, positives: int, total: int) -> float:
 
 
 def shortcuts(facts: Sequence[ImageFacts], seed: int = 0) -> Finding:
-    """Metadata that predicts the label."""
+    """How well properties of the file predict the label."""
     name, title = "data-shortcuts", "Labels told by file properties alone"
     found = metadata_auc(facts, seed)
     if found is None:
-        return Finding(name, "not_run", title, f"a class has fewer than {MIN_PER_CLASS} images")
+        advice = "Use more images of each class, or look at the sizes, formats and brightness of the classes yourself."
+        return Finding(name, "not_run", title, f"a class has fewer than {MIN_PER_CLASS} images", advice)
     numbers = {"auc": found.auc, "low": found.low, "features": found.features}
     best = ", ".join(f"{feature} {auc:.2f}" for feature, auc in list(found.features.items())[:3])
     evidence = f"cross-validated AUC {found.auc:.2f} (95 % from {found.low:.2f})" + (f"; alone: {best}" if best else "")

@@ -62,7 +62,10 @@ def _members(classes: Sequence[str], wanted: Sequence[str]) -> dict[str, tuple[s
 
 
 def limit_images(images: ImageSet, limit: int, seed: int) -> ImageSet:
-    """A subset of `limit` images, stratified by split and class, chosen by seed, in the order of the set."""
+    """A subset of `limit` images, stratified by split and class, chosen by seed, in the order of the set.
+
+    Errors: UserError when limit < 1.
+    """
     if limit < 1:
         raise UserError("data.limit", f"{limit} is not a positive number of images")
     if limit >= len(images):
@@ -81,6 +84,8 @@ def cap_classes(images: ImageSet, cap: int | Mapping[str, int], seed: int) -> Im
     """At most `cap` images of every class in every split, or in the splits that a mapping names ({"train": 800}).
 
     The images are chosen by seed and stay in their order.
+
+    Errors: UserError for a cap below 1.
     """
     for number in [cap] if isinstance(cap, int) else cap.values():
         if number < 1:
@@ -97,7 +102,10 @@ def cap_classes(images: ImageSet, cap: int | Mapping[str, int], seed: int) -> Im
 
 
 def balance_classes(images: ImageSet, seed: int) -> ImageSet:
-    """As many images of every class as the rarest class has, split by split, as Joel et al. 2021 do."""
+    """As many images of every class as the rarest class has, split by split.
+
+    As in Joel et al. 2021, doi:10.1101/2021.01.17.21249704.
+    """
     counts = Counter((sample.split, sample.label) for sample in images.samples)
     least: dict[str, int] = {}
     for (split, _), count in counts.items():
@@ -108,8 +116,7 @@ def balance_classes(images: ImageSet, seed: int) -> ImageSet:
 def _order(images: ImageSet, seed: int) -> list[int]:
     """Positions in the order of SHA-256("choose", seed, image_id): the same choice whatever else is in the set.
 
-    The word keeps the choice apart from the splits, which hash seed and group: else a limit would take all of
-    train
+    The word keeps the choice apart from the splits, which hash seed and group: else a limit would take all of train
     first.
     """
     keys = [hashlib.sha256(f"choose|{seed}|{sample.image_id}".encode()).digest() for sample in images.samples]
@@ -117,7 +124,7 @@ def _order(images: ImageSet, seed: int) -> list[int]:
 
 
 def _quotas(counts: Counter[tuple[str, int]], limit: int) -> dict[tuple[str, int], int]:
-    """Largest remainders, and at least one image of every class and split when the limit allows it."""
+    """Images of each (split, class) by largest remainders, and at least one of each when the limit allows it."""
     total = sum(counts.values())
     shares = {key: limit * count / total for key, count in counts.items()}
     quota = {key: int(share) for key, share in shares.items()}

@@ -38,7 +38,8 @@ class CombinedDecode:
 def combine(sets: Sequence[ImageSet]) -> ImageSet:
     """One set whose classes are joined by name; ids and groups start with the name of their part.
 
-    The metadata column "source" tells the part. Parts of one name get "-2", "-3".
+    The metadata column "source" tells the part. Parts of the same name get "-2", "-3".
+
     Errors: UserError when two parts share no class, for then the source gives the label away.
     """
     classes = list(dict.fromkeys(name for images in sets for name in images.classes))

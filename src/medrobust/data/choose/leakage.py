@@ -54,7 +54,7 @@ def straddling(samples: Iterable[Sample]) -> Straddling:
 
 
 def warn_if_leaking(samples: Sequence[Sample], what: str) -> None:
-    """A UserWarning with the counts when groups straddle."""
+    """Warn, with the counts, when groups straddle."""
     found = straddling(samples)
     if found.groups:
         warnings.warn(f"{what}: {found}", UserWarning, stacklevel=3)

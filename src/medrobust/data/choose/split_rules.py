@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import csv
 import dataclasses
 import hashlib
-import io
 from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 
 from ...errors import UserError, nearest
-from ...files import write_atomic
 from ..images.image_set import ImageSet
 from ..images.sample import Sample
 from ..images.splits import SPLITS, assign_groups, complete_splits, make_splits
-from ..images.tables import read_table
+from ..images.tables import read_table, write_table
 from .leakage import warn_if_leaking
 
 UNUSED = "none"  # images that a rule leaves out
@@ -54,7 +51,7 @@ def split_images(images: ImageSet, rule: str) -> ImageSet:
 
 
 def repeat_rules(rule: str = "group", *, folds: int = 0, repeats: int = 1, seed: int = 0) -> list[str]:
-    """Rules for data.splits: every fold, or the rule, once a seed, from `seed` on.
+    """Rules for data.splits: every fold, or the rule, once per seed from `seed` on.
 
     Args:
         rule: what is repeated when folds is 0: group, group:0.8/0/0.2, counts:800/0/299, paper ...
@@ -87,7 +84,7 @@ def repeat_rules(rule: str = "group", *, folds: int = 0, repeats: int = 1, seed:
 def repeat_splits(
     images: ImageSet, rule: str = "group", *, folds: int = 0, repeats: int = 1, seed: int = 0
 ) -> dict[str, ImageSet]:
-    """Rule -> the set split by it, for every rule of repeat_rules; no fold has the images that another one tests.
+    """Rule -> the set split by it, for every rule of repeat_rules; the folds of a seed test every image once.
 
     Give the set with all its images (list_images, or open_images with split="all").
 
@@ -101,7 +98,7 @@ def repeat_splits(
 
 
 def split_name(rule: str) -> str:
-    """A rule as the name of a file.
+    """A rule as the name of a file, without an ending.
 
     Example:
         >>> split_name("fold:1/5@0"), split_name("counts:800/0/299@7")
@@ -205,12 +202,11 @@ def write_split(path: Path | str, images: ImageSet, everything: Sequence[Sample]
     """
     used = {sample.image_id for sample in images.samples}
     rows = [*images.samples, *(dataclasses.replace(s, split=UNUSED) for s in everything if s.image_id not in used)]
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(("image_id", "group_id", "label", "split"))
-    for sample in sorted(rows, key=lambda sample: sample.image_id):
-        writer.writerow((sample.image_id, sample.group_id, images.classes[sample.label], sample.split))
-    write_atomic(path, text.getvalue())
+    table = [
+        {"image_id": s.image_id, "group_id": s.group_id, "label": images.classes[s.label], "split": s.split}
+        for s in sorted(rows, key=lambda sample: sample.image_id)
+    ]
+    write_table(path, table)
 
 
 def _from_table(images: ImageSet, path: Path) -> list[Sample]:

@@ -96,7 +96,10 @@ def as_pixels(values: np.ndarray, frame: int = WHOLE, facts: dict[str, Any] | No
 
 
 def real_valued(values: np.ndarray, bits: int = 16, *, step: float | None = None, offset: float = 0.0) -> Pixels:
-    """Values without a stated range: one inside [0, 1] is taken as it is, any other must be given by the view."""
+    """Values without a stated range: inside [0, 1] they are taken as they are, else the view must give the range.
+
+    Errors: ValueError for pixels that are not finite.
+    """
     if values.dtype.kind == "f" and not np.isfinite(values).all():
         raise ValueError("NaN or infinite pixels")
     unit = values.min() >= 0 and values.max() <= 1

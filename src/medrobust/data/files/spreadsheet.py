@@ -1,15 +1,12 @@
-"""The first sheet of an .xlsx file, with the standard library alone."""
+"""The first sheet of an .xlsx file."""
 
 from __future__ import annotations
 
-import re
-import zipfile
+import warnings
+from contextlib import closing
 from pathlib import Path
-from xml.etree import ElementTree
 
 from ...errors import UserError
-
-_SPACE = {"x": "http://schemas.openxmlformats.org/spreadsheetml/2006/main"}
 
 
 def read_spreadsheet(path: Path) -> list[dict[str, str]]:
@@ -17,34 +14,27 @@ def read_spreadsheet(path: Path) -> list[dict[str, str]]:
 
     Errors: UserError when the file is no workbook or has no rows.
     """
+    from openpyxl import load_workbook
+
     try:
-        with zipfile.ZipFile(path) as book:
-            names = book.namelist()
-            shared = []
-            if "xl/sharedStrings.xml" in names:
-                root = ElementTree.fromstring(book.read("xl/sharedStrings.xml"))
-                shared = ["".join(item.itertext()) for item in root.findall("x:si", _SPACE)]
-            sheet = min(name for name in names if re.fullmatch(r"xl/worksheets/sheet\d+\.xml", name))
-            rows = ElementTree.fromstring(book.read(sheet)).findall(".//x:row", _SPACE)
-    except (OSError, zipfile.BadZipFile, ElementTree.ParseError, ValueError, KeyError) as error:
+        with path.open("rb") as file, warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # they are about styles and validation, which are not read
+            with closing(load_workbook(file, read_only=True, data_only=True)) as book:
+                sheet = book.worksheets[0]
+                sheet.reset_dimensions()  # some writers leave a wrong size in the file, and rows would be left out
+                cells = [tuple(map(_text, row)) for row in sheet.iter_rows(values_only=True)]
+    except Exception as error:  # a damaged archive fails in as many ways as it has parts
         raise UserError(str(path), f"cannot be read as a workbook: {error}", "save it as a CSV file") from error
-    table = [{_column(cell): _text(cell, shared) for cell in row} for row in rows]
+    table = [(number, row) for number, row in enumerate(cells, start=1) if any(row)]
     if len(table) < 2:
         raise UserError(str(path), "no rows below the header")
-    header = {column: name.strip() for column, name in table[0].items() if name.strip()}
+    header = {name: column for column, name in enumerate(table[0][1]) if name}
     result = [
-        {name: cells.get(column, "").strip() for column, name in header.items()} | {"": str(number)}
-        for number, cells in enumerate(table[1:], start=2)
+        {name: row[column] if column < len(row) else "" for name, column in header.items()} | {"": str(number)}
+        for number, row in table[1:]
     ]
-    return [row for row in result if any(value for key, value in row.items() if key)]
+    return [row for row in result if any(value for name, value in row.items() if name)]
 
 
-def _column(cell: ElementTree.Element) -> str:
-    return re.sub(r"\d", "", cell.get("r", ""))
-
-
-def _text(cell: ElementTree.Element, shared: list[str]) -> str:
-    if cell.get("t") == "inlineStr":
-        return "".join(cell.itertext())
-    value = cell.findtext("x:v", "", _SPACE)
-    return shared[int(value)] if cell.get("t") == "s" else value
+def _text(value: object) -> str:
+    return "" if value is None else str(value).strip()

@@ -18,8 +18,8 @@ __all__ = ["WHOLE", "read_nifti"]
 def read_nifti(path: Path, frame: int = WHOLE) -> Pixels:
     """A volume (1, z, y, x), or plane `frame` along z (1, y, x), in the closest canonical (RAS) orientation.
 
-    Values are those of the header's slope and intercept. Range: cal_min..cal_max of the header, the range of 8-bit
-    values, or none, which asks for data.window or data.scale=image: MRI has no unit.
+    Values are those of the header's slope and intercept. Their range is cal_min..cal_max of the header, else that of
+    8-bit values, else none, which asks for data.window or data.scale=image: MRI has no unit.
 
     Errors: UserError without nibabel; anything that nibabel raises, which read_pixels makes one line of.
     """

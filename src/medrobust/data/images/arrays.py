@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import PurePosixPath, PureWindowsPath
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -12,12 +13,12 @@ from torch.utils.data import DataLoader
 from ...errors import UserError
 from ..files.pixels import Pixels, SourceRange
 from .sample import Sample
+from .splits import SPLITS
 from .store import Stored
 
 GREY_BITS = 8
 FLOAT = SourceRange(24, 0.0, 1.0, "float", None)  # what float32 resolves in [0.5, 1)
 INTEGERS = {np.dtype(np.uint8): 8, np.dtype(np.uint16): 16}
-IMAGE, LABEL = "image", "label"
 
 
 class Arrays(NamedTuple):
@@ -43,18 +44,25 @@ class ArrayStore:
         return Stored(self.values[sample.frame], self.source)
 
     def decode(self, sample: Sample) -> Pixels:
-        """The image as a file would give it, for other views of the set."""
+        """The image as a file would give it, for other views of the set. Floats outside [0, 1] state no range."""
         values, source = self.values[sample.frame], self.source
-        if values.dtype.kind == "f" and source.step is not None:  # given on [0, 1], of a file of grey levels
-            values = values * np.float32(source.high)
-        return Pixels(values, source.bits, source.low, source.high, source.unit, source.step)
+        low, high = source.low, source.high
+        if values.dtype.kind == "f":
+            if float(values.min()) < 0 or float(values.max()) > 1:
+                return Pixels(values, source.bits, None, None, source.unit)
+            values = np.float32(low) + values * np.float32(high - low)
+        return Pixels(values, source.bits, low, high, source.unit, source.step)
 
 
 def gather(source: Any, labels: Any, keys: tuple[str, str]) -> Arrays:
     """All images and labels of a tensor, an array, a data set, a loader, or any iterable of pairs or mappings.
 
+    A pair of tensors (x, y) is images and labels.
+
     Errors: UserError when there are no labels, counts differ, images differ in size, or are no images.
     """
+    if labels is None and isinstance(source, tuple) and len(source) == 2 and isinstance(source[0], Tensor | np.ndarray):
+        source, labels = source
     if isinstance(source, Tensor | np.ndarray):
         if labels is None:
             raise UserError("images", "given without labels", "write ImageSet.of(x, y)")
@@ -105,6 +113,8 @@ def _array(value: Any) -> np.ndarray:
 
 def _images(given: Tensor | np.ndarray) -> np.ndarray:
     values = _array(given)
+    if values.dtype.kind in "US":
+        raise UserError("images", "are text and not pixels", "load the files first, as LoadImaged of MONAI does")
     if values.ndim < 3:
         raise UserError("images", f"have the shape {values.shape}", "give (n, channels, *spatial)")
     if values.dtype in INTEGERS:
@@ -155,11 +165,46 @@ def class_labels(labels: np.ndarray, classes: Sequence[str] | None) -> tuple[tup
     return names, numbers.tolist()
 
 
-def per_image(place: str, given: Sequence[Any] | None, n: int) -> list[str] | None:
-    """One text per image, or None. Errors: UserError when there are more or fewer."""
+def per_image(place: str, given: Sequence[Any] | None, n: int) -> list[str | float | None] | None:
+    """One text or number per image; None where it is missing (None, NaN), and for no list at all.
+
+    Errors: UserError when there are more or fewer than n.
+
+    Example:
+        >>> per_image("groups", np.array([3, 4]), 2), per_image("age", [61.5, None, float("nan")], 3)
+        ([3, 4], [61.5, None, None])
+    """
     if given is None:
         return None
-    words = [str(value) for value in (given.tolist() if isinstance(given, Tensor | np.ndarray) else given)]
-    if len(words) != n:
-        raise UserError(place, f"{len(words)} for {n} images", "give one per image")
-    return words
+    values = [value.item() if isinstance(value, Tensor | np.generic) else value for value in given]
+    if len(values) != n:
+        raise UserError(place, f"{len(values)} for {n} images", "give one per image")
+    return [
+        None if value is None or value != value else value if isinstance(value, str | int | float) else str(value)
+        for value in values
+    ]
+
+
+def image_ids(given: Sequence[Any]) -> list[str]:
+    """The ids as text. Errors: UserError for two that are equal, one that is missing, or an absolute path."""
+    ids = [str(value) for value in given]
+    if any(value is None for value in given) or len(set(ids)) < len(ids):
+        raise UserError("ids", "an image has none, or two images have one id", "give each its own")
+    outside = next((name for name in ids if PurePosixPath(name).is_absolute() or PureWindowsPath(name).drive), None)
+    if outside is not None:
+        raise UserError("ids", f"{outside} is an absolute path", "give it relative to the folder of the images")
+    return ids
+
+
+def split_names(given: Sequence[Any]) -> list[str]:
+    """The split of each image, "" where there is none. Errors: UserError for a word that names none."""
+    names = ["" if value is None else str(value) for value in given]
+    unknown = next((name for name in names if name not in ("", *SPLITS)), None)
+    if unknown is not None:
+        raise UserError("splits", f"unknown split {unknown!r}", f"valid: {', '.join(SPLITS)}")
+    return names
+
+
+def rows_of(table: Mapping[str, Sequence[Any]], n: int) -> list[dict[str, Any]]:
+    """The metadata of each of n images, without what is missing."""
+    return [{key: column[i] for key, column in table.items() if column[i] is not None} for i in range(n)]

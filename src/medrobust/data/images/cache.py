@@ -38,7 +38,7 @@ SMALL = 64  # sets below this size are decoded in memory: nothing is gained by a
 _RANGE = ("bits", "low", "high", "step", "origin", "inverted", "unit")
 _ROW = np.dtype("i8, 4i4, u1, u1, u4, u1, f8, f8, f8, f8, ?, i4")
 _ROW.names = ("offset", "shape", "ndim", "itemsize", "crc", *_RANGE)
-_DTYPES = {1: np.uint8, 2: np.uint16, 4: np.float32}
+_DTYPES: dict[int, Any] = {1: np.uint8, 2: np.uint16, 4: np.float32}
 _LIBRARIES = (
     "pillow", "pydicom", "nibabel", "pylibjpeg", "pylibjpeg-libjpeg", "pylibjpeg-openjpeg", "pyjpegls", "python-gdcm",
 )  # fmt: skip
@@ -49,8 +49,9 @@ def open_store(
 ) -> tuple[Store, dict[str, str]]:
     """A store that holds every image, decoded now or by an earlier run, and image_id -> reason of the broken ones.
 
-    Sets in memory (no files), small sets and MEDROBUST_CACHE=off are kept in memory.
-    Errors: UserError when the cache folder has no space.
+    Small sets and sets without files are kept in memory, and so is every set with MEDROBUST_CACHE=off.
+
+    Errors: UserError when the cache folder cannot be written.
     """
     root = cache_root()
     if root is None or len(samples) < SMALL or any(sample.path is None for sample in samples) or not _writable(root):

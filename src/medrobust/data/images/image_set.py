@@ -16,7 +16,7 @@ from torch.utils.data import Dataset
 from ...errors import UserError
 from ..files.pixels import Pixels, SourceRange
 from ..files.read import read_pixels
-from .arrays import ArrayStore, class_labels, gather, per_image, source_of
+from .arrays import ArrayStore, class_labels, gather, image_ids, per_image, rows_of, source_of, split_names
 from .batch import Batch
 from .card import DatasetCard
 from .hashes import content_hashes
@@ -126,16 +126,13 @@ class ImageSet(Dataset[tuple[Tensor, int, int]]):
         if len(given) != n:
             raise UserError("labels", f"{len(given)} for {n} images", "give one per image")
         names, numbers = class_labels(given, classes)
-        own = per_image("ids", ids, n) or [f"{i:06d}" for i in range(n)]
-        if len(set(own)) < n:
-            raise UserError("ids", "two images have one id", "give each its own")
-        group, split = per_image("groups", groups, n) or own, per_image("splits", splits, n) or [""] * n
-        table = {key: list(column) for key, column in (metadata or {}).items()}
-        for key, column in table.items():
-            per_image(f"metadata.{key}", column, n)
+        own = image_ids(per_image("ids", ids, n) or [f"{i:06d}" for i in range(n)])
+        group = per_image("groups", groups, n) or [None] * n
+        split = split_names(per_image("splits", splits, n) or [None] * n)
+        table = {key: per_image(f"metadata.{key}", column, n) or () for key, column in (metadata or {}).items()}
         samples = [
-            Sample(own[i], None, numbers[i], group[i], split[i], {key: column[i] for key, column in table.items()}, i)
-            for i in range(n)
+            Sample(own[i], None, numbers[i], own[i] if group[i] is None else str(group[i]), split[i], known, i)
+            for i, known in enumerate(rows_of(table, n))
         ]
         store = ArrayStore(values, source_of(values, bits))
         view = View(None, "grey" if values.shape[1] == 1 else "rgb")
@@ -261,6 +258,7 @@ class ImageSet(Dataset[tuple[Tensor, int, int]]):
         """The images of "train", "val" or "test"; all of them for "all".
 
         Missing splits are made by group, stratified, from the seed of the set.
+
         Errors: UserError when the name is unknown or the split is empty.
         """
         if name == "all":

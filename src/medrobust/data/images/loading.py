@@ -18,6 +18,7 @@ def verify(images: ImageSet, *, skip_broken: bool = False, progress: Progress | 
     """Decode every image once, or find it in the cache, so that a run stops before it starts.
 
     Returns the set without its broken files, which are then in .broken.
+
     Errors: UserError naming the first broken file and the number of others, unless skip_broken.
     """
     store, broken = open_store(images.samples, images.decode, images.view, progress)
@@ -47,29 +48,6 @@ def _stretched(images: ImageSet, progress: Progress | None) -> ImageSet:
     return images.replace(extremes=find_extremes(part, store))
 
 
-def channel_statistics(images: ImageSet) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Mean and standard deviation of each channel over all pixels of the set, for Classifier(mean=..., std=...).
-
-    Errors: UserError when a channel is constant.
-
-    Example:
-        >>> from medrobust.testing.image_sets import tiny_set
-        >>> mean, std = channel_statistics(tiny_set())
-        >>> len(mean), 0 < std[0] < 0.5
-        (3, True)
-    """
-    count, total, squares = 0, torch.zeros(1, dtype=torch.float64), torch.zeros(1, dtype=torch.float64)
-    for i in range(len(images)):
-        x = images[i][0].double().flatten(1)
-        count += x.shape[1]
-        total, squares = total + x.sum(1), squares + x.square().sum(1)
-    mean = total / count
-    std = (squares / count - mean.square()).clamp_min(0).sqrt()
-    if bool((std < 1e-6).any()):
-        raise UserError(images.name, "a channel is the same in every pixel", "leave model.std out")
-    return tuple(mean.tolist()), tuple(std.tolist())
-
-
 class _Batches(Dataset[Batch]):
     """An image set indexed by lists of positions."""
 
@@ -85,6 +63,8 @@ def batches(
 ) -> DataLoader[Batch]:
     """Batches in the order of the set, or in the order that shuffle_seed gives; the workers change nothing but speed.
 
+    Errors: UserError when batch_size < 1.
+
     Example:
         >>> from medrobust.testing.image_sets import tiny_set
         >>> [len(batch.y) for batch in batches(tiny_set(num_images=5), 2)]
@@ -96,4 +76,6 @@ def batches(
     if shuffle_seed is not None:
         order = torch.randperm(len(images), generator=torch.Generator().manual_seed(shuffle_seed)).tolist()
     sampler = BatchSampler(order, batch_size, drop_last=False)
-    return DataLoader(_Batches(images), batch_size=None, sampler=sampler, num_workers=num_workers)
+    # A generator of its own: otherwise a loader draws the seed of its workers from the global one.
+    own = torch.Generator().manual_seed(0)
+    return DataLoader(_Batches(images), batch_size=None, sampler=sampler, num_workers=num_workers, generator=own)

@@ -8,10 +8,12 @@ import math
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from ...errors import UserError, nearest
+from ...files import write_atomic
 from ..files.kinds import refuse_pointer
 from ..files.pixels import BrokenImageError
 from .sample import Sample
@@ -90,6 +92,16 @@ def _separator(text: str, required: Sequence[str]) -> str:
     return max(fitting, key=lambda mark: len(found[mark]))
 
 
+def write_table(path: Path | str, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Write a CSV with all columns that occur, in the order of their first row; the file is whole or absent."""
+    columns = list(dict.fromkeys(key for row in rows for key in row))
+    text = io.StringIO()
+    writer = csv.DictWriter(text, columns, restval="", lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    write_atomic(path, text.getvalue())
+
+
 def metadata(row: dict[str, str], used: Iterable[str]) -> dict[str, str | float]:
     """The columns that are not used otherwise; numbers as float, empty cells left out."""
     return {key: number(value) for key, value in row.items() if key and key not in used and value != ""}
@@ -144,6 +156,6 @@ def unique_samples(samples: Iterable[Sample], place: str) -> Iterator[Sample]:
     seen: set[str] = set()
     for sample in samples:
         if sample.image_id in seen:
-            raise UserError(place, f"the image {sample.image_id} is listed twice", "keep one row an image")
+            raise UserError(place, f"the image {sample.image_id} is listed twice", "keep one row per image")
         seen.add(sample.image_id)
         yield sample

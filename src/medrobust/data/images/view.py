@@ -1,4 +1,4 @@
-"""How an image is shown to a classifier: gray window, channels, square, size."""
+"""How an image is shown to a classifier: grey window, channels, square, size."""
 
 from __future__ import annotations
 
@@ -26,9 +26,10 @@ class View:
 
     Args:
         image_size: side of the square result, None to keep the size of the source.
-        color: "rgb" (gray is repeated) or "grey" (ITU-R 601 luma).
-        fit: "resize" ignores the aspect ratio; "pad" adds zeros to a square first, as Sun et al. 2022 do; "crop" takes
-            the central square first, as Joel et al. 2021 do.
+        color: "rgb" (grey is repeated) or "grey" (ITU-R BT.601 luma).
+        fit: "resize" ignores the aspect ratio; "pad" adds zeros to a square first, as Sun et al. 2022
+            (arXiv:2205.01674); "crop" takes the central square first, as Joel et al. 2021
+            (doi:10.1101/2021.01.17.21249704).
         window: (center, width) in the unit of the source, HU for CT; None for the file's own range.
         scale: "source" divides by the range of the source; "image" stretches every image from its own minimum and
             maximum; "set" stretches all images by the extremes of the set.
@@ -60,19 +61,8 @@ class View:
             object.__setattr__(self, "window", (float(self.window[0]), float(self.window[1])))
 
 
-# How the papers show their images; the unit variance of Joel et al. is Classifier(mean, std), see channel_statistics.
-VIEWS = {
-    "rodriguez2022": View(224),
-    "joel2021": View(224, fit="crop", scale="set"),
-    "joel2021-ct": View(116, fit="crop", scale="set"),
-    "joel2021-digits": View(32, fit="crop", scale="set"),
-    "li2024": View(224),
-    "sun2022": View(224, fit="pad"),
-}
-
-
 def pad_to_square(x: Tensor) -> Tensor:
-    """Zeros around the image until its last two (or three) sides are equal; the odd pixel goes to the end.
+    """(c, *spatial) with zeros around the image until its sides are equal; the odd pixel goes to the end.
 
     Example:
         >>> pad_to_square(torch.ones(1, 1, 4)).sum(dim=2).flatten().tolist()
@@ -87,7 +77,7 @@ def pad_to_square(x: Tensor) -> Tensor:
 
 
 def center_crop(x: Tensor) -> Tensor:
-    """The central square (cube) whose side is the shortest side.
+    """The central square or cube of (c, *spatial), as large as the shortest side.
 
     Example:
         >>> center_crop(torch.arange(4.0).reshape(1, 1, 4)).flatten().tolist()
@@ -100,9 +90,9 @@ def center_crop(x: Tensor) -> Tensor:
 
 
 def resize(x: Tensor, size: int) -> Tensor:
-    """Bilinear (trilinear) with antialiasing to side `size`; (c, h, w) or (c, d, h, w) float.
+    """Bilinear (trilinear for volumes) with antialiasing to sides of `size`; (c, h, w) or (c, d, h, w), floating point.
 
-    A volume is resized plane by plane and then along its depth: the filter is separable.
+    A volume is resized plane by plane and then along its depth, as the filter is separable.
     """
     if all(length == size for length in x.shape[1:]):
         return x

@@ -130,7 +130,8 @@ class Renderer:
 def open_phantom(path: str = "") -> ImageSet:
     """The phantom images that `MODALITY@SIZE,count=N,seed=N` names; every part may be left out.
 
-    Ultrasound, 64 pixels, 960 images (600 train, 120 val, 240 test; 40 % malignant) and seed 0 when nothing is said.
+    By default ultrasound, 64 pixels, 960 images (600 train, 120 val, 240 test; 40 % malignant) and seed 0.
+
     Errors: UserError for an unknown modality or option, or an impossible number.
 
     Example:
@@ -148,7 +149,7 @@ def open_phantom(path: str = "") -> ImageSet:
 
 
 def parse_path(path: str) -> tuple[str, int, int, int]:
-    """Modality, size, count and seed of `MODALITY@SIZE,count=N,seed=N`.
+    """Modality, size, count and seed of `MODALITY@SIZE,count=N,seed=N`. Errors: UserError, as open_phantom.
 
     Example:
         >>> parse_path("dermoscopy@96,seed=3")

@@ -24,7 +24,7 @@ def stream(*numbers: int) -> Generator:
 
 
 def mix(low: Any, high: Any, share: Any) -> Any:
-    """low at share 0, high at share 1, numbers or arrays."""
+    """low at share 0, high at share 1, linear between; numbers or arrays."""
     return low + (high - low) * share
 
 

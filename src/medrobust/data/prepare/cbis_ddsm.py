@@ -12,10 +12,11 @@ from ...errors import UserError
 from ..files.pixels import BrokenImageError, Pixels
 from ..files.read import read_pixels
 from ..images.store import Progress
+from ..images.tables import write_table
 from ..images.view import View, to_unit
 from ..sets.cbis_cases import Case, read_cases, resolve
 from ..sets.folder import require_folder
-from .output import begin, write_png, write_rows
+from .output import begin, write_png
 
 
 def prepare_cbis_ddsm(
@@ -27,7 +28,7 @@ def prepare_cbis_ddsm(
     skip_broken: bool = False,
     progress: Progress | None = None,
 ) -> dict[str, int]:
-    """Write one 16-bit crop an abnormality and view, for `cbis_ddsm:OUT`.
+    """Write one 16-bit crop per abnormality and view, for `cbis_ddsm:OUT`.
 
     The crop is a square around the middle of the region mask, `context` times as large as the mask's longer side and at
     least min_side pixels, at the resolution of the mammogram; beyond its edge it is black.
@@ -41,6 +42,7 @@ def prepare_cbis_ddsm(
         progress: called with (cases done, cases in all).
 
     Returns counts: lesions, benign, malignant, mass, calc, broken.
+
     Errors: UserError naming the first missing or damaged file, unless skip_broken.
     """
     root, out = require_folder(str(source), "source"), Path(out)
@@ -69,7 +71,7 @@ def prepare_cbis_ddsm(
             progress(done, len(cases))
     if not rows:
         raise UserError(str(root), f"none of the {len(cases)} cases has its files", "unpack the DICOM files there")
-    write_rows(out / "lesions.csv", rows)
+    write_table(out / "lesions.csv", rows)
     return dict(counts)
 
 

@@ -44,7 +44,7 @@ class Series:
 
 
 def series_folders(root: Path) -> dict[str, Path]:
-    """Series instance UID -> folder, for the folders below root that hold a CT series; one header a folder is read."""
+    """Series instance UID -> folder, for the folders below root that hold a CT series; reads one header per folder."""
     first: dict[Path, Path] = {}
     for file in visible_files(root):
         if file.suffix.lower() == ".dcm":

@@ -12,10 +12,11 @@ import numpy as np
 
 from ...errors import UserError
 from ..images.store import Progress
+from ..images.tables import write_table
 from ..sets.folder import require_folder, visible_files
 from .ct_series import Series, crop_plane, crop_volume, read_series, series_folders, votes
 from .lidc_xml import Extent, Reading, extent, read_annotations, same_nodule
-from .output import begin, write_png, write_rows, write_volume
+from .output import begin, write_png, write_volume
 
 LUNG_WINDOW = (-600.0, 1500.0)  # center and width in HU
 
@@ -32,7 +33,7 @@ def prepare_lidc(
     min_readers: int = 1,
     progress: Progress | None = None,
 ) -> dict[str, int]:
-    """Write one crop a nodule with its consensus malignancy, for `lidc:OUT`.
+    """Write one crop per nodule with its consensus malignancy, for `lidc:OUT`.
 
     The mean rating of the readers decides: below 3 benign, above 3 malignant, 3 is left out. The slice is the one where
     at least half of the readers outline the largest area; the crop is centered on that area and resampled bilinearly.
@@ -49,6 +50,7 @@ def prepare_lidc(
         progress: called with (series done, series in all).
 
     Returns counts: series, nodules, benign, malignant, indeterminate, few_readers, series_without_images.
+
     Errors: UserError for a wrong option, a folder without annotations or images, a damaged file.
     """
     root, out = require_folder(str(source), "source"), Path(out)
@@ -92,12 +94,12 @@ def prepare_lidc(
             progress(done, len(wanted))
     if not rows:
         raise UserError(str(root), f"no nodule is left: {dict(counts)}", "ask for fewer readers")
-    write_rows(out / "nodules.csv", rows)
+    write_table(out / "nodules.csv", rows)
     return dict(counts)
 
 
 def _annotations(root: Path) -> dict[str, list[Reading]]:
-    """Series instance UID -> readings; a series in two XML files keeps the first (a known double of the source)."""
+    """Series instance UID -> readings; of a series in two XML files, as the source has one, the first counts."""
     found: dict[str, list[Reading]] = {}
     for file in visible_files(root):
         if file.suffix.lower() == ".xml" and (annotation := read_annotations(file)):

@@ -34,7 +34,8 @@ def read_annotations(path: Path) -> tuple[str, tuple[Reading, ...]] | None:
     """Series instance UID and readings of an XML file; None when it is not a CT annotation of LIDC.
 
     Marks of small nodules and of non-nodules carry no malignancy and are left out.
-    Errors: UserError when the file is not XML or a number in it is none.
+
+    Errors: UserError when the file is not XML or something else stands in the place of a number.
     """
     try:
         root = ElementTree.parse(path).getroot()
@@ -76,7 +77,13 @@ class Extent:
 
 
 def extent(reading: Reading, spacing: tuple[float, float], heights: Mapping[str, float]) -> Extent | None:
-    """Where a reading is. spacing is (column, row) in mm, heights the z of a slice; None without any known slice."""
+    """Where a reading is; None when none of its slices is known.
+
+    Args:
+        reading: outlines in pixels.
+        spacing: (column, row) in mm.
+        heights: SOP instance UID of a slice -> its z in mm.
+    """
     places, diameter = [], 0.0
     for slice_, outlines in reading.outlines.items():
         if slice_ not in heights:
@@ -94,7 +101,7 @@ def extent(reading: Reading, spacing: tuple[float, float], heights: Mapping[str,
 
 
 def same_nodule(readings: Sequence[Reading], extents: Sequence[Extent]) -> list[list[int]]:
-    """Groups of readings that mean one nodule, at most one a reader, ordered by height, row and column.
+    """Groups of readings that mean one nodule, at most one per reader, ordered by height, row and column.
 
     The nearest two centers are joined first, as long as they are closer than the larger of the two radii.
     """

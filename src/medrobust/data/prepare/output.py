@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -31,27 +29,17 @@ def begin(out: Path, parameters: Mapping[str, Any]) -> None:
 
 
 def write_png(path: Path, values: np.ndarray) -> None:
-    """A gray PNG of 8 or 16 bits, whole or absent."""
+    """Write values (h, w), uint8 or uint16, as a grey PNG, whole or absent."""
     from PIL import Image
 
     write_with(path, lambda temporary: Image.fromarray(values).save(temporary, format="png"))
 
 
 def write_volume(path: Path, values: np.ndarray, low: float, high: float, bits: int, unit: str) -> None:
-    """A .npz that read_array understands, whole or absent."""
+    """Write values (d, h, w) as a .npz that read_npz understands, whole or absent."""
 
     def save(temporary: Path) -> None:
         with open(temporary, "wb") as file:
             np.savez_compressed(file, image=values, low=low, high=high, bits=bits, unit=unit)
 
     write_with(path, save)
-
-
-def write_rows(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
-    """A CSV with all columns that occur, in the order of their first row."""
-    columns = list(dict.fromkeys(key for row in rows for key in row))
-    text = io.StringIO()
-    writer = csv.DictWriter(text, columns, restval="", lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    write_with(path, lambda temporary: temporary.write_text(text.getvalue(), encoding="utf-8"))

@@ -1,1 +1,1 @@
-"""One file a data set, in the layout in which its source distributes it."""
+"""One file per data set, in the layout in which its source distributes it."""

@@ -1,4 +1,4 @@
-"""Images that are rows of a large array file, read once a process."""
+"""Images that are rows of a large array file, which is read once per process."""
 
 from __future__ import annotations
 
@@ -32,7 +32,10 @@ def npz_array(path: Path, key: str) -> np.ndarray:
 
 
 def decode_npz_row(sample: Sample) -> Pixels:
-    """Row `frame` of the array SPLIT_images, where the image_id is "SPLIT/number": gray, RGB or a volume."""
+    """Row `frame` of the array SPLIT_images, where the image_id is "SPLIT/number": grey, RGB or a volume.
+
+    Errors: BrokenImageError.
+    """
     assert sample.path is not None
     try:
         row = npz_array(sample.path, f"{sample.image_id.split('/')[0]}_images")[sample.frame]
@@ -47,5 +50,5 @@ def decode_npz_row(sample: Sample) -> Pixels:
 
 @per_version
 def mapped(path: Path, offset: int, shape: tuple[int, ...]) -> np.ndarray:
-    """Bytes of a file as an array, not read until they are used."""
+    """The bytes of a file from an offset on as a uint8 array, not read until they are used."""
     return np.memmap(path, dtype=np.uint8, mode="r", offset=offset, shape=shape)

@@ -69,7 +69,8 @@ def resolve(root: Path, case: Case, role: Role) -> Path:
     The tables name files that the download has renamed, and exchange mask and crop for many cases (a known fault of the
     source). The download keeps their first path component, Mass-Training_P_00001_LEFT_CC_1. Of the two files below it
     the mask is as large as the mammogram and the crop is smaller, whatever they are called.
-    Returns the path of the table when nothing is found, so that the file is reported as missing.
+
+    Returns the path that the table names when nothing is found, so that the file is reported as missing.
     """
     named = root / case.paths[role]
     folder = _folders(root).get(case.paths[role].split("/")[0])
@@ -91,7 +92,7 @@ def _folders(root: Path) -> dict[str, Path]:
 
 
 def _description(file: Path) -> str:
-    """ "cropped images" or "ROI mask images"."""
+    """The description of a file's series in lower case: "cropped images" or "roi mask images"."""
     return str(_header(file).get("SeriesDescription") or "").lower()
 
 

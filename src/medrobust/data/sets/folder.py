@@ -1,4 +1,4 @@
-"""folder:PATH, one folder a class, with or without train, val and test folders above them."""
+"""folder:PATH, one folder per class, with or without train, val and test folders above them."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from .masks import without_masks
 
 CARD = DatasetCard(
     name="folder",
-    title="Your images, one folder a class",
+    title="Your images, one folder per class",
     group="the first group of the option group=REGEX on the path below the class, else the image",
     layout="CLASS/**/IMAGE or {train,val,test}/CLASS/**/IMAGE",
 )
@@ -109,7 +109,7 @@ def _class_roots(root: Path) -> dict[str, Path]:
         copies = {folder: " (a copy of the set?)" if split_folders(folder) else "" for folder in odd}
         named = ", ".join(f"{folder.name}{words}" for folder, words in copies.items())
         problem = f"{', '.join(splits)} are named as splits, {named} not: classes and splits are mixed"
-        fix = "keep only train, val and test there, with one folder a class below each, or only class folders"
+        fix = "keep only train, val and test there, with one folder per class below each, or only class folders"
         raise UserError(str(root), problem, fix)
     found = split_folders(root)
     if splits and not found:
@@ -133,7 +133,7 @@ def _check_names(root: Path, found: dict[str, dict[str, Path]]) -> None:
 
 
 def frame_samples(sample: Sample) -> list[Sample]:
-    """The sample, or one sample a frame ("name#3") when its file has several; they share their group."""
+    """The sample, or one per frame ("name#3") when its file has several; they share their group."""
     assert sample.path is not None
     count = num_frames(sample.path)
     if count == 1:
@@ -165,7 +165,7 @@ def class_samples(
     found = {split: {folder.name: folder for folder in visible_folders(base)} for split, base in splits.items()}
     names = tuple(classes) if classes is not None else tuple(sorted({name for each in found.values() for name in each}))
     if not names:
-        raise UserError(str(root), "no class folders in it", "put the images in one folder a class")
+        raise UserError(str(root), "no class folders in it", "put the images in one folder per class")
     if len(names) == 1:
         only = next(folders[names[0]] for folders in found.values() if names[0] in folders)
         deeper = len(found) == 1 and "" in found and len(visible_folders(only)) > 1
@@ -200,11 +200,11 @@ def open_folder(path: str, *, group: str | None = None, masks: str | None = None
     """Open class folders.
 
     Args:
-        path: the data root.
-        group: a regular expression on the path below it, whose first parenthesis is the group.
+        path: the folder.
+        group: a regular expression, searched in the path below the folder; its first group names the patient or lesion.
         masks: "skip" or "keep" files that are named as masks, NAME_mask.png or masks/NAME.png.
 
-    Errors: UserError, see class_samples; a bad regular expression; masks of which nobody has said what they are.
+    Errors: UserError, as class_samples, and for a regular expression that is wrong or has no group.
     """
     if masks not in (None, "skip", "keep"):
         raise UserError("data.options.masks", f"unknown word {masks!r}", "valid: skip, keep")

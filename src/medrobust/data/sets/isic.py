@@ -16,7 +16,7 @@ from .image_index import index_images, locate
 
 CARD = DatasetCard(
     name="isic",
-    title="Dermoscopy of the ISIC challenges 2016 to 2024 (one year a folder)",
+    title="Dermoscopy of the ISIC challenges 2016 to 2024 (one year per folder)",
     paper="Codella et al. 2018, arXiv:1710.05006 (2017); Codella et al. 2019, arXiv:1902.03368 (2018); "
     "Combalia et al. 2019, arXiv:1908.02288 (2019); Rotemberg et al. 2021, doi:10.1038/s41597-021-00815-z (2020)",
     license="CC-0 to CC BY-NC 4.0, by year",
@@ -38,6 +38,7 @@ def open_isic(path: str) -> ImageSet:
 
     Classes are the columns of a one-hot table that occur (nevus for the rows of 2017 without a 1), or benign and
     malignant.
+
     Errors: UserError for missing tables or images, several classes in a row, tables whose classes differ.
     """
     root = require_folder(path, CARD.name)
@@ -52,7 +53,7 @@ def open_isic(path: str) -> ImageSet:
         raise UserError(str(root), "the label tables have no diagnosis", "the test tables of some years are secret")
     found = {name for _, _, name in labeled}
     if {"benign", "malignant"} & found and len(found) > 2:
-        raise UserError(str(root), "label tables of different years in one folder", "keep one year a folder")
+        raise UserError(str(root), "label tables of different years in one folder", "keep one year per folder")
     classes = tuple(sorted(found))
     if len(classes) < 2:
         raise UserError(str(root), f"only one class, {classes[0]!r}", "a classifier needs two or more")
@@ -85,7 +86,7 @@ def _split(table: Path) -> str:
 
 
 def _labeled(table: Path) -> list[tuple[dict[str, str], str]]:
-    """Rows of a label table with the class of each."""
+    """The rows of a label table, each with its class."""
     text = read_text(table)
     first = text.split("\n", 1)[0].strip().split(",")
     if len(first) == 2 and re.match(r"ISIC_\d+$", first[0]):  # 2016 has no header, and 0.0 and 1.0 in its test table

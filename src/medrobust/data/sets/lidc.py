@@ -1,4 +1,4 @@
-"""LIDC-IDRI lung nodules, one crop a nodule, as `medrobust data prepare lidc` writes them."""
+"""LIDC-IDRI lung nodules, one crop per nodule, as `medrobust data prepare lidc` writes them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from .folder import require_folder, visible_files
 
 CARD = DatasetCard(
     name="lidc",
-    title="Lung nodules in CT, one crop a nodule; benign: mean rating below 3 of 5, malignant: above 3",
+    title="Lung nodules in CT, one crop per nodule; benign: mean rating below 3 of 5, malignant: above 3",
     paper="Armato et al. 2011, The Lung Image Database Consortium, doi:10.1118/1.3528204",
     license="CC BY 3.0",
     classes=("benign", "malignant"),
@@ -27,7 +27,10 @@ CARD = DatasetCard(
 
 
 def open_crops(root: Path, table: Path, card: DatasetCard) -> ImageSet:
-    """Crops listed in a table with image, label and patient_id, and the source range of their values if known."""
+    """Crops listed in a table with image, label and patient_id, and the source range of their values if known.
+
+    Errors: UserError for a missing table or column, an unknown label, a repeated image.
+    """
     samples = []
     for row in read_table(table, ("image", "label", "patient_id")):
         if row["label"] not in card.classes:

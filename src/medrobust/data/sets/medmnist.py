@@ -44,7 +44,7 @@ def open_medmnist(
         progress: called while fetching.
 
     Errors: UserError for an unknown name or size, a failed download, a file without the six arrays, a multi-label set
-    without `finding`.
+        without `finding`.
     """
     if not path:
         raise UserError(CARD.name, "no path given", "write medmnist:NAME[@SIZE] or medmnist:FILE.npz")
@@ -113,12 +113,12 @@ def _classes(labels: np.ndarray, names: dict[str, str], finding: str | None, fil
         return labels[:, 0]
     if labels.shape[1] == 1:
         raise UserError(
-            "data.options.finding", f"{file.name} has one label an image", "choose classes with data.classes"
+            "data.options.finding", f"{file.name} has one label per image", "choose classes with data.classes"
         )
     known = list(names.values()) or [str(k) for k in range(labels.shape[1])]
     if finding is None:
         fix = f"choose one with data.options.finding=NAME: {', '.join(known)}"
-        raise UserError(str(file), f"has {labels.shape[1]} labels an image", fix)
+        raise UserError(str(file), f"has {labels.shape[1]} labels per image", fix)
     if finding not in known:
         raise UserError("data.options.finding", f"unknown finding {finding!r}", nearest(finding, known))
     return labels[:, known.index(finding)]

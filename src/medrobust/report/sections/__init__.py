@@ -1,4 +1,4 @@
-"""One file a section of the report, with its template beside it."""
+"""One file per section of the report, with its template beside it."""
 
 from .registry import SECTIONS
 from .section import Section, Seen

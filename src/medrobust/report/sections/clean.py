@@ -12,7 +12,7 @@ from .section import Section, Seen
 
 
 def metrics(audit: Json) -> list[dict[str, Any]] | None:
-    """Clean metrics in the glossary's order, then any others under their own names."""
+    """Clean metrics in the order of METRICS, then any others under their own names."""
     clean = audit.get("clean") or {}
     classes = class_names(audit)
     two = len(classes) == 2

@@ -12,7 +12,7 @@ from .section import Section, Seen
 
 
 def numbers_table(audit: Json, norm: str) -> dict[str, Any]:
-    """All robust accuracies of a norm: one row a budget, one column a line of the figure."""
+    """All robust accuracies of a norm: one row per budget, one column per line of the figure."""
     drawn = lines(audit, norm)
     budgets = sorted({p.budget for line in drawn for p in line.points}, key=lambda b: b.epsilon)
     rows = [(budget, [point.accuracy if (point := line.at(budget)) else None for line in drawn]) for budget in budgets]

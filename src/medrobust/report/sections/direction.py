@@ -14,7 +14,10 @@ NUM_PAIRS = 10  # misreadings drawn as bars
 
 
 def _flips(audit: Json, counts: Any) -> list[tuple[str, str, int]]:
-    """Misreadings (true class, read as, images), most frequent first, of {from, to, count} or {true: {read: n}}."""
+    """Misreadings (true class, read as, images), the most frequent first.
+
+    They come as rows {from, to, count} or as a mapping {true: {read: n}}.
+    """
     if isinstance(counts, Mapping):
         counts = [{"from": a, "to": b, "count": n} for a, row in counts.items() for b, n in row.items()]
     found = [(class_name(audit, row["from"]), class_name(audit, row["to"]), int(row["count"])) for row in counts]

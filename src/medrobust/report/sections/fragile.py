@@ -33,7 +33,11 @@ def fragile(audit: Json, anchors: Mapping[str, str]) -> list[dict[str, Any]] | N
 
 
 def sensitivity(audit: Json) -> list[str]:
-    """For each norm: the sizes that turn the most fragile and half of the images that are right, and how many never."""
+    """What the sensitivity to each norm says, in sentences.
+
+    The change that misleads half of the images that are right, and the most fragile 5 % of them; and how many images no
+    change misled.
+    """
     raw = audit.get("sensitivity") or ()
     sentences = []
     rows = [raw] if isinstance(raw, Mapping) else raw
