@@ -12,6 +12,7 @@ import numpy as np
 from .pixels import BrokenImageError, Pixels, affordable
 
 WHOLE = -1  # frame number that stands for the whole file
+THIN = 16  # three planes of at least so many rows and columns may as well be three colors
 _FACTS = ("low", "high", "bits", "unit")
 
 
@@ -67,7 +68,7 @@ def as_pixels(values: np.ndarray, frame: int = WHOLE, facts: dict[str, Any] | No
         raise ValueError(f"an array of {values.dtype}, not of numbers")
     if values.ndim == 4 and values.shape[0] == 1:
         values = values[0]
-    elif values.ndim == 3 and frame == WHOLE and values.shape[0] == 3:
+    elif values.ndim == 3 and frame == WHOLE and values.shape[0] == 3 and min(values.shape[1:]) >= THIN:
         raise ValueError(f"{values.shape} is a color plane or a volume: store (h, w, 3) or (1, 3, h, w)")
     if 0 in values.shape:
         raise ValueError(f"an array of shape {values.shape}, without values")
