@@ -19,6 +19,7 @@ from ..files.pixels import BrokenImageError
 from .sample import Sample
 
 SEPARATORS = ",;\t|"
+_STATED = re.compile(r"sep=(.)\r?\n", re.IGNORECASE)
 _WHOLE = re.compile(r"([+-]?\d+)\.0+")
 
 
@@ -53,12 +54,17 @@ def read_table(path: Path, required: Iterable[str]) -> list[dict[str, str]]:
     shorter than the header, or the file is not text.
     """
     text, required = read_text(path), list(required)
+    stated = _STATED.match(text)  # how Excel is told the separator
     try:
-        lines = _cells(text, _separator(text, required))
+        lines = _cells(text, stated[1] if stated else _separator(text, required))
+        lines = lines[1:] if stated else lines
     except csv.Error as error:
         raise UserError(str(path), f"cannot be read as a CSV table: {error}") from error
     columns = lines[0][1] if lines else []
     for column in required:
+        alike = [name for name in columns if name.casefold() == column.casefold()]
+        if len(set(alike)) > 1 and column in columns:
+            raise UserError(str(path), f"two columns are named {' and '.join(map(repr, alike))}", "rename one")
         if column not in columns:
             fix = nearest(column, filter(None, columns)) if any(columns) else "file is empty"
             raise UserError(str(path), f"no column {column!r}", fix)

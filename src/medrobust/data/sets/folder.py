@@ -90,6 +90,14 @@ def visible_folders(folder: Path) -> list[Path]:
     return [entry for entry in _entries(folder) if entry.is_dir()]
 
 
+def _class_folders(base: Path) -> dict[str, Path]:
+    """name -> folder. Errors: UserError for a link to nothing, which may have been a class."""
+    for entry in _entries(base):
+        if entry.is_symlink() and not os.path.exists(entry):
+            raise UserError(str(entry), "is a link to something that is not there", "remove or mend it")
+    return {folder.name: folder for folder in visible_folders(base)}
+
+
 def split_folders(root: Path) -> dict[str, Path]:
     """split -> folder when every folder below root is named after a split, else nothing."""
     folders = visible_folders(root)
@@ -102,7 +110,7 @@ def _class_roots(root: Path) -> dict[str, Path]:
 
     Errors: UserError when some folders are named as splits and others are not, or two are of one split.
     """
-    folders = visible_folders(root)
+    folders = list(_class_folders(root).values())
     splits = [folder.name for folder in folders if folder.name.lower() in SPLIT_FOLDERS]
     odd = [folder for folder in folders if folder.name not in splits]
     if splits and odd:
@@ -162,7 +170,7 @@ def class_samples(
     mixed from classes and splits, or two classes differ only in spelling; when there are masks.
     """
     splits = _class_roots(root)
-    found = {split: {folder.name: folder for folder in visible_folders(base)} for split, base in splits.items()}
+    found = {split: _class_folders(base) for split, base in splits.items()}
     names = tuple(classes) if classes is not None else tuple(sorted({name for each in found.values() for name in each}))
     if not names:
         raise UserError(str(root), "no class folders in it", "put the images in one folder per class")
