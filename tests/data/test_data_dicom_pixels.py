@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from pydicom import dcmread
+from pydicom.uid import ImplicitVRLittleEndian
 
 from data.test_data_dicom_transforms import ROOT, V, refused, shown, table
 from medrobust.data import View
