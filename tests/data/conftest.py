@@ -51,7 +51,7 @@ def dicom(tmp_path: Path) -> Callable[..., Path]:
         meta.TransferSyntaxUID = ExplicitVRLittleEndian
         data = FileDataset(str(path), {}, file_meta=meta, preamble=b"\0" * 128)
         data.SOPClassUID, data.SOPInstanceUID = meta.MediaStorageSOPClassUID, meta.MediaStorageSOPInstanceUID
-        color = array.shape[-1] == 3
+        color = array.ndim > 2 and array.shape[-1] == 3
         data.Rows, data.Columns = array.shape[-3:-1] if color else array.shape[-2:]
         data.SamplesPerPixel, data.PhotometricInterpretation = (3, "RGB") if color else (1, "MONOCHROME2")
         if color:

@@ -228,7 +228,7 @@ def test_truncated_files_are_broken_or_whole(tmp_path, contents):
 
 
 def test_arrays_that_can_be_read_in_two_ways(tmp_path):
-    np.save(tmp_path / "x.npy", np.zeros((3, 5, 7), np.uint8))
+    np.save(tmp_path / "x.npy", np.zeros((3, 20, 24), np.uint8))  # as PyTorch stores color, or three planes
     with pytest.raises(BrokenImageError, match="a color plane or a volume"):
         read_pixels(tmp_path / "x.npy")
     np.save(tmp_path / "x.npy", np.zeros((1, 3, 5, 7), np.uint8))

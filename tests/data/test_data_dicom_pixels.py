@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from pydicom import dcmread
+from pydicom.uid import ImplicitVRLittleEndian
 
-from data.test_data_dicom_transforms import V, refused, shown
+from data.test_data_dicom_transforms import ROOT, V, refused, shown, table
 from medrobust.data import View
 from medrobust.data.files.read import read_pixels
 
@@ -38,8 +40,6 @@ def test_palette_color(dicom):
 
 
 def test_floating_point_pixels(tmp_path, dicom):
-    from pydicom import dcmread
-
     path = dicom(V)
     data = dcmread(path)
     del data.PixelData
@@ -67,3 +67,17 @@ def test_32_bits(dicom):
     pixels = read_pixels(path)
     assert pixels.values.flatten().tolist() == wide.flatten().tolist()
     assert shown(path) == pytest.approx([0, 0.5, 1, 2**-32], abs=1e-9)
+
+
+def test_tables_of_a_file_with_implicit_types(dicom):
+    """There the VR of a descriptor follows from the pixel representation, and that of the data from their number."""
+    signed = np.array([[-2048, -3, 0, 2047]], np.int16)
+    path = dicom(signed, Modality="OT", ModalityLUTSequence=[table(np.arange(4096), first=-2048, bits=12)])
+    data = dcmread(path)
+    data.file_meta.TransferSyntaxUID = ImplicitVRLittleEndian
+    data.save_as(path, implicit_vr=True, little_endian=True)
+    assert shown(path) == pytest.approx([0, 2045 / 4095, 2048 / 4095, 1])
+    data = dcmread(dicom(V, VOILUTSequence=[table(ROOT, bits=8)]))
+    data.file_meta.TransferSyntaxUID = ImplicitVRLittleEndian
+    data.save_as(path, implicit_vr=True, little_endian=True)
+    assert shown(path) == pytest.approx([0, 126 / 255, 180 / 255, 1])

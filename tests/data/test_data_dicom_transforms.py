@@ -17,8 +17,9 @@ from medrobust.data.images.view import to_unit
 V = np.array([[0, 1000, 2048, 4095]], np.uint16)  # 12 bits
 
 
-def table(entries: Sequence[float], first: int = 0, bits: int = 16, vr: str = "US", packed: bool = False) -> Dataset:
+def table(entries: Sequence[float], first: int = 0, bits: int = 16, packed: bool = False) -> Dataset:
     item = Dataset()
+    vr = "SS" if first < 0 else "US"
     item.add_new("LUTDescriptor", vr, [len(entries) % 65536, first, bits])
     item.ModalityLUTType = "US"
     item.add_new("LUTData", "OW", np.asarray(entries, np.uint8 if packed else np.uint16).tobytes())
@@ -76,7 +77,7 @@ ROOT = (255 * (np.arange(4096) / 4095) ** 0.5).round()
         ({"VOILUTSequence": [table([3, 4095, 0, 5], first=2046, bits=12)]}, [3 / 4095, 3 / 4095, 0, 5 / 4095]),
         (
             {
-                "VOILUTSequence": [table([1, 2, 200], first=-25, bits=8, vr="SS")],
+                "VOILUTSequence": [table([1, 2, 200], first=-25, bits=8)],
                 "RescaleSlope": 1,
                 "RescaleIntercept": -1024,
             },
@@ -180,10 +181,17 @@ def test_the_source_says_which_of_lut_and_window_is_shown(dicom):
 def test_a_lookup_table_of_signed_values_and_one_of_halves(dicom):
     signed = np.array([[-2048, -3, 0, 2047]], np.int16)
     entries = np.arange(4096)
-    path = dicom(signed, Modality="OT", ModalityLUTSequence=[table(entries, first=-2048, bits=12, vr="SS")])
+    path = dicom(signed, Modality="OT", ModalityLUTSequence=[table(entries, first=-2048, bits=12)])
     assert shown(path) == pytest.approx([0, 2045 / 4095, 2048 / 4095, 1])
     path = dicom(signed, Modality="OT", ModalityLUTSequence=[table(entries, first=63488, bits=12)])
     assert shown(path) == pytest.approx([0, 2045 / 4095, 2048 / 4095, 1])
+    entries = np.arange(40000)  # more than a signed word can count
+    path = dicom(signed, Modality="OT", ModalityLUTSequence=[table(entries, first=-2048, bits=16)])
+    assert shown(path) == pytest.approx([v / 65535 for v in (0, 2045, 2048, 4095)])
+    # 40000 is a value that unsigned pixels can have, though others are negative
+    tags = {"BitsStored": 16, "RescaleSlope": 1, "RescaleIntercept": -1024}
+    path = dicom(np.array([[0, 41024, 41026]], np.uint16), **tags, VOILUTSequence=[table([9, 8, 7], 40000, 8)])
+    assert shown(path) == pytest.approx([9 / 255, 9 / 255, 7 / 255])
     halves = {"VOILUTSequence": [table(ROOT, bits=8)], "RescaleSlope": 0.5, "RescaleIntercept": 0}
     assert shown(dicom(np.array([[0, 2000]], np.uint16), **halves)) == pytest.approx([0, 126 / 255])
     assert "not whole" in refused(dicom(np.array([[0, 2001]], np.uint16), **halves))

@@ -84,6 +84,8 @@ def test_links(two_classes, tmp_path, put, fails):
     (two_classes / "b" / "gone.png").symlink_to(tmp_path / "nowhere.png")
     assert "b/gone.png: cannot be read: a link to a file that is not there" in fails(f"folder:{two_classes}")
     assert len(open_images(f"folder:{two_classes}", skip_broken=True)) == 10
+    (two_classes / "c").symlink_to(tmp_path / "nowhere")
+    assert "set/c: is a link to something that is not there" in fails(f"folder:{two_classes}")
 
 
 @pytest.mark.parametrize("target", ["..", ".", "../..", "../../.."])

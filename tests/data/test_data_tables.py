@@ -49,9 +49,24 @@ def text(mark: str = ",") -> str:
         text("\t").encode("utf-16-be").join([b"\xfe\xff", b""]),
         text().replace("image,label,note", "image,label,note,").replace("Läsion", "Läsion,").encode(),
         (text() + ",,\n\n , ,\n").encode(),
+        ("sep=;\r\n" + text(";").replace("\n", "\r\n")).encode("utf-8-sig"),
+        text().replace("\n", "\r").encode(),
         text(";").replace("image", '"image"').replace("Läsion", '"Lä;sion"').encode(),
     ],
-    ids=["utf-8", "bom", "semicolon", "utf-16 tab", "bar", "cp1252", "utf-16-be", "trailing comma", "blank", "quotes"],
+    ids=[
+        "utf-8",
+        "bom",
+        "semicolon",
+        "utf-16 tab",
+        "bar",
+        "cp1252",
+        "utf-16-be",
+        "trailing comma",
+        "blank",
+        "sep",
+        "cr",
+        "quotes",
+    ],
 )
 def test_tables_of_every_kind_are_one_set(table, content):
     images = open_images(table(content), view=View(color="grey"))
@@ -129,6 +144,7 @@ def test_rules_work_on_the_labels_of_a_table(table, fails):
     ("content", "words"),
     [
         ("image,label,label\nimg/n0.png,0,1\n", "two columns are named 'label'"),
+        ("image,label,Label\nimg/n0.png,0,1\n", "two columns are named 'label' and 'Label'"),
         ("image,label,group\nimg/n0.png,0,g\nimg/p0.png\n", "line 3: its number of cells is 1, the header has 3"),
         ("image,label,group\nimg/n0.png,0,g\nimg/p0.png,1\n", "line 3: its number of cells is 2, the header has 3"),
         ("image,label,note\nimg/n0.png,0,dense, left\n", "line 2: its number of cells is 4, the header has 3"),

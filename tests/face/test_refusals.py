@@ -53,7 +53,7 @@ WRONG: dict[str, tuple[Callable[[], Any], str]] = {
     "pixels of 255": (measured(images=of(X * 255, Y)), "outside [0, 1]"),
     "pixels that are no numbers": (
         measured(images=of(X / X.new_zeros(()) * 0, Y)),
-        "images: hold NaN or infinite values",
+        "outside [0, 1]",
     ),
     "an unknown attack": (measured(attacks="pdg"), "attacks.pdg: unknown attack 'pdg'. Did you mean 'pgd'?"),
     "an unknown parameter": (

@@ -51,7 +51,7 @@ class Mean(nn.Module):
         return torch.stack([3 * z, -2 * z], 1)
 
 
-@pytest.mark.parametrize(("pixel", "said"), [(1.2, "0.5 to 1.2"), (-0.1, "-0.1 to 0.5")])
+@pytest.mark.parametrize(("pixel", "said"), [(1.2, "0.5 to 1.2"), (-0.1, "-0.1 to 0.5"), (float("nan"), "nan to nan")])
 def test_the_image_whose_pixels_leave_the_domain_is_named(pixel: float, said: str) -> None:
     with pytest.raises(UserError, match=rf"case4: pixels from {said} are outside \[0, 1\]"):
         answers(Mean(), in_memory(pixel))

@@ -72,7 +72,7 @@ class _Rendered:
         values, source = self.images.store.get(sample)
         if values.dtype.kind == "f":
             return real_valued(values, source.bits)
-        return Pixels(values, source.bits, 0.0, float(np.iinfo(values.dtype).max))
+        return Pixels(values, source.bits, 0.0, 255.0 if values.dtype == np.uint8 else 65535.0)
 
 
 def _related(images: ImageSet, own: set[str], others: Sequence[Sample]) -> list[Sample]:

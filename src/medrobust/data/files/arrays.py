@@ -12,6 +12,7 @@ import numpy as np
 from .pixels import BrokenImageError, Pixels, affordable
 
 WHOLE = -1  # frame number that stands for the whole file
+THIN = 16  # three planes of at least so many rows and columns may as well be three colors
 _FACTS = ("low", "high", "bits", "unit")
 
 
@@ -67,7 +68,7 @@ def as_pixels(values: np.ndarray, frame: int = WHOLE, facts: dict[str, Any] | No
         raise ValueError(f"an array of {values.dtype}, not of numbers")
     if values.ndim == 4 and values.shape[0] == 1:
         values = values[0]
-    elif values.ndim == 3 and frame == WHOLE and values.shape[0] == 3:
+    elif values.ndim == 3 and frame == WHOLE and values.shape[0] == 3 and min(values.shape[1:]) >= THIN:
         raise ValueError(f"{values.shape} is a color plane or a volume: store (h, w, 3) or (1, 3, h, w)")
     if 0 in values.shape:
         raise ValueError(f"an array of shape {values.shape}, without values")
@@ -96,7 +97,10 @@ def as_pixels(values: np.ndarray, frame: int = WHOLE, facts: dict[str, Any] | No
 
 
 def real_valued(values: np.ndarray, bits: int = 16, *, step: float | None = None, offset: float = 0.0) -> Pixels:
-    """Values without a stated range: one inside [0, 1] is taken as it is, any other must be given by the view."""
+    """Values without a stated range: inside [0, 1] they are taken as they are, else the view must give the range.
+
+    Errors: ValueError for pixels that are not finite.
+    """
     if values.dtype.kind == "f" and not np.isfinite(values).all():
         raise ValueError("NaN or infinite pixels")
     unit = values.min() >= 0 and values.max() <= 1

@@ -1,4 +1,4 @@
-"""Color and grey with alpha of 16 bits a channel, which Pillow decodes but shows as 8."""
+"""Color and grey with alpha of 16 bits per channel, which Pillow decodes but shows as 8."""
 
 from __future__ import annotations
 

@@ -178,7 +178,7 @@ def _shown(
         kind = str(item.get("RescaleType") or data.get("DoseUnits") or "")
     unit = "grey level" if kind == "US" else kind or ("HU" if data.get("Modality") == "CT" else "grey level")
     inverted = _inverted(data)
-    voi = _voi(data, frames, low < 0)
+    voi = _voi(data, frames, (low, high))
     facts: dict[str, Any] = {"unit": unit, "step": step or None, "offset": offset, "inverted": inverted}
     if voi.problem:
         return Pixels(values, bits, None, None, problem=voi.problem, **facts)
@@ -242,23 +242,23 @@ def _modality_lut(data: Any, frames: Any, ends: tuple[float, float]) -> Lut | No
         return None
     if len(sequence) > 1 or any(_rescale(data, frame) != (1.0, 0.0) for frame in frames):
         raise BrokenImageError("it has two modality transforms: a modality LUT and another one")
-    return read_lut(sequence, "modality LUT", signed=ends[0] < 0, little_endian=_little(data))
+    return read_lut(sequence, "modality LUT", ends=ends, little_endian=_little(data))
 
 
-def _voi(data: Any, frames: Any, signed: bool) -> _Voi:
-    found = [_frame_voi(data, frame, signed) for frame in frames]
+def _voi(data: Any, frames: Any, ends: tuple[float, float]) -> _Voi:
+    found = [_frame_voi(data, frame, ends) for frame in frames]
     if any(voi.key != found[0].key for voi in found[1:]):
         return _Voi(problem="its frames have windows of their own: name a frame")
     return found[0]
 
 
-def _frame_voi(data: Any, frame: int, signed: bool) -> _Voi:
+def _frame_voi(data: Any, frame: int, ends: tuple[float, float]) -> _Voi:
     item = _functional(data, frame, "FrameVOILUTSequence", data)
     try:
         window = read_window(item)
         if not item.get("VOILUTSequence"):
             return _Voi(window)
-        lut = read_lut(item.VOILUTSequence, "VOI LUT", signed=signed, little_endian=_little(data))
+        lut = read_lut(item.VOILUTSequence, "VOI LUT", ends=ends, little_endian=_little(data))
         return _Voi(None, lut, both=window is not None)
     except BrokenImageError as error:
         return _Voi(problem=str(error))

@@ -50,13 +50,13 @@ class Lut:
         return self(values) / self.top
 
 
-def read_lut(sequence: Any, name: str, *, signed: bool, little_endian: bool) -> Lut:
+def read_lut(sequence: Any, name: str, *, ends: tuple[float, float], little_endian: bool) -> Lut:
     """The table of a Modality LUT Sequence or the first of a VOI LUT Sequence.
 
     Args:
         sequence: the value of the element.
         name: for messages.
-        signed: the values to look up can be negative, so that `first` is a signed number.
+        ends: least and largest value to look up; a first value beyond them is a negative one in an unsigned word.
         little_endian: order of the bytes of the file.
 
     Errors: BrokenImageError for a missing or impossible descriptor, or data that do not fit it.
@@ -66,10 +66,10 @@ def read_lut(sequence: Any, name: str, *, signed: bool, little_endian: bool) -> 
     if descriptor is None or len(descriptor) != 3 or data is None:
         raise BrokenImageError(f"its {name} is incomplete")
     count, first, bits = (int(number) for number in descriptor)
-    count = count or 65536  # which 16 bits cannot hold
-    if signed and first > 32767:
+    count = count % 65536 or 65536  # which 16 bits cannot hold; signed words hold the upper half as negative numbers
+    if ends[0] < 0 and first > max(ends[1], 32767):
         first -= 65536
-    if not 1 <= bits <= 16 or count < 0:
+    if not 1 <= bits <= 16:
         raise BrokenImageError(f"its {name} has entries of {bits} bits, which cannot be")
     if isinstance(data, bytes):
         order = "<u2" if little_endian else ">u2"

@@ -28,8 +28,8 @@ READERS: dict[str, Callable[[Path, int], Pixels]] = {
 def read_pixels(path: Path, frame: int = WHOLE) -> Pixels:
     """Decode one image, one frame of it, or a whole volume; the content decides the format, not the name.
 
-    Gray (1, h, w), RGB (3, h, w) or a volume (1, d, h, w). 8-bit values keep 0..255, 16-bit ones 0..65535. Alpha is
-    dropped, palettes are looked up, and pictures are turned as their EXIF orientation says.
+    The result is grey (1, h, w), RGB (3, h, w) or a volume (1, d, h, w). 8-bit values keep 0..255, 16-bit ones
+    0..65535. Alpha is dropped, palettes are looked up, and pictures are turned as their EXIF orientation says.
 
     Errors: BrokenImageError when the file is empty, truncated, missing, no image, or cannot be shown as it is meant;
     UserError without a package.

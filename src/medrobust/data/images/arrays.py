@@ -121,8 +121,6 @@ def _images(given: Tensor | np.ndarray) -> np.ndarray:
         return np.ascontiguousarray(values)
     if values.dtype.kind != "f":
         raise UserError("images", f"are of type {values.dtype}", "give uint8, uint16 or floating point")
-    if not np.isfinite(values).all():
-        raise UserError("images", "hold NaN or infinite values", "leave such images out")
     return np.ascontiguousarray(values, dtype=np.float32)
 
 

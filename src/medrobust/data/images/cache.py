@@ -38,7 +38,7 @@ SMALL = 64  # sets below this size are decoded in memory: nothing is gained by a
 _RANGE = ("bits", "low", "high", "step", "origin", "inverted", "unit")
 _ROW = np.dtype("i8, 4i4, u1, u1, u4, u1, f8, f8, f8, f8, ?, i4")
 _ROW.names = ("offset", "shape", "ndim", "itemsize", "crc", *_RANGE)
-_DTYPES = {1: np.uint8, 2: np.uint16, 4: np.float32}
+_DTYPES: dict[int, Any] = {1: np.uint8, 2: np.uint16, 4: np.float32}
 _LIBRARIES = (
     "pillow", "pydicom", "nibabel", "pylibjpeg", "pylibjpeg-libjpeg", "pylibjpeg-openjpeg", "pyjpegls", "python-gdcm",
 )  # fmt: skip

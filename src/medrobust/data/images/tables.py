@@ -19,6 +19,7 @@ from ..files.pixels import BrokenImageError
 from .sample import Sample
 
 SEPARATORS = ",;\t|"
+_STATED = re.compile(r"sep=(.)\r?\n", re.IGNORECASE)
 _WHOLE = re.compile(r"([+-]?\d+)\.0+")
 
 
@@ -53,12 +54,17 @@ def read_table(path: Path, required: Iterable[str]) -> list[dict[str, str]]:
     shorter than the header, or the file is not text.
     """
     text, required = read_text(path), list(required)
+    stated = _STATED.match(text)  # how Excel is told the separator
     try:
-        lines = _cells(text, _separator(text, required))
+        lines = _cells(text, stated[1] if stated else _separator(text, required))
+        lines = lines[1:] if stated else lines
     except csv.Error as error:
         raise UserError(str(path), f"cannot be read as a CSV table: {error}") from error
     columns = lines[0][1] if lines else []
     for column in required:
+        alike = [name for name in columns if name.casefold() == column.casefold()]
+        if len(set(alike)) > 1 and column in columns:
+            raise UserError(str(path), f"two columns are named {' and '.join(map(repr, alike))}", "rename one")
         if column not in columns:
             fix = nearest(column, filter(None, columns)) if any(columns) else "file is empty"
             raise UserError(str(path), f"no column {column!r}", fix)
@@ -69,16 +75,6 @@ def read_table(path: Path, required: Iterable[str]) -> list[dict[str, str]]:
     if not rows:
         raise UserError(str(path), "no rows below the header")
     return rows
-
-
-def write_table(path: Path | str, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Write a CSV with all columns that occur, in the order of their first row; the file is whole or absent."""
-    columns = list(dict.fromkeys(key for row in rows for key in row))
-    text = io.StringIO()
-    writer = csv.DictWriter(text, columns, restval="", lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    write_atomic(path, text.getvalue())
 
 
 def _row(place: str, number: int, cells: Sequence[str], columns: Sequence[str]) -> dict[str, str]:
@@ -100,6 +96,16 @@ def _separator(text: str, required: Sequence[str]) -> str:
     found = {mark: [cell.strip() for cell in next(csv.reader([head], delimiter=mark), [])] for mark in SEPARATORS}
     fitting = [mark for mark, columns in found.items() if set(required) <= set(columns)] or list(SEPARATORS)
     return max(fitting, key=lambda mark: len(found[mark]))
+
+
+def write_table(path: Path | str, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Write a CSV with all columns that occur, in the order of their first row; the file is whole or absent."""
+    columns = list(dict.fromkeys(key for row in rows for key in row))
+    text = io.StringIO()
+    writer = csv.DictWriter(text, columns, restval="", lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    write_atomic(path, text.getvalue())
 
 
 def metadata(row: dict[str, str], used: Iterable[str]) -> dict[str, str | float]:

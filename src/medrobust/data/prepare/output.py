@@ -36,7 +36,7 @@ def write_png(path: Path, values: np.ndarray) -> None:
 
 
 def write_volume(path: Path, values: np.ndarray, low: float, high: float, bits: int, unit: str) -> None:
-    """Write values (d, h, w) as a .npz that read_array understands, whole or absent."""
+    """Write values (d, h, w) as a .npz that read_npz understands, whole or absent."""
 
     def save(temporary: Path) -> None:
         with open(temporary, "wb") as file:

@@ -32,7 +32,10 @@ def npz_array(path: Path, key: str) -> np.ndarray:
 
 
 def decode_npz_row(sample: Sample) -> Pixels:
-    """Row `frame` of the array SPLIT_images, where the image_id is "SPLIT/number": gray, RGB or a volume."""
+    """Row `frame` of the array SPLIT_images, where the image_id is "SPLIT/number": grey, RGB or a volume.
+
+    Errors: BrokenImageError.
+    """
     assert sample.path is not None
     try:
         row = npz_array(sample.path, f"{sample.image_id.split('/')[0]}_images")[sample.frame]

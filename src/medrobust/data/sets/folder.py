@@ -90,6 +90,14 @@ def visible_folders(folder: Path) -> list[Path]:
     return [entry for entry in _entries(folder) if entry.is_dir()]
 
 
+def _class_folders(base: Path) -> dict[str, Path]:
+    """name -> folder. Errors: UserError for a link to nothing, which may have been a class."""
+    for entry in _entries(base):
+        if entry.is_symlink() and not os.path.exists(entry):
+            raise UserError(str(entry), "is a link to something that is not there", "remove or mend it")
+    return {folder.name: folder for folder in visible_folders(base)}
+
+
 def split_folders(root: Path) -> dict[str, Path]:
     """split -> folder when every folder below root is named after a split, else nothing."""
     folders = visible_folders(root)
@@ -102,14 +110,14 @@ def _class_roots(root: Path) -> dict[str, Path]:
 
     Errors: UserError when some folders are named as splits and others are not, or two are of one split.
     """
-    folders = visible_folders(root)
+    folders = list(_class_folders(root).values())
     splits = [folder.name for folder in folders if folder.name.lower() in SPLIT_FOLDERS]
     odd = [folder for folder in folders if folder.name not in splits]
     if splits and odd:
         copies = {folder: " (a copy of the set?)" if split_folders(folder) else "" for folder in odd}
         named = ", ".join(f"{folder.name}{words}" for folder, words in copies.items())
         problem = f"{', '.join(splits)} are named as splits, {named} not: classes and splits are mixed"
-        fix = "keep only train, val and test there, with one folder a class below each, or only class folders"
+        fix = "keep only train, val and test there, with one folder per class below each, or only class folders"
         raise UserError(str(root), problem, fix)
     found = split_folders(root)
     if splits and not found:
@@ -133,7 +141,7 @@ def _check_names(root: Path, found: dict[str, dict[str, Path]]) -> None:
 
 
 def frame_samples(sample: Sample) -> list[Sample]:
-    """The sample, or one sample a frame ("name#3") when its file has several; they share their group."""
+    """The sample, or one per frame ("name#3") when its file has several; they share their group."""
     assert sample.path is not None
     count = num_frames(sample.path)
     if count == 1:
@@ -162,7 +170,7 @@ def class_samples(
     mixed from classes and splits, or two classes differ only in spelling; when there are masks.
     """
     splits = _class_roots(root)
-    found = {split: {folder.name: folder for folder in visible_folders(base)} for split, base in splits.items()}
+    found = {split: _class_folders(base) for split, base in splits.items()}
     names = tuple(classes) if classes is not None else tuple(sorted({name for each in found.values() for name in each}))
     if not names:
         raise UserError(str(root), "no class folders in it", "put the images in one folder per class")
@@ -200,11 +208,11 @@ def open_folder(path: str, *, group: str | None = None, masks: str | None = None
     """Open class folders.
 
     Args:
-        path: the data root.
-        group: a regular expression on the path below it, whose first parenthesis is the group.
+        path: the folder.
+        group: a regular expression, searched in the path below the folder; its first group names the patient or lesion.
         masks: "skip" or "keep" files that are named as masks, NAME_mask.png or masks/NAME.png.
 
-    Errors: UserError, see class_samples; a bad regular expression; masks of which nobody has said what they are.
+    Errors: UserError, as class_samples, and for a regular expression that is wrong or has no group.
     """
     if masks not in (None, "skip", "keep"):
         raise UserError("data.options.masks", f"unknown word {masks!r}", "valid: skip, keep")

@@ -86,7 +86,7 @@ def _split(table: Path) -> str:
 
 
 def _labeled(table: Path) -> list[tuple[dict[str, str], str]]:
-    """Rows of a label table with the class of each."""
+    """The rows of a label table, each with its class."""
     text = read_text(table)
     first = text.split("\n", 1)[0].strip().split(",")
     if len(first) == 2 and re.match(r"ISIC_\d+$", first[0]):  # 2016 has no header, and 0.0 and 1.0 in its test table
