@@ -18,7 +18,7 @@ from medrobust.measuring.search_model import SearchModel
 from medrobust.measuring.sweep import Effort, sweep
 from medrobust.measuring.verify import exact_float32, stored, verify
 from medrobust.models.classifier import Classifier
-from medrobust.norms import NORMS
+from medrobust.norms import NORMS, per_sample
 from medrobust.threat import Ball, Threat
 
 DEPTH = torch.tensor([8])
@@ -95,6 +95,17 @@ def test_an_answer_that_is_no_number_is_no_success() -> None:
     assert bool(torch.isfinite(found.logits).all())
     assert torch.equal(found.x, x)
     assert found.distance.tolist() == [0, 0]
+
+
+def test_a_file_without_an_answer_does_not_survive() -> None:
+    def fails_on_files(x: Tensor) -> Tensor:
+        levels, answer = x * 255, torch.tensor([[1.0, 0.0]]).repeat(len(x), 1)
+        stored_form = (levels - levels.round()).flatten(1).abs().amax(1) < 1e-4
+        return torch.where(per_sample(stored_form, answer), torch.nan, answer)
+
+    x = torch.full((1, 1, 2, 2), 0.5)
+    found = verify(fails_on_files, x + 0.0432, ball(x, 0.1), Goal(torch.tensor([1]), False), DEPTH)
+    assert (found.reached.tolist(), found.survives.tolist()) == ([True], [False])
 
 
 def test_attacks_that_end_where_there_is_no_answer_have_not_won() -> None:
