@@ -74,6 +74,7 @@ ROOT = (255 * (np.arange(4096) / 4095) ** 0.5).round()
         # VOI LUT, alone and preferred to a window
         ({"VOILUTSequence": [table(ROOT, bits=8)]}, [0, 126 / 255, 180 / 255, 1]),
         ({"VOILUTSequence": [table(ROOT, bits=8)], "WindowCenter": 9, "WindowWidth": 9}, [0, 126 / 255, 180 / 255, 1]),
+        ({"VOILUTSequence": [table(ROOT, bits=8)], "WindowCenter": 9, "WindowWidth": 0}, [0, 126 / 255, 180 / 255, 1]),
         ({"VOILUTSequence": [table([3, 4095, 0, 5], first=2046, bits=12)]}, [3 / 4095, 3 / 4095, 0, 5 / 4095]),
         (
             {

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from medrobust.data import View, open_images
+from medrobust.data.unlabeled import join, open_unlabeled
 from medrobust.errors import UserError
 
 SET = View(color="grey", scale="set")
@@ -86,6 +87,16 @@ def test_extremes_stay_when_the_color_changes_and_count_in_the_fingerprint(spec)
     assert other.fingerprint() != images.fingerprint()
     shown = images.replace(view=View(color="grey"))
     assert shown.extremes is None
+
+
+def test_images_without_labels_are_shown_as_those_with(spec, put, tmp_path):
+    like = open_images(spec, view=SET, split="train")
+    put("more/bright.png", value=250)
+    more = open_unlabeled(f"folder:{tmp_path / 'more'}", like)
+    assert more.extremes == like.extremes
+    least, most = like.extremes
+    assert float(more[0][0].mean()) == pytest.approx(min((250 / 255 - least) / (most - least), 1))
+    assert join(like, more).extremes == like.extremes
 
 
 def test_parts_of_a_set_in_hand_have_the_extremes_of_the_set(spec):

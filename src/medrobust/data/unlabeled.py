@@ -78,6 +78,7 @@ def open_unlabeled(
         from .open import list_images
 
         images = list_images(spec, seed=seed).replace(view=like.view, classes=like.classes)
+    images = images.replace(extremes=like.extremes)
     known = set(_contents(like.samples).values())
     contents = _contents(images.samples)
     kept = [

@@ -255,11 +255,10 @@ def _voi(data: Any, frames: Any, ends: tuple[float, float]) -> _Voi:
 def _frame_voi(data: Any, frame: int, ends: tuple[float, float]) -> _Voi:
     item = _functional(data, frame, "FrameVOILUTSequence", data)
     try:
-        window = read_window(item)
         if not item.get("VOILUTSequence"):
-            return _Voi(window)
+            return _Voi(read_window(item))
         lut = read_lut(item.VOILUTSequence, "VOI LUT", ends=ends, little_endian=_little(data))
-        return _Voi(None, lut, both=window is not None)
+        return _Voi(None, lut, both=number(item, "WindowWidth") is not None)
     except BrokenImageError as error:
         return _Voi(problem=str(error))
 
