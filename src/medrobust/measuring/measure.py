@@ -41,6 +41,7 @@ def measure(
     parts: Path | None = None,
     progress: Report | None = None,
     clean: Tensor | None = None,
+    begin: Callable[[], Any] = lambda: None,
 ) -> tuple[Records, Cost]:
     """Attack every image by every attack at every budget.
 
@@ -52,6 +53,7 @@ def measure(
             are written to `parts/../records.parquet`. Without it nothing is written.
         progress: called with (what, done, of).
         clean: (n, k) what clean_pass gives, where it is known already.
+        begin: called before the first chunk is written, when every attack has run on its images.
 
     Returns the records and the cost {forwards, backwards, seconds} of the attacks.
     """
@@ -60,7 +62,7 @@ def measure(
         if clean is None:
             clean = clean_pass(model, images, plan, progress)
         work = _Work(make_search_model(model, images, plan), images, clean, plan)
-        store: _Memory | _Folder = _Memory() if parts is None else _Folder(parts)
+        store: _Memory | _Folder = _Memory() if parts is None else _Folder(parts, begin)
         size = store.chunk_size(plan)
         chunks = [range(i, min(i + size, len(images))) for i in range(0, len(images), size)]
         cells = len(plan.attacks) * len(plan.grids)
@@ -100,23 +102,24 @@ class _Memory:
 class _Folder:
     """Chunks that are files, so that a killed run goes on."""
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
+    def __init__(self, folder: Path, begin: Callable[[], Any]) -> None:
+        self._folder, self._begin, self._layout = folder, begin, folder / "layout.json"
 
     def _path(self, number: int) -> Path:
         return self._folder / f"part-{number:05d}.parquet"
 
     def chunk_size(self, plan: Plan) -> int:
         """Images in a part: decided when the run starts, kept when it goes on on another device."""
-        layout = self._folder / "layout.json"
-        if not layout.exists():
-            write_json(layout, {"images": _Memory().chunk_size(plan)})
-        return int(read_json(layout)["images"])
+        self._size = int(read_json(self._layout)["images"]) if self._layout.exists() else _Memory().chunk_size(plan)
+        return self._size
 
     def has(self, number: int) -> bool:
         return self._path(number).exists()
 
     def add(self, number: int, table: Any, cost: Cost) -> None:
+        if not self._layout.exists():
+            self._begin()
+            write_json(self._layout, {"images": self._size})
         write_json(self._folder / f"cost-{number:05d}.json", cost)
         write_table(self._path(number), table)
 
