@@ -100,7 +100,7 @@ def _context(setup: Setup, report: Report | None) -> Context:
         probed=setup.probed,
         said=setup.said,
         table=setup.table,
-        is_ours=bool(setup.card),
+        is_ours=bool(setup.model.folder),
         same_set=setup.same_set,
     )
 

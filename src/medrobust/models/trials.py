@@ -1,4 +1,4 @@
-"""Would another usual preprocessing make a classifier much more accurate? Its own is then probably not what it wants."""
+"""Would another usual preprocessing make a classifier much more accurate? Then its own is probably wrong."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from torch import Tensor
 from .classifier import Classifier
 from .normalization import IMAGENET_MEAN, IMAGENET_STD
 
-CHUNK = 8  # images that all candidates see before the clock is looked at
+CHUNK = 4  # images that all candidates see before the clock is looked at
 CLOSE = 1e-3
 
 
@@ -46,7 +46,7 @@ class Trial(NamedTuple):
         )
 
 
-def try_others(classifier: Classifier, x: Tensor, y: Tensor, seconds: float, only: str = "") -> list[Trial]:
+def try_others(classifier: Classifier, x: Tensor, y: Tensor, seconds: float) -> list[Trial]:
     """The trials of the usual preprocessings that differ from the classifier's own, the most accurate first.
 
     One that can no longer overtake the classifier's own is given up.
@@ -55,7 +55,6 @@ def try_others(classifier: Classifier, x: Tensor, y: Tensor, seconds: float, onl
         x: (n, c, *spatial) in its domain, on its device, mixed by class.
         y: (n,) labels.
         seconds: after which no further images are shown.
-        only: the name of the one to try.
 
     Example:
         >>> net = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(2, 2))
@@ -66,7 +65,7 @@ def try_others(classifier: Classifier, x: Tensor, y: Tensor, seconds: float, onl
     """
     began = time.perf_counter()
     with classifier.frozen(), torch.no_grad():
-        others = {name: found for name, found in _candidates(classifier).items() if only in ("", name)}
+        others = _candidates(classifier)
         trials = {name: Trial(name, fix) for name, (fix, _) in others.items()}
         live = list(trials)
         for start in range(0, len(x), CHUNK):

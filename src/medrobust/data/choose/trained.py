@@ -51,12 +51,13 @@ class Trained:
             return set()
         return {name for name, key in file_keys(samples).items() if key and self.files.get(key) in USED}
 
-    def counts(self, images: ImageSet) -> Counter[str]:
-        """Split in training -> number of these images, by file or by pixels; images that are new count as nothing."""
+    def counts(self, images: ImageSet, *, same_set: bool = False) -> Counter[str]:
+        """Split in training -> number of these images, by file, pixels or (in the same set) name; new ones in none."""
         pixels = pixel_keys(images)
         found: Counter[str] = Counter()
         for name, key in file_keys(images.samples).items():
             splits = {self.files.get(key) if key else None, self.pixels.get(pixels[name])}
+            splits |= {self.names.get(name)} if same_set else set()
             found.update(next(([split] for split in (*USED, "test") if split in splits), []))
         return found
 

@@ -9,6 +9,8 @@ from .hashes import MISSING, content_hashes
 from .image_set import ImageSet
 from .sample import Sample
 
+DIGITS = 32  # of a SHA-256 in hex: 128 bits are enough to tell images apart
+
 
 def file_keys(samples: Sequence[Sample]) -> dict[str, str]:
     """image_id -> SHA-256 of its file, and the frame where a file holds several; "" for images without a file.
@@ -22,7 +24,7 @@ def file_keys(samples: Sequence[Sample]) -> dict[str, str]:
     for sample in samples:
         content = "" if sample.path is None else contents[sample.path]
         frame = f":{sample.frame}" if sample.frame >= 0 else ""
-        found[sample.image_id] = "" if content in ("", MISSING) else content + frame
+        found[sample.image_id] = "" if content in ("", MISSING) else content[:DIGITS] + frame
     return found
 
 
@@ -39,5 +41,5 @@ def pixel_keys(images: ImageSet) -> dict[str, str]:
     for sample in images.samples:
         values = images.store.get(sample).values
         head = f"{values.dtype} {values.shape}".encode()
-        found[sample.image_id] = hashlib.sha256(head + values.tobytes()).hexdigest()
+        found[sample.image_id] = hashlib.sha256(head + values.tobytes()).hexdigest()[:DIGITS]
     return found
