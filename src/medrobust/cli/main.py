@@ -93,6 +93,9 @@ def _say(folder: Path, page: Path) -> None:
     from ..numbers import epsilon_text
 
     content = read_audit(folder)
+    for finding in content["findings"]:
+        if finding["severity"] == "fail":  # before the numbers that it is about
+            typer.echo(f"fail: {finding['title']} {finding['evidence']}")
     clean = content["clean"]["accuracy"]
     typer.echo(f"{content['data']['num_images']} images, clean accuracy {clean['value']:.3f}")
     source = content["data"]["source"]
