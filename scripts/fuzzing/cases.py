@@ -69,7 +69,7 @@ def names(given: Given) -> Words:
         os.rename(path, path.parent / given.rng.choice(spoil.NAMES))
     if given.rng.random() < 0.4:
         name = given.rng.choice(spoil.NAMES).removesuffix(".png")
-        os.rename(folder / "benign", folder / name)
+        os.rename(folder / "benign", folder / (name if name.strip(".") else "=+"))
     return given.use("folder:images", commands="caat")
 
 
@@ -134,7 +134,11 @@ def overrides(given: Given) -> Words:
     """Keys and values on the command line."""
     given.copy("images.png", "images")
     given.copy("model")
-    word = f"{given.rng.choice(KEYS)}={given.rng.choice(spoil.NASTY)}".replace("\x00", "")
+    word = (
+        f"{given.rng.choice(KEYS)}={given.rng.choice(spoil.NASTY)}".encode("utf-8", "replace")
+        .decode()
+        .replace("\x00", "")
+    )
     return ["audit", "--model", "model", "--data", "folder:images", "--out", "out", *QUICK, word]
 
 
