@@ -1,17 +1,20 @@
-"""A card that was changed by hand or by a damaged disk is refused with the key at fault."""
+"""A card or an archive that was changed by hand or by a damaged disk is refused with the key at fault."""
 
 from __future__ import annotations
 
 import json
+import zipfile
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from medrobust.errors import UserError
 from medrobust.models.card import RULES, read_card
 from medrobust.models.checkpoint import save_checkpoint
 from medrobust.models.classifier import Classifier
+from medrobust.models.weights import read_nests
 from medrobust.models.zoo import build_network
 
 NETWORK = "zoo:cbr_tiny(width=4)"
@@ -70,3 +73,23 @@ def test_what_we_write_and_what_is_left_open_is_read(folder: Path) -> None:
     for key in RULES:
         change(folder, key, None) if "." not in key else None
     assert read_card(folder)["classes"] is None
+
+
+@pytest.mark.parametrize("at", [0, 1, 2, 3])
+def test_an_archive_with_a_damaged_directory_is_no_state_dict(at: int, tmp_path: Path) -> None:
+    path = tmp_path / "net.pt"
+    torch.save({"weight": torch.zeros(3)}, path)
+    content = bytearray(path.read_bytes())
+    content[content.index(b"PK\x01\x02") + at] ^= 0xFF
+    path.write_bytes(content)
+    assert zipfile.is_zipfile(path)
+    with pytest.raises(UserError, match=r"net\.pt"):
+        read_nests(path)
+
+
+def test_a_dictionary_that_holds_itself_is_refused(tmp_path: Path) -> None:
+    state: dict[str, Any] = {"weight": torch.zeros(3)}
+    state["again"] = state
+    torch.save(state, tmp_path / "net.pt")
+    with pytest.raises(UserError, match="without end"):
+        read_nests(tmp_path / "net.pt")
