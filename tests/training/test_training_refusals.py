@@ -56,6 +56,7 @@ CASES = {
         {"objective": "clean", "threat": {"epsilon_warm_up": 2}},
         "threat.epsilon_warm_up: clean has no budget",
     ),
+    "epochs without end": (rows(), {"epochs": 10**30}, "epochs: 1e+30 will never end. At most 1000000"),
     "unknown action": (rows(), {"on_collapse": "panic"}, "on_collapse: 'panic': must be 'continue', 'stop' or"),
 }
 
