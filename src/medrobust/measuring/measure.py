@@ -32,6 +32,7 @@ from .sweep import Effort, sweep
 
 # Most images, and most bytes of them, between two points at which a killed run resumes.
 CHUNKS = {"cpu": (512, 2**26), "cuda": (4096, 2**29)}
+FIRST = 64  # images of the first part
 LAYOUT = "layout.json"
 Cost = dict[str, Any]
 
@@ -43,6 +44,7 @@ def measure(
     parts: Path | None = None,
     progress: Report | None = None,
     clean: Tensor | None = None,
+    begin: Callable[[], Any] = lambda: None,
 ) -> tuple[Records, Cost]:
     """Attack every image by every attack at every budget.
 
@@ -54,6 +56,7 @@ def measure(
             are written to `parts/../records.parquet`. Without it nothing is written.
         progress: called with (what, done, of).
         clean: (n, k) what clean_pass gives, where it is known already.
+        begin: called before the first chunk is written, when every attack has run on its images.
 
     Returns the records and the cost {forwards, backwards, seconds} of the attacks.
     """
@@ -61,11 +64,13 @@ def measure(
         model.to(plan.device)
         if clean is None:
             clean = clean_pass(model, images, plan, progress)
-        store: _Memory | _Folder = _Memory() if parts is None else _Folder(parts)
+        store: _Memory | _Folder = _Memory() if parts is None else _Folder(parts, begin)
         search, rates = make_search_model(model, images, plan, store.searched_with)
         size = store.laid_out(chunk_size(images, plan), search.kind)
         work = _Work(search, images, clean, plan)
-        chunks = [range(i, min(i + size, len(images))) for i in range(0, len(images), size)]
+        # The first part is small: once it is there, a killed run goes on from it.
+        ends = [*range(min(FIRST, size), len(images), size), len(images)]
+        chunks = [range(a, b) for a, b in zip([0, *ends], ends, strict=False) if a < b]
         cells = len(plan.attacks) * len(plan.grids)
         meta = meta_types(sample.metadata for sample in images.samples)
         for number, chunk in enumerate(chunks):
@@ -112,8 +117,8 @@ class _Memory:
 class _Folder:
     """Chunks that are files, so that a killed run goes on."""
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
+    def __init__(self, folder: Path, begin: Callable[[], Any]) -> None:
+        self._folder, self._begin, self._layout = folder, begin, folder / LAYOUT
 
     def _path(self, number: int) -> Path:
         return self._folder / f"part-{number:05d}.parquet"
@@ -121,20 +126,20 @@ class _Folder:
     @property
     def searched_with(self) -> str | None:
         """The copy, in words, that searched the parts that are there."""
-        layout = self._folder / LAYOUT
-        return read_json(layout).get("search") if layout.exists() else None
+        return read_json(self._layout).get("search") if self._layout.exists() else None
 
     def laid_out(self, size: int, kind: str) -> int:
         """Images in a part: decided when the run starts, kept when it goes on, maybe on another device."""
-        layout = self._folder / LAYOUT
-        if not layout.exists():
-            write_json(layout, {"images": size, "search": kind})
-        return int(read_json(layout)["images"])
+        self._said = read_json(self._layout) if self._layout.exists() else {"images": size, "search": kind}
+        return int(self._said["images"])
 
     def has(self, number: int) -> bool:
         return self._path(number).exists()
 
     def add(self, number: int, table: Any, cost: Cost) -> None:
+        if not self._layout.exists():
+            self._begin()
+            write_json(self._layout, self._said)
         write_json(self._folder / f"cost-{number:05d}.json", cost)
         write_table(self._path(number), table)
 
