@@ -88,7 +88,7 @@ def test_surrogates_are_told_apart_by_their_weights(tmp_path: Path) -> None:
 
 def test_a_stopped_audit_goes_on_where_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     measuring = importlib.import_module("medrobust.measuring.measure")
-    monkeypatch.setattr(measuring, "CHUNKS", {"cpu": 4})
+    monkeypatch.setattr(measuring, "CHUNKS", {"cpu": (4, 2**30)})
     whole = audited(tmp_path / "whole")
     real, calls = measuring._Work.chunk, []
 
