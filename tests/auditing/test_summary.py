@@ -21,7 +21,7 @@ LINF = (0.001, 0.01, 0.1)
 
 def summary(records: Records, classes: tuple[str, ...] = ("benign", "malignant"), positive: int | None = 1) -> Any:
     grids = tuple(Grid(norm, tuple(records.worst_case(norm).epsilons.tolist())) for norm in records.norms)
-    return summarize(records, classes=classes, positive=positive, grids=grids, bits=8, seed=0)
+    return summarize(records, classes=classes, positive=positive, grids=grids, bits=8)
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from .metrics import Estimate, Resampler
+from .intervals import Estimate, Grouping
 from .rows import Rows
 
 WORST_CASE = "worst_case"
@@ -35,15 +35,10 @@ class Curve:
         """(n, e) correct here and at every smaller budget: a smaller change is allowed at a larger budget too."""
         return np.logical_and.accumulate(self.correct, axis=1)
 
-    def estimates(self, resampler: Resampler | None = None) -> list[Estimate]:
-        """Robust accuracy at each budget, of the envelope, with intervals over the groups.
-
-        Args:
-            resampler: shared with other numbers that are to be compared; one of these groups by default.
-        """
-        if resampler is None:
-            resampler = Resampler(self.groups if len(self.groups) else np.arange(len(self.correct)))
-        return [resampler.mean(column) for column in self.envelope.T]
+    def estimates(self) -> list[Estimate]:
+        """Robust accuracy at each budget, of the envelope, with intervals over the groups."""
+        grouping = Grouping(self.groups if len(self.groups) else np.arange(len(self.correct)))
+        return [grouping.mean(column) for column in self.envelope.T]
 
     @property
     def raw(self) -> np.ndarray:
