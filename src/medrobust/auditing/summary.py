@@ -81,15 +81,20 @@ def _without_attack(points: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def _stored(records: Records, norm: str) -> Curve:
-    """The worst case when adversarial images are rounded to the bit depth of their source."""
+    """The worst case when adversarial images are rounded to what their files can hold.
+
+    An image that is right untouched is right again where the success of the attack does not survive.
+    """
     clean = records.clean
     right = clean["clean_prediction"] == clean["label"]
     epsilons = np.unique(records.where(norm=norm)["epsilon"])
-    correct = np.repeat(right[:, None], len(epsilons), axis=1)
-    for name in [attack for attack, n in records.cells if n == norm]:
-        own, survives = records.matrix(name, norm, "survives_source_bit_depth")
-        correct[:, np.searchsorted(epsilons, own)] &= ~survives
-    return Curve("stored", norm, epsilons, correct, clean["group_id"])
+    correct = np.ones((len(clean), len(epsilons)), dtype=bool)
+    for curve in records.curves(norm):
+        survives = records.matrix(curve.attack, norm, "survives_source_bit_depth")[1]
+        reached = records.matrix(curve.attack, norm, "reached")[1]
+        undone = right[:, None] & (reached | curve.nested) & ~survives
+        correct[:, np.searchsorted(epsilons, curve.epsilons)] &= curve.correct | undone
+    return Curve("stored", norm, epsilons, correct, clean["group_id"], records.honest)
 
 
 def _direction(records: Records, curve: Curve, classes: tuple[str, ...]) -> list[dict[str, Any]]:
@@ -103,7 +108,7 @@ def _direction(records: Records, curve: Curve, classes: tuple[str, ...]) -> list
     for epsilon in curve.epsilons.tolist():
         turned: dict[int, int] = {}
         for own, prediction in answers.values():
-            for column in np.flatnonzero(own <= epsilon):
+            for column in np.flatnonzero(own <= epsilon if curve.nested else own == epsilon):
                 changed = right & (prediction[:, column] != clean["label"])
                 for i in np.flatnonzero(changed).tolist():
                     turned.setdefault(i, int(prediction[i, column]))

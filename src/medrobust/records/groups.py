@@ -46,7 +46,7 @@ def groups(rows: Rows, curve: Curve, classes: tuple[str, ...]) -> list[dict[str,
         for value in present:
             mask = values == value
             grouping = Grouping(clean["group_id"][mask])
-            robust = [grouping.mean(at[mask]).as_dict() for at in curve.envelope.T]
+            robust = [grouping.mean(at[mask]).as_dict() for at in curve.counted.T]
             found.append(
                 {
                     "column": column,
