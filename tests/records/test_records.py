@@ -116,7 +116,7 @@ def test_pandas_has_the_same_rows(records: Records) -> None:
 
 def test_without_pandas_it_says_so(records: Records, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "pandas", None)
-    with pytest.raises(UserError, match=r"to_pandas: pandas is not installed\. Pip install pandas"):
+    with pytest.raises(UserError, match=r"to_pandas: pandas is not installed\. pip install pandas"):
         records.to_pandas()
 
 

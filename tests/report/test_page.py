@@ -119,6 +119,14 @@ def test_numbers_are_those_of_the_audit(page: Make) -> None:
     assert "FGSM did worse at some larger size than at a smaller one, by up to 1.3 points" in made.section("curve").text
 
 
+def test_protocol_paper_says_that_accuracy_may_rise_again(page: Make) -> None:
+    paper = {**make_audit()["protocol"], "name": "paper"}
+    said = "Each size is counted on its own, as in the papers"
+    assert said in page(replace={"protocol": paper}).section("curve").text
+    assert "the lines keep the lower value" not in page(replace={"protocol": paper}).section("curve").text
+    assert said not in page().section("curve").text
+
+
 def shown(row: dict[str, Any]) -> str:
     value = 100 * row["robust_accuracy"]["value"]
     return "<0.1%" if 0 < value < 0.05 else f"{value:.1f}%"

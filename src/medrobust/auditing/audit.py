@@ -146,7 +146,6 @@ def summary(setup: Setup, records: Records, run: dict[str, Any]) -> dict[str, An
         positive=images.positive_index,
         grids=plan.grids,
         bits=bits,
-        seed=plan.seed,
     )
     return {
         "schema": AUDIT_SCHEMA,

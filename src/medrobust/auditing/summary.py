@@ -13,7 +13,8 @@ from ..measuring.outcome import Grid
 from ..numbers import epsilon_text
 from ..records.curves import Curve, curves, norms, worst_case
 from ..records.groups import groups
-from ..records.metrics import Resampler, clean_metrics
+from ..records.intervals import Grouping
+from ..records.metrics import clean_metrics
 from ..records.records import Records
 from ..records.referral import referral
 from ..records.sensitivity import quantiles, sensitivity
@@ -64,9 +65,9 @@ def source_units(images: ImageSet, epsilons: Sequence[float]) -> dict[str, Any]:
     }
 
 
-def _points(curve: Curve, resampler: Resampler, raw: bool) -> list[dict[str, Any]]:
+def _points(curve: Curve, raw: bool) -> list[dict[str, Any]]:
     out = []
-    for j, (epsilon, found) in enumerate(zip(curve.epsilons.tolist(), curve.estimates(resampler), strict=True)):
+    for j, (epsilon, found) in enumerate(zip(curve.epsilons.tolist(), curve.estimates(), strict=True)):
         point: dict[str, Any] = {"attack": curve.attack, "norm": curve.norm, "epsilon": epsilon}
         point["robust_accuracy"] = found.as_dict()
         if raw:
@@ -80,15 +81,20 @@ def _without_attack(points: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def _stored(records: Records, norm: str) -> Curve:
-    """The worst case when adversarial images are rounded to the bit depth of their source."""
+    """The worst case when adversarial images are rounded to what their files can hold.
+
+    An image that is right untouched is right again where the success of the attack does not survive.
+    """
     clean = records.clean
     right = clean["clean_prediction"] == clean["label"]
     epsilons = np.unique(records.where(norm=norm)["epsilon"])
-    correct = np.repeat(right[:, None], len(epsilons), axis=1)
-    for name in [attack for attack, n in records.cells if n == norm]:
-        own, survives = records.matrix(name, norm, "survives_source_bit_depth")
-        correct[:, np.searchsorted(epsilons, own)] &= ~survives
-    return Curve("stored", norm, epsilons, correct)
+    correct = np.ones((len(clean), len(epsilons)), dtype=bool)
+    for curve in records.curves(norm):
+        survives = records.matrix(curve.attack, norm, "survives_source_bit_depth")[1]
+        reached = records.matrix(curve.attack, norm, "reached")[1]
+        undone = right[:, None] & (reached | curve.nested) & ~survives
+        correct[:, np.searchsorted(epsilons, curve.epsilons)] &= curve.correct | undone
+    return Curve("stored", norm, epsilons, correct, clean["group_id"], records.honest)
 
 
 def _direction(records: Records, curve: Curve, classes: tuple[str, ...]) -> list[dict[str, Any]]:
@@ -102,7 +108,7 @@ def _direction(records: Records, curve: Curve, classes: tuple[str, ...]) -> list
     for epsilon in curve.epsilons.tolist():
         turned: dict[int, int] = {}
         for own, prediction in answers.values():
-            for column in np.flatnonzero(own <= epsilon):
+            for column in np.flatnonzero(own <= epsilon if curve.nested else own == epsilon):
                 changed = right & (prediction[:, column] != clean["label"])
                 for i in np.flatnonzero(changed).tolist():
                     turned.setdefault(i, int(prediction[i, column]))
@@ -137,7 +143,6 @@ def summarize(
     positive: int | None,
     grids: tuple[Grid, ...],
     bits: int,
-    seed: int,
 ) -> dict[str, Any]:
     """The measured part of audit.json.
 
@@ -147,23 +152,22 @@ def summarize(
         positive: the class that sensitivity speaks of.
         grids: what was measured.
         bits: bit depth of the sources.
-        seed: of the bootstrap.
     """
     clean = records.clean
     right = clean["clean_prediction"] == clean["label"]
-    resampler = Resampler(clean["group_id"], seed)
+    grouping = Grouping(clean["group_id"])
     metrics = clean_metrics(
-        clean["label"], clean["clean_prediction"], clean["scores"], resampler, 1 if positive is None else positive
+        clean["label"], clean["clean_prediction"], clean["scores"], grouping, 1 if positive is None else positive
     )
     out: dict[str, Any] = {
         "threat": {"budgets": [budget(grid.norm_name, e, bits) for grid in grids for e in grid.epsilons]},
-        "clean": {name: value.as_dict() for name, value in metrics.items()} | {"method": resampler.method},
-        "curve": [point for curve in curves(records) for point in _points(curve, resampler, True)],
+        "clean": {name: value.as_dict() for name, value in metrics.items()} | {"method": grouping.method},
+        "curve": [point for curve in curves(records) for point in _points(curve, True)],
     }
     names = norms(records)
     worst = {norm: worst_case(records, norm) for norm in names}
-    out["worst_case"] = [p for c in worst.values() for p in _without_attack(_points(c, resampler, False))]
-    out["stored"] = [p for norm in names for p in _without_attack(_points(_stored(records, norm), resampler, False))]
+    out["worst_case"] = [p for c in worst.values() for p in _without_attack(_points(c, False))]
+    out["stored"] = [p for norm in names for p in _without_attack(_points(_stored(records, norm), False))]
     by_norm = {norm: sensitivity(records, norm) for norm in names}
     out["sensitivity"] = [
         {
@@ -179,7 +183,7 @@ def summarize(
     first = names[0]
     out["fragile"] = _fragile(records, first, classes)
     out["direction"] = [row for curve in worst.values() for row in _direction(records, curve, classes)]
-    out["groups"] = groups(records, worst[first], classes, seed)
+    out["groups"] = groups(records, worst[first], classes)
     out["referral"] = referral(right, by_norm[first].epsilon_flip, clean["scores"].max(1))
     return out
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from .curves import Curve
-from .metrics import Resampler
+from .intervals import Grouping
 from .rows import META, Rows
 
 MOST_VALUES = 8
@@ -28,7 +28,7 @@ def bands(values: np.ndarray) -> np.ndarray:
     return out
 
 
-def groups(rows: Rows, curve: Curve, classes: tuple[str, ...], seed: int = 0) -> list[dict[str, Any]]:
+def groups(rows: Rows, curve: Curve, classes: tuple[str, ...]) -> list[dict[str, Any]]:
     """Clean and robust accuracy of each value of each metadata column, and of each true class.
 
     Columns with one value or with more than MOST_VALUES words are left out.
@@ -45,14 +45,14 @@ def groups(rows: Rows, curve: Curve, classes: tuple[str, ...], seed: int = 0) ->
             continue
         for value in present:
             mask = values == value
-            resampler = Resampler(clean["group_id"][mask], seed)
-            robust = [resampler.mean(at[mask]).as_dict() for at in curve.envelope.T]
+            grouping = Grouping(clean["group_id"][mask])
+            robust = [grouping.mean(at[mask]).as_dict() for at in curve.counted.T]
             found.append(
                 {
                     "column": column,
                     "value": value,
                     "num_images": int(mask.sum()),
-                    "clean_accuracy": resampler.mean(right[mask]).as_dict(),
+                    "clean_accuracy": grouping.mean(right[mask]).as_dict(),
                     "robust_accuracy": [
                         {"epsilon": float(e), "norm": curve.norm} | r
                         for e, r in zip(curve.epsilons, robust, strict=True)

@@ -48,7 +48,7 @@ def largest_budget_breaks_all(records: Records, context: Context) -> Finding:
     parts, left = [], 0.0
     for norm in norms(records):
         curve = records.worst_case(norm)
-        share = float(curve.envelope[:, -1].mean())
+        share = float(curve.counted[:, -1].mean())
         left = max(left, share)
         parts.append(f"{norm} {curve.epsilons[-1]:.4g}: {share:.1%} still right")
     evidence = "; ".join(parts)
