@@ -68,8 +68,9 @@ def measure(
         search, rates = make_search_model(model, images, plan, store.searched_with)
         size = store.laid_out(chunk_size(images, plan), search.kind)
         work = _Work(search, images, clean, plan)
-        # The first part is small: once it is there, a killed run goes on from it.
-        ends = [*range(min(FIRST, size), len(images), size), len(images)]
+        # Of many images the first part is small: once it is there, a killed run goes on from it.
+        first = min(FIRST, size) if len(images) > 2 * FIRST else size
+        ends = [*range(first, len(images), size), len(images)]
         chunks = [range(a, b) for a, b in zip([0, *ends], ends, strict=False) if a < b]
         cells = len(plan.attacks) * len(plan.grids)
         meta = meta_types(sample.metadata for sample in images.samples)
@@ -130,7 +131,7 @@ class _Folder:
 
     def laid_out(self, size: int, kind: str) -> int:
         """Images in a part: decided when the run starts, kept when it goes on, maybe on another device."""
-        self._said = read_json(self._layout) if self._layout.exists() else {"images": size, "search": kind}
+        self._said: Cost = read_json(self._layout) if self._layout.exists() else {"images": size, "search": kind}
         return int(self._said["images"])
 
     def has(self, number: int) -> bool:
