@@ -53,7 +53,7 @@ def main() -> int:
             broken = [100 * float(found[:, k].mean()) for found in (fast, exact)]
             rows.append([name, f"{epsilon * 255:.4g}/255", *broken, only_fast, only_exact])
     header = ["attack", "epsilon", "broken, fast %", "broken, float32 %", "by fast alone", "by float32 alone"]
-    kind = make_search_model(task.setup.model, task.setup.images, task.setup.plan).kind
+    kind = make_search_model(task.setup.model, task.setup.images, task.setup.plan)[0].kind
     different = sum(row[4] + row[5] for row in rows)
     finish(task, "verdicts", header, rows, search_model=kind, verdicts=len(task.x) * len(rows), different=different)
     print(f"{different} of {len(task.x) * len(rows)} verdicts differ; search model: {kind}")

@@ -1,4 +1,4 @@
-"""Train the bundled classifier on the phantom and write src/medrobust/default/{model.safetensors,card.json}.
+"""Train the bundled classifier on the phantom and write src/medrobust/default/{model.safetensors,card.json,splits.csv}.
 
     python scripts/train_default.py                  train, measure, write (under two minutes on one core)
     python scripts/train_default.py --check 0 1 2    train on the phantoms of these seeds and print; writes nothing
@@ -19,12 +19,13 @@ from torch import Tensor
 
 from medrobust.attacks import pgd
 from medrobust.data import ImageSet, View, batches, open_images
-from medrobust.files import read_json
+from medrobust.files import read_json, write_atomic
 from medrobust.models import Classifier, load_checkpoint, save_checkpoint
 from medrobust.progress import progress
 from medrobust.recipes.train import AugmentSpec, DataSpec, ModelSpec, OptimizerSpec, ScheduleSpec, ValidationSpec
 from medrobust.threat import Threat
 from medrobust.training import TrainRecipe, train
+from medrobust.training.run import SPLITS
 
 OUT = Path(__file__).resolve().parent.parent / "src" / "medrobust" / "default"
 RECIPE = TrainRecipe(
@@ -46,7 +47,7 @@ def fit(seed: int) -> tuple[Classifier, dict[str, Any]]:
     data = dataclasses.replace(RECIPE.data, name=f"phantom:ultrasound@64,seed={seed}")
     with tempfile.TemporaryDirectory() as folder, progress() as report:
         out = train(dataclasses.replace(RECIPE, data=data), Path(folder) / "run", report)
-        return load_checkpoint(out), read_json(out / "card.json")
+        return load_checkpoint(out), read_json(out / "card.json") | {"table": (out / SPLITS).read_text()}
 
 
 def measured(model: Classifier, seed: int, budgets: tuple[float, ...] = ()) -> dict[str, Any]:
@@ -90,6 +91,7 @@ def main() -> None:
     figures = measured(model, 0, BUDGETS)
     unseen = [measured(model, seed) for seed in UNSEEN]
     card |= {"command": "python scripts/train_default.py", "figures": figures, "figures_of_other_phantoms": unseen}
+    write_atomic(OUT / SPLITS, card.pop("table"))
     save_checkpoint(OUT, model, card)
     print(figures, *unseen, f"written to {OUT.name}/", sep="\n")
 

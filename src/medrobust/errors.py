@@ -5,6 +5,9 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
+COMMANDS = ("git", "medrobust", "pip", "python")
+LONGEST = 1500  # characters of a line
+
 
 class UserError(Exception):
     """Bad input. The command line prints it as one line and exits with code 2.
@@ -24,9 +27,28 @@ class UserError(Exception):
         super().__init__(place, problem, fix)
 
     def __str__(self) -> str:
-        fix = f" {self.fix[0].upper()}{self.fix[1:]}" if self.fix else ""
-        text = f"{self.place}: {self.problem.rstrip('.')}.{fix}"
-        return " ".join(text.split())
+        return printable(f"{self.place}: {self.problem.rstrip('.')}. {_sentence(self.fix)}")
+
+
+def _sentence(fix: str) -> str:
+    """A fix with a capital, unless it begins with a command or a key, which are typed as they are."""
+    first = fix.partition(" ")[0].rstrip(",;:")
+    return fix if first in COMMANDS or set("=./_") & set(first) else fix[:1].upper() + fix[1:]
+
+
+def printable(text: str) -> str:
+    """Text as one line that any terminal can be given: white space joined, what cannot be seen escaped, not too long.
+
+    Names in files may hold line ends, the commands of a terminal and signs that turn the writing around.
+
+    Example:
+        >>> printable("a\\nb  \\x1b[2J \\u202egnp")
+        'a b \\\\x1b[2J \\\\u202egnp'
+    """
+    line = " ".join(text.split())
+    if len(line) > LONGEST:
+        line = f"{line[: LONGEST // 2]} ... {line[-LONGEST // 2 :]}"
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in line)
 
 
 def nearest(word: str, valid: Iterable[str]) -> str:

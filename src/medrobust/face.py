@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -10,23 +10,19 @@ from typing import Any
 import torch
 from torch import nn
 
-from .attacks.base import Attack
-from .attacks.build import build_attack, describe, title_of
-from .attacks.registry import ATTACKS
+from .arguments import Attacks, Budgets, name, plan_of, subject, titled
+from .attacks.build import describe
 from .auditing.audit import run_audit
 from .auditing.checks import CHECKS
 from .auditing.context import Check
+from .auditing.probed import look, refuse_without_gradient
 from .auditing.run import AuditRun
+from .auditing.said import said
 from .auditing.setup import Setup
-from .data.images.image_set import ImageSet
+from .data.choose.trained import read_trained
 from .errors import UserError
 from .measuring.measure import measure as run_plan
-from .measuring.outcome import Grid
-from .measuring.plan import Plan
-from .models.classifier import Classifier
-from .models.memory import fitting_batch
-from .models.wrap import as_classifier, device_of
-from .numbers import DEFAULT_EPSILONS, parse_budgets
+from .models.wrap import device_of
 from .objectives.adversarial import AgainstAttack
 from .objectives.base import TrainingObjective
 from .progress import Report
@@ -37,13 +33,10 @@ from .recipes.yaml import dump, train_recipe
 from .records.records import Records
 from .report.html import write_report
 from .report.sections import SECTIONS, Section
-from .resolve import pick_device
 from .training.direct import TrainRun, as_recipe_settings, train_objective
 
 __all__ = ["AuditRun", "TrainRun", "audit", "measure", "train"]
 
-Attacks = str | Attack | Sequence[str | Attack] | Mapping[str, str | Attack | Mapping[str, Any]]
-Budgets = float | str | Sequence[float | str] | None
 NOTE = "# Written by medrobust.audit from objects in memory: a record of the run, not a recipe to run again.\n"
 
 
@@ -87,11 +80,11 @@ def measure(
         Records(18 rows, 6 images, pgd (l2), apgd_ce (l2), honest)
     """
     with _shown(progress) as report:
-        classifier, image_set = _subject(model, images)
-        plan = _plan(
+        classifier, image_set = subject(model, images)
+        plan = plan_of(
             classifier,
             image_set,
-            _titled(attacks),
+            titled(attacks),
             {"linf": linf, "l2": l2, "l1": l1},
             device,
             protocol=protocol,
@@ -141,12 +134,12 @@ def audit(
         (2, 'report.html')
     """
     with _shown(progress) as report:
-        classifier, image_set = _subject(model, images)
-        titled = _titled(attacks)
-        plan = _plan(
+        classifier, image_set = subject(model, images)
+        attacks_by_title = titled(attacks)
+        plan = plan_of(
             classifier,
             image_set,
-            titled,
+            attacks_by_title,
             {"linf": linf, "l2": l2, "l1": l1},
             device,
             protocol=protocol,
@@ -160,9 +153,9 @@ def audit(
             raise UserError("images", f"have the shape {shape}", fix)
         grids = {grid.norm_name: list(grid.epsilons) for grid in plan.grids}
         recipe = AuditRecipe(
-            model=ModelSpec(name=_name(classifier)),
+            model=ModelSpec(name=name(classifier)),
             data=DataSpec(name=image_set.name, split="all"),
-            attacks={title: describe(attack) for title, attack in titled.items()},
+            attacks={title: describe(attack) for title, attack in attacks_by_title.items()},
             threat=ThreatSpec(norm=tuple(grids), epsilons=grids),  # type: ignore[arg-type]
             protocol=protocol,  # type: ignore[arg-type]
             precision=precision,  # type: ignore[arg-type]
@@ -170,7 +163,19 @@ def audit(
             seed=seed,
             device=plan.device,
         )
-        setup = Setup(recipe, classifier, image_set, plan, {})
+        seen = look(classifier, image_set, plan.device)
+        refuse_without_gradient(classifier, seen, plan.attacks)
+        facts = said(recipe, {}, classifier, image_set)
+        setup = Setup(
+            recipe,
+            classifier,
+            image_set,
+            plan,
+            {},
+            read_trained(Path(classifier.folder)) if classifier.folder else None,
+            probed=seen,
+            said=facts,
+        )
         folder = run_audit(setup, None if out is None else Path(out), NOTE + dump(recipe), report, [*CHECKS, *checks])
         write_report(folder, [*SECTIONS, *sections])
     return AuditRun(folder)
@@ -221,10 +226,10 @@ def train(
         fix = "give for example objectives.trades(Threat('4/255'))"
         raise UserError("objective", f"a {type(objective).__name__} is no TrainingObjective", fix)
     with _shown(progress) as report:
-        classifier, image_set = _subject(model, images)
+        classifier, image_set = subject(model, images)
         given: dict[str, Any] = {"epochs": epochs, "batch_size": batch_size, "optimizer": {"name": optimizer, "lr": lr}}
         given |= {"device": str(device_of(classifier)), **as_recipe_settings(settings)}
-        given |= {"model": {"name": _name(classifier)}, "data": {"name": image_set.name}}
+        given |= {"model": {"name": name(classifier)}, "data": {"name": image_set.name}}
         if isinstance(objective, AgainstAttack):
             threat = objective.threat
             given["threat"] = {"norm": threat.norm.name, "epsilon": float(torch.as_tensor(threat.epsilon).max())}
@@ -238,63 +243,3 @@ def _shown(progress: bool) -> Iterator[Report | None]:
         return
     with shown() as report:
         yield report
-
-
-def _subject(model: nn.Module, images: Any) -> tuple[Classifier, ImageSet]:
-    """The classifier and the images, each in the form that everything below takes."""
-    image_set = ImageSet.of(images)
-    return as_classifier(model, image_set.batch(range(min(2, len(image_set)))).x, image_set.classes), image_set
-
-
-def _name(model: Classifier) -> str:
-    return model.spec or f"python:{type(model.network).__name__}"
-
-
-def _titled(given: Attacks) -> dict[str, Attack]:
-    """Title -> attack. Errors: UserError for an unknown name, or two attacks of the same title."""
-    if isinstance(given, Mapping):
-        return {str(title): _attack(str(title), value) for title, value in given.items()}
-    listed = list(given) if isinstance(given, Sequence) and not isinstance(given, str) else [given]
-    found: dict[str, Attack] = {}
-    for number, one in enumerate(listed, start=1):
-        title = one if isinstance(one, str) else title_of(one) or f"attack_{number}"
-        if title in found:
-            raise UserError("attacks", f"two are called {title!r}", "give a mapping from titles to attacks")
-        found[title] = _attack(title, one)
-    return found
-
-
-def _attack(title: str, given: Any) -> Attack:
-    if isinstance(given, str):
-        return build_attack(title, {"name": given})
-    if isinstance(given, Mapping):
-        return build_attack(title, given)
-    if not callable(given) or not hasattr(given, "abilities"):
-        reason = f"a {type(given).__name__} says no abilities"
-        fix = "see medrobust.attacks.Attack for what an attack is"
-        if given in ATTACKS.values():
-            reason, fix = f"{given.__name__} is a function that makes an attack", f"write {given.__name__}()"
-        raise UserError(f"attacks.{title}", reason, fix)
-    attack: Attack = given
-    return attack
-
-
-def _plan(
-    model: Classifier,
-    images: ImageSet,
-    attacks: dict[str, Attack],
-    budgets: Mapping[str, Budgets],
-    device: str | None,
-    *,
-    batch_size: int | None,
-    **settings: Any,
-) -> Plan:
-    wanted = {norm: given for norm, given in budgets.items() if given is not None} or {"linf": DEFAULT_EPSILONS["linf"]}
-    grids = tuple(
-        Grid(norm, tuple(parse_budgets(given, norm, norm, model.domain)), model.domain)
-        for norm, given in wanted.items()
-    )
-    where = str(device_of(model)) if device is None else pick_device(device)
-    if batch_size is None:
-        batch_size = fitting_batch(model.to(where), images[0][0][None].to(where))
-    return Plan(attacks, grids, batch_size=batch_size, device=where, **settings)

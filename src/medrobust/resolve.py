@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,9 @@ import torch
 
 from .attacks.base import Attack
 from .attacks.build import build_attack
+from .data.choose.classes import exact_names
+from .data.choose.entries import read_entry
+from .data.choose.trained import Trained, read_trained
 from .data.images.image_set import ImageSet
 from .data.images.view import View
 from .data.open import open_images
@@ -70,6 +73,12 @@ def card_of(spec: ModelSpec) -> Card:
     return read_json(found / "card.json") if found else {}
 
 
+def table_of(spec: ModelSpec) -> Trained | None:
+    """Which images a checkpoint of ours was trained on; None where nothing says so."""
+    found = find_checkpoint(_folder(spec))
+    return read_trained(found) if found else None
+
+
 def _folder(spec: ModelSpec) -> Path:
     return BUNDLED if spec.name == "default" else Path(spec.name)
 
@@ -90,7 +99,13 @@ def make_view(spec: DataSpec, card: Card, color: str = "rgb") -> View:
 
 
 def open_data(
-    spec: DataSpec, view: View, *, split: str | None = None, card: Card | None = None, report: Report | None = None
+    spec: DataSpec,
+    view: View,
+    *,
+    split: str | None = None,
+    card: Card | None = None,
+    table: Trained | None = None,
+    report: Report | None = None,
 ) -> ImageSet:
     """The images; for a model of ours they are split as its training split them, unless the recipe says otherwise.
 
@@ -99,28 +114,69 @@ def open_data(
         view: how the images are shown.
         split: in place of the one that the recipe names.
         card: of the model that will see the images.
+        table: which images that model was trained on; the split auto has none of them.
         report: told of the progress of decoding.
     """
-    trained = ((card or {}).get("recipe") or {}).get("data") or {}
+    known = card or {}
+    trained = (known.get("recipe") or {}).get("data") or {}
     alike = str(trained.get("name", "")).partition(":")[0] == spec.name.partition(":")[0]
     splits = spec.splits
     if splits == "auto" and alike:
         splits = trained.get("splits") or "auto"
-    classes = spec.classes or (card or {}).get("classes") or None
-    return open_images(
-        spec.name,
-        view=view,
-        split=split or spec.split,
-        limit=spec.limit,
-        seed=int(trained.get("seed") or 0) if spec.seed is None else spec.seed,
-        skip_broken=spec.skip_broken,
-        classes=classes,
-        splits=splits,
-        cap=spec.cap,
-        balance=spec.balance,
-        progress=decoding(report),
-        options=spec.options or (trained.get("options") if alike else None),
+
+    def opened(classes: Sequence[str] | None) -> ImageSet:
+        return open_images(
+            spec.name,
+            view=view,
+            split=split or spec.split,
+            limit=spec.limit,
+            seed=int(trained.get("seed") or 0) if spec.seed is None else spec.seed,
+            skip_broken=spec.skip_broken,
+            classes=classes,
+            splits=splits,
+            cap=spec.cap,
+            balance=spec.balance,
+            extremes=_extremes(view, known),
+            trained=table,
+            same_set=same_set(spec.name, str(trained.get("name", ""))),
+            progress=decoding(report),
+            options=spec.options or (trained.get("options") if alike else None),
+        )
+
+    # What a person wrote may hold rules, in this recipe or in that of the training; the names of a card are only names.
+    names = exact_names(known["classes"]) if known.get("classes") else None
+    written = tuple(trained.get("classes") or ()) if alike and not spec.classes else ()
+    if not written or names is None:
+        return opened(spec.classes or names)
+    try:
+        return opened(written)
+    except UserError as error:
+        if error.place != "data.classes":
+            raise
+        return opened(names)  # another set of this kind may have the joined classes as its own
+
+
+def same_set(one: str, two: str) -> bool:
+    """Whether two names of data sets are one set in one place.
+
+    Example:
+        >>> same_set("folder:a/../b", "folder:b"), same_set("folder:a", "folder:b"), same_set("", "")
+        (True, False, False)
+    """
+    (kind, _, path), (other, _, place) = one.partition(":"), two.partition(":")
+    if not kind or kind != other:
+        return False
+    return path == place or (
+        bool(path and place) and Path(path).expanduser().resolve() == Path(place).expanduser().resolve()
     )
+
+
+def _extremes(view: View, card: Card) -> tuple[float, float] | None:
+    """Those that the model's training stretched by, where the images are shown as they were there."""
+    shown = card.get("view") or {}
+    found = shown.get("extremes")
+    window = tuple(shown["window"]) if shown.get("window") else None
+    return (found[0], found[1]) if found and (view.scale, view.window) == (shown.get("scale"), window) else None
 
 
 def decoding(report: Report | None) -> Callable[[int, int], None] | None:
@@ -129,19 +185,31 @@ def decoding(report: Report | None) -> Callable[[int, int], None] | None:
 
 
 def load_classifier(spec: ModelSpec, images: ImageSet, card: Card) -> Classifier:
-    """The trained classifier that spec names, for these images."""
+    """The trained classifier that spec names, for these images, with its outputs in the order of their classes.
+
+    Errors: UserError, as load_model, and when model.classes and the data name different classes.
+    """
     shape = images[0][0].shape
-    return load_model(
+    # What a person says of the outputs holds for a network of others; ours know their own by name.
+    written = spec.classes if spec.classes and not card else exact_names(images.classes)
+    entries = [read_entry(text, images.classes) for text in written]
+    named = tuple(entry.name for entry in entries if not entry.dropped)
+    if sorted(named) != sorted(images.classes):
+        reason = f"the outputs are {', '.join(named)}, the classes of the data {', '.join(images.classes)}"
+        raise UserError("model.classes", reason, "name the same classes in both")
+    model = load_model(
         str(_folder(spec)) if spec.name == "default" else spec.name,
         weights=spec.weights,
-        classes=images.classes,
+        classes=named,
         # Named networks know their channels from their weights; others take what the images have.
         channels=None if card or spec.weights else shape[0],
         image_size=tuple(shape[1:]),
         mean=spec.mean,
         std=spec.std,
         head=spec.head,
+        layout=spec.layout,
     )
+    return model.in_order(images.classes) if model.classes != images.classes else model
 
 
 def create_classifier(spec: ModelSpec, images: ImageSet, seed: int) -> Classifier:

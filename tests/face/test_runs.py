@@ -88,7 +88,7 @@ def test_surrogates_are_told_apart_by_their_weights(tmp_path: Path) -> None:
 
 def test_a_stopped_audit_goes_on_where_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     measuring = importlib.import_module("medrobust.measuring.measure")
-    monkeypatch.setattr(measuring, "CHUNKS", {"cpu": 4})
+    monkeypatch.setattr(measuring, "CHUNKS", {"cpu": (4, 2**30)})
     whole = audited(tmp_path / "whole")
     real, calls = measuring._Work.chunk, []
 
@@ -190,6 +190,6 @@ def test_training_splits_by_group_and_never_looks_at_the_test_images(trained, tm
     _, run = trained(tmp_path / "run", epochs=1)
     rows = [line.split(",") for line in (run.folder / "splits.csv").read_text().splitlines()[1:]]
     sides = {}
-    for _, group, _, split in rows:
+    for _, group, _, split, *_ in rows:
         assert sides.setdefault(group, split) == split
     assert {"train", "val", "test"} == set(sides.values())

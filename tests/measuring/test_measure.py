@@ -58,7 +58,7 @@ def test_goes_on_after_finished_parts(tmp_path: Path, monkeypatch: pytest.Monkey
     import importlib
 
     module = importlib.import_module("medrobust.measuring.measure")
-    monkeypatch.setattr(module, "CHUNKS", {"cpu": 8})
+    monkeypatch.setattr(module, "CHUNKS", {"cpu": (8, 2**30)})
     model, images = small_net(), image_set(20, 3)
     whole, cost = measure(model, images, plan(), tmp_path / "a" / "parts")
     real, calls = module._Work.chunk, []

@@ -132,7 +132,16 @@ def make_audit(
     ]
     return {
         "schema": "medrobust.audit/1",
-        "model": {"name": model, "network": "zoo:cbr_tiny", "classes": list(classes), "num_parameters": 61314},
+        "model": {
+            "name": model,
+            "network": "zoo:cbr_tiny",
+            "classes": list(classes),
+            "num_parameters": 61314,
+            "said": [
+                {"fact": "outputs", "value": ", ".join(classes), "source": "the card", "other": ""},
+                {"fact": "normalization", "value": "mean 0.4, std 0.2", "source": "given", "other": "the card: none"},
+            ],
+        },
         "data": {
             "name": data,
             "title": "Phantom of breast ultrasound",

@@ -137,6 +137,32 @@ def test_curve_is_drawn_where_the_numbers_are(page: Make) -> None:
     assert max(steps) - min(steps) < 0.2  # a geometric grid is even on a logarithmic axis
 
 
+def test_what_was_read_is_said_with_its_source(page: Make) -> None:
+    made = page()
+    assert "normalization mean 0.4, std 0.2 (given; not the card: none)" in " ".join(
+        made.section("read-from").text.split()
+    )
+
+
+def test_failures_and_warnings_of_what_was_shown_stand_before_the_verdict(tmp_path: Path) -> None:
+    rows = [
+        ("gradients", "fail", "Are there <any>?", "100% are zero"),
+        ("sources", "warn", "Do all say the same?", "no"),
+        ("enough-images", "warn", "Are there enough?", "few"),
+    ]
+    folder = make_run(tmp_path / "run")
+    audit = json.loads((folder / "audit.json").read_text())
+    names = ("id", "severity", "title", "evidence")
+    audit["findings"] = [dict(zip(names, row, strict=True)) | {"advice": "x"} for row in rows]
+    (folder / "audit.json").write_text(json.dumps(audit))
+    made = read(write_report(folder))
+    (first,) = made.root.all(class_="first")
+    assert "Are there <any>? 100% are zero" in " ".join(first.text.split())
+    assert "Do all say the same?" in first.text
+    assert "enough" not in first.text
+    assert made.source.index('class="first"') < made.source.index("<h1>")
+
+
 @pytest.mark.parametrize("key", OPTIONAL)
 def test_each_missing_key_leaves_one_sentence(page: Make, key: str) -> None:
     section = {

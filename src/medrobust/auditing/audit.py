@@ -79,7 +79,7 @@ def run_audit(
     began = perf_counter()
     if not (folder / "images" / "gallery.json").exists():
         make_gallery(records, setup, folder / "images", report)
-    context = Context(setup.model, setup.images, setup.plan, {k: dict(v) for k, v in recipe.attacks.items()}, report)
+    context = _context(setup, report)
     findings = run_checks(checks, records, context)
     if not finished:
         cost = {**cost, "checks_and_pictures_seconds": round(perf_counter() - began, 3)}
@@ -88,6 +88,21 @@ def run_audit(
     write_json(folder / "audit.json", content)
     _drop_parts(folder / "parts")
     return folder
+
+
+def _context(setup: Setup, report: Report | None) -> Context:
+    return Context(
+        setup.model,
+        setup.images,
+        setup.plan,
+        {title: dict(given) for title, given in setup.recipe.attacks.items()},
+        report,
+        probed=setup.probed,
+        said=setup.said,
+        table=setup.table,
+        is_ours=bool(setup.model.folder),
+        same_set=setup.same_set,
+    )
 
 
 def _clean(setup: Setup, report: Report | None) -> Tensor:
@@ -134,6 +149,7 @@ def summary(setup: Setup, records: Records, run: dict[str, Any]) -> dict[str, An
             "classes": list(images.classes),
             "num_parameters": sum(p.numel() for p in setup.model.parameters()),
             "head": setup.model.head,
+            "said": [dataclasses.asdict(one) for one in setup.said],
         },
         "data": {
             "name": images.name,

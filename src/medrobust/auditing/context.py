@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from ..data.choose.trained import Trained
 from ..data.images.image_set import ImageSet
 from ..errors import UserError
 from ..findings import Finding, worst_first
@@ -13,6 +14,8 @@ from ..measuring.plan import Plan
 from ..models.classifier import Classifier
 from ..progress import Report
 from ..records.records import Records
+from .probed import Probed, look
+from .said import Said
 
 
 @dataclass(frozen=True)
@@ -25,6 +28,11 @@ class Context:
         plan: what was measured.
         attacks: title -> parameters, as the recipe gives them.
         report: called with (what, done, of).
+        probed: what a look at the classifier showed before it was attacked; looked at now where it was not then.
+        said: what was read of model and data, and from where.
+        table: which images a checkpoint of ours was trained on; None for others and where it does not say so.
+        is_ours: the model is a checkpoint of ours.
+        same_set: the images are of the set that it was trained on.
     """
 
     model: Classifier
@@ -32,6 +40,16 @@ class Context:
     plan: Plan
     attacks: dict[str, dict[str, Any]] = field(default_factory=dict)
     report: Report | None = None
+    probed: Probed | None = None
+    said: tuple[Said, ...] = ()
+    table: Trained | None = None
+    is_ours: bool = False
+    same_set: bool = False
+
+    @property
+    def look(self) -> Probed:
+        """What a look at the classifier shows."""
+        return self.probed or look(self.model, self.images, self.plan.device)
 
 
 Check = Callable[[Records, Context], Finding | list[Finding]]

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from ..data.choose.trained import Trained
 from ..data.images.image_set import ImageSet
 from ..measuring.outcome import Grid
 from ..measuring.plan import Plan
@@ -14,7 +15,19 @@ from ..models.classifier import Classifier
 from ..models.memory import fitting_batch
 from ..progress import Report
 from ..recipes.audit import AuditRecipe
-from ..resolve import card_of, in_color_of, load_classifier, make_attacks, make_view, open_data, pick_device
+from ..resolve import (
+    card_of,
+    in_color_of,
+    load_classifier,
+    make_attacks,
+    make_view,
+    open_data,
+    pick_device,
+    same_set,
+    table_of,
+)
+from .probed import Probed, look, refuse_without_gradient
+from .said import Said, said
 
 
 @dataclass(frozen=True)
@@ -27,6 +40,10 @@ class Setup:
         images: to attack.
         plan: attacks, budgets, protocol.
         card: of the model, when it is a checkpoint of ours; else empty.
+        table: which images a checkpoint of ours was trained on, where it says so.
+        same_set: the images are of the set that it was trained on.
+        probed: what a look at the classifier showed.
+        said: what was read of model and data, and from where.
     """
 
     recipe: AuditRecipe
@@ -34,6 +51,10 @@ class Setup:
     images: ImageSet
     plan: Plan
     card: Mapping[str, Any]
+    table: Trained | None = None
+    same_set: bool = False
+    probed: Probed | None = None
+    said: tuple[Said, ...] = ()
 
 
 def resolve(recipe: AuditRecipe, report: Report | None = None) -> Setup:
@@ -43,13 +64,16 @@ def resolve(recipe: AuditRecipe, report: Report | None = None) -> Setup:
     """
     attacks = make_attacks(recipe.attacks)
     card = card_of(recipe.model)
-    named = recipe.model.classes or recipe.data.classes
+    named = recipe.data.classes or recipe.model.classes
     data = dataclasses.replace(recipe.data, classes=named)
+    table = table_of(recipe.model)
     # The test split of a model of ours is the one that its training left out.
-    images = open_data(data, make_view(data, card), card=card, report=report)
+    images = open_data(data, make_view(data, card), card=card, table=table, report=report)
     model = load_classifier(recipe.model, images, card)
     images = in_color_of(model, data, images, card)
     device = pick_device(recipe.device)
+    probed = look(model, images, device)
+    refuse_without_gradient(model, probed, attacks)
     batch_size = recipe.batch_size
     if batch_size == "auto":
         limit = None if recipe.memory_limit is None else int(recipe.memory_limit * 2**30)
@@ -64,4 +88,6 @@ def resolve(recipe: AuditRecipe, report: Report | None = None) -> Setup:
         precision=recipe.precision,
         num_workers=recipe.num_workers,
     )
-    return Setup(recipe, model, images, plan, card)
+    trained = (card.get("recipe") or {}).get("data") or {}
+    same = same_set(recipe.data.name, str(trained.get("name", "")))
+    return Setup(recipe, model, images, plan, card, table, same, probed, said(recipe, card, model, images))

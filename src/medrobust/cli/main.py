@@ -9,9 +9,11 @@ from typing import Annotated
 import typer
 
 from .data import data_app
+from .faults import Commands, finish
 
 app = typer.Typer(
     name="medrobust",
+    cls=Commands,
     help="Measure and harden the adversarial robustness of medical image classifiers.",
     no_args_is_help=True,
     add_completion=False,
@@ -36,6 +38,7 @@ def _main(
     version: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
     ] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks; may stand anywhere.")] = False,
 ) -> None:
     pass
 
@@ -90,6 +93,9 @@ def _say(folder: Path, page: Path) -> None:
     from ..numbers import epsilon_text
 
     content = read_audit(folder)
+    for finding in content["findings"]:
+        if finding["severity"] == "fail":  # before the numbers that it is about
+            typer.echo(f"fail: {finding['title']} {finding['evidence']}")
     clean = content["clean"]["accuracy"]
     typer.echo(f"{content['data']['num_images']} images, clean accuracy {clean['value']:.3f}")
     source = content["data"]["source"]
@@ -175,17 +181,8 @@ app.add_typer(data_app(), name="data")
 
 
 def main() -> None:
-    """Entry point: a user error is one line and exit code 2; an interrupt says how to go on."""
-    from ..errors import UserError
-
-    try:
-        app()
-    except UserError as error:
-        sys.stderr.write(f"medrobust: {error}\n")
-        sys.exit(2)
-    except KeyboardInterrupt:
-        sys.stderr.write("medrobust: stopped. The same command goes on where it stopped.\n")
-        sys.exit(130)
+    """Entry point: every end is an exit code and at most one line; see cli/faults.py."""
+    sys.exit(finish(app, sys.argv[1:]))
 
 
 if __name__ == "__main__":

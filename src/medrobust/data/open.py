@@ -10,6 +10,7 @@ from ..errors import UserError, nearest
 from .choose.classes import balance_classes, cap_classes, limit_images, select_classes
 from .choose.combined import combine, split_spec
 from .choose.split_rules import split_images
+from .choose.trained import Trained, left_out
 from .images.image_set import ImageSet
 from .images.loading import verify
 from .images.splits import complete_splits
@@ -63,6 +64,8 @@ def open_images(
     cap: int | Mapping[str, int] | None = None,
     balance: bool = False,
     extremes: tuple[float, float] | None = None,
+    trained: Trained | None = None,
+    same_set: bool = False,
     progress: Progress | None = None,
     options: Mapping[str, Any] | None = None,
     **more: Any,
@@ -85,6 +88,8 @@ def open_images(
         extremes: least and largest pixel that View(scale="set") stretches to 0 and 1, as ImageSet.extremes says them,
             of the images that a model was trained with; those of the images here that are not test by default. Other
             views do not use them.
+        trained: the split table of a model, without whose training images "auto" then is; see left_out.
+        same_set: the model was trained on this set.
         progress: called with (images done, images in all) while decoding.
         options: options of the data set, see set_options; a combined set passes each to the parts that have it.
         more: the same as keywords.
@@ -98,10 +103,13 @@ def open_images(
     if split == "all" and (limit is not None or cap is not None or balance):
         # splits are made before images are chosen: a limit must not move an image from test to train
         images = images.replace(samples=complete_splits(images.samples, seed=seed))
+    leaves_out = trained if split == "auto" else None
     if split == "auto":
         split = "test" if any(sample.split == "test" for sample in images.samples) else "all"
     known = complete_splits(images.samples, seed=images.seed) if split != "all" else images.samples
     images = images.replace(whole=known).with_split(split)
+    if leaves_out is not None:
+        images = images.replace(samples=left_out(images, images.samples, leaves_out, same_set=same_set))
     if cap is not None:
         images = cap_classes(images, cap, seed)
     if balance:

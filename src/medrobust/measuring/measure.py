@@ -30,7 +30,9 @@ from .search_model import SearchModel, make_search_model
 from .subjects import Subjects
 from .sweep import Effort, sweep
 
-CHUNKS = {"cpu": 64, "cuda": 1024}  # images between two points at which a killed run resumes
+# Most images, and most bytes of them, between two points at which a killed run resumes.
+CHUNKS = {"cpu": (512, 2**26), "cuda": (4096, 2**29)}
+LAYOUT = "layout.json"
 Cost = dict[str, Any]
 
 
@@ -59,9 +61,10 @@ def measure(
         model.to(plan.device)
         if clean is None:
             clean = clean_pass(model, images, plan, progress)
-        work = _Work(make_search_model(model, images, plan), images, clean, plan)
         store: _Memory | _Folder = _Memory() if parts is None else _Folder(parts)
-        size = store.chunk_size(plan)
+        search, rates = make_search_model(model, images, plan, store.searched_with)
+        size = store.laid_out(chunk_size(images, plan), search.kind)
+        work = _Work(search, images, clean, plan)
         chunks = [range(i, min(i + size, len(images))) for i in range(0, len(images), size)]
         cells = len(plan.attacks) * len(plan.grids)
         meta = meta_types(sample.metadata for sample in images.samples)
@@ -71,7 +74,14 @@ def measure(
                 rows, cost = work.chunk(chunk, tell)
                 store.add(number, rows_table(rows, meta, plan.protocol), cost)
             tell(cells)
-    return store.ended(len(chunks))
+    records, cost = store.ended(len(chunks))
+    return records, {**cost, "search": {"copy": search.kind, "gradients_per_second": rates.get(search.kind)}}
+
+
+def chunk_size(images: ImageSet, plan: Plan) -> int:
+    """Images between two points at which a killed run resumes: as many as keep the lanes full and the memory small."""
+    most, room = CHUNKS.get(plan.device.partition(":")[0], CHUNKS["cpu"])
+    return max(1, min(most, room // max(images[0][0].nbytes, 1)))
 
 
 class _Memory:
@@ -81,8 +91,10 @@ class _Memory:
         self._tables: list[Any] = []
         self._costs: list[Cost] = []
 
-    def chunk_size(self, plan: Plan) -> int:
-        return CHUNKS.get(plan.device.partition(":")[0], CHUNKS["cpu"])
+    searched_with: str | None = None
+
+    def laid_out(self, size: int, kind: str) -> int:
+        return size
 
     def has(self, number: int) -> bool:
         return number < len(self._tables)
@@ -106,11 +118,17 @@ class _Folder:
     def _path(self, number: int) -> Path:
         return self._folder / f"part-{number:05d}.parquet"
 
-    def chunk_size(self, plan: Plan) -> int:
-        """Images in a part: decided when the run starts, kept when it goes on on another device."""
-        layout = self._folder / "layout.json"
+    @property
+    def searched_with(self) -> str | None:
+        """The copy, in words, that searched the parts that are there."""
+        layout = self._folder / LAYOUT
+        return read_json(layout).get("search") if layout.exists() else None
+
+    def laid_out(self, size: int, kind: str) -> int:
+        """Images in a part: decided when the run starts, kept when it goes on, maybe on another device."""
+        layout = self._folder / LAYOUT
         if not layout.exists():
-            write_json(layout, {"images": _Memory().chunk_size(plan)})
+            write_json(layout, {"images": size, "search": kind})
         return int(read_json(layout)["images"])
 
     def has(self, number: int) -> bool:

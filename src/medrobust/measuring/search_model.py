@@ -10,9 +10,13 @@ from ..data.images.image_set import ImageSet
 from ..goals import Goal, as_classes
 from ..losses import margin
 from ..models.classifier import Classifier
-from ..models.search_copy import search_copy
+from ..models.digest import weights_digest
+from ..models.search_copy import alike_copies
+from ..models.stopwatch import fastest
+from ..runs import digest, hardware
 from .outcome import Model
 from .plan import Plan
+from .rates import recall, remember
 
 NUM_EXAMPLES = 16  # images on which the copy is compared with the classifier
 
@@ -34,12 +38,35 @@ class SearchModel:
     shortfall: float = 0.0
 
 
-def make_search_model(model: Classifier, images: ImageSet, plan: Plan) -> SearchModel:
-    """A search model for these images, compared with the classifier on some of them."""
+def make_search_model(
+    model: Classifier, images: ImageSet, plan: Plan, kind: str | None = None
+) -> tuple[SearchModel, dict[str, float]]:
+    """A search model for these images, compared with the classifier on some of them, and the rates that chose it.
+
+    The copy is the one that gives gradients fastest. What was measured once holds for the same weights, shape and
+    machine: in this process, and in the cache folder.
+
+    Args:
+        model, images, plan: what is measured.
+        kind: in words, the copy that an earlier part of the same run was searched with.
+    """
     example = torch.stack([images[i][0] for i in range(min(len(images), NUM_EXAMPLES))]).to(plan.device)
-    fast, kind = search_copy(model, example, plan.precision)
+    copies = {words: copy for copy, words in alike_copies(model, example, plan.precision)}
+    rates: dict[str, float] = {}
+    if kind not in copies:
+        key = _key(model, example, plan)
+        kind, rates = recall(key) or (None, {})
+        if kind not in copies:
+            kind, rates = fastest(copies, example, plan.batch_size)
+            remember(key, kind, rates)
+    fast = copies[kind]
     with torch.no_grad():
         truth, found = as_classes(model(example)), as_classes(fast(example))
         goal = Goal(truth.argmax(1), False)
         gap = float((margin(truth, goal) - margin(found, goal)).abs().max())
-    return SearchModel(model, fast, kind, 2 * gap)
+    return SearchModel(model, fast, kind, 2 * gap), rates
+
+
+def _key(model: Classifier, example: torch.Tensor, plan: Plan) -> str:
+    said = (weights_digest(model), tuple(example.shape[1:]), plan.precision, plan.device, hardware(plan.device))
+    return digest([*map(str, said), torch.__version__, torch.get_num_threads()])

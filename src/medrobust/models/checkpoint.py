@@ -94,6 +94,7 @@ def load_checkpoint(folder: Path | str, network: nn.Module | None = None) -> Cla
         )
         if card.get("order"):
             classifier = classifier.in_order(card["order"])
+        classifier.folder = str(folder)
     except KeyError as error:
         raise UserError(str(folder / CARD), f"lacks the key {error.args[0]!r}") from error
     fit_weights(network, read_weights(folder / WEIGHTS), str(folder / WEIGHTS))

@@ -95,6 +95,7 @@ class Classifier(nn.Module):
         self.normalizes = mean is not None or std is not None
         self.normalization_from = normalization_from or ("given" if self.normalizes else "none")
         self.notes: tuple[str, ...] = ()  # what loading decided where a file left a choice, for the report
+        self.folder = ""  # of the checkpoint of ours that it was loaded from, or trained into
         self._num_outputs = 0
         self._order: tuple[int, ...] | None = None  # of the network's outputs, where classes have another
         self._inverted = False

@@ -41,6 +41,7 @@ class Probe(NamedTuple):
         bad_gradient: share whose gradient is not finite.
         saturated: share whose top probability is exactly 1 in float32.
         largest_margin: of the top two logits.
+        answers: the class that each image is given.
         seconds: that all of this took.
     """
 
@@ -62,6 +63,7 @@ class Probe(NamedTuple):
     bad_gradient: float
     saturated: float
     largest_margin: float
+    answers: tuple[int, ...]
     seconds: float
 
 
@@ -118,6 +120,7 @@ def probe(classifier: Classifier, x: Tensor) -> Probe:
         bad_gradient=0.0 if grad is None else float((~grad.flatten(1).isfinite()).any(1).float().mean()),
         saturated=float((logits.softmax(1).amax(1) == 1).float().mean()),
         largest_margin=float((top.values[:, 0] - top.values[:, 1]).max()),
+        answers=tuple(logits.argmax(1).tolist()),
         seconds=time.perf_counter() - began,
     )
 

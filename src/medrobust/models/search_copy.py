@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Iterator
 
 import torch
 from torch import Tensor, nn
@@ -16,6 +17,7 @@ from .layers import first_convolution, replace_module
 # A search model may round, but its answers must stay those of the classifier.
 MOST_DIFFERENT = 0.1
 HALF = (torch.float16, torch.bfloat16)
+UNCHANGED = "float32, unchanged"
 
 
 class Float32First(nn.Module):
@@ -30,16 +32,16 @@ class Float32First(nn.Module):
         return self.convolution(x.float()).to(self.dtype)
 
 
-class ChannelsLast(nn.Module):
-    """Images in the memory order that the kernels of low precision want."""
+class InOrder(nn.Module):
+    """Images in the memory order of the network's weights: channels last, or one channel after the other."""
 
-    def __init__(self, network: nn.Module) -> None:
+    def __init__(self, network: nn.Module, last: bool) -> None:
         super().__init__()
-        self.network = network
+        self.network, self.last = network, last
 
     def forward(self, x: Tensor) -> Tensor:
         """What the network gives for x (n, c, *spatial)."""
-        return self.network(channels_last(x))
+        return self.network(channels_last(x) if self.last else x.contiguous())
 
 
 def low_precision(device: torch.device) -> torch.dtype | None:
@@ -53,7 +55,7 @@ def low_precision(device: torch.device) -> torch.dtype | None:
     return torch.bfloat16 if mkldnn.is_available() and (has or amx) else None
 
 
-def _converted(model: Classifier, example: Tensor, dtype: torch.dtype | None) -> Classifier:
+def _converted(model: Classifier, example: Tensor, dtype: torch.dtype | None, last: bool) -> Classifier:
     network = copy.deepcopy(model.network).eval().requires_grad_(False)
     if number_type(network) in HALF:
         network = network.float()  # an attack that probes in small steps sees nothing of them in 11 bits
@@ -63,33 +65,42 @@ def _converted(model: Classifier, example: Tensor, dtype: torch.dtype | None) ->
         exact = copy.deepcopy(first).float()
         network = network.to(dtype)
         replace_module(network, name, Float32First(exact, dtype))
-    order = ORDERS.get(example.ndim)
+    order = ORDERS.get(example.ndim) if last else torch.contiguous_format
     if order is not None:
         network = network.to(memory_format=order)
     fast = copy.copy(model)
-    fast._modules = {**model._modules, "network": ChannelsLast(network)}
+    fast._modules = {**model._modules, "network": InOrder(network, last)}
     return fast.eval().requires_grad_(False)
 
 
-def search_copy(model: Classifier, example: Tensor, precision: str = "fast") -> tuple[Classifier, str]:
-    """The fastest copy that answers as the model does on example (n, c, *spatial), and what it is, in words.
+def alike_copies(model: Classifier, example: Tensor, precision: str = "fast") -> Iterator[tuple[Classifier, str]]:
+    """The copies that answer as the model does on example (n, c, *spatial), each with what it is in words.
 
     float32 keeps the precision and changes the memory order and batch normalization only. fast also computes in
     bfloat16, except for the first convolution, where the device has it. A network in 16 bits is searched in float32. A
-    copy whose logits differ by more than MOST_DIFFERENT of their spread, or that does not run, is not used.
+    copy whose logits differ by more than MOST_DIFFERENT of their spread, or that does not run, is left out; the last is
+    the model itself.
     """
-    kinds = [low_precision(example.device), None] if precision == "fast" else [None]
+    low = low_precision(example.device) if precision == "fast" else None
+    kinds: list[tuple[torch.dtype | None, bool, str]] = [(None, True, "float32"), (None, False, "float32, contiguous")]
+    if low is not None:
+        kinds.insert(0, (low, True, "bfloat16 after a float32 first layer"))
     with torch.no_grad():
         truth = model(example)
     spread = float((truth - truth.mean(1, keepdim=True)).abs().max().clamp_min(1e-3))
-    for dtype in dict.fromkeys(kinds):
+    for dtype, last, words in kinds:
         try:
-            fast = _converted(model, example, dtype)
+            fast = _converted(model, example, dtype, last)
             with torch.no_grad():
                 gap = float((fast(example) - truth).abs().max())
         except Exception:  # any network may refuse another precision or memory order, and is then searched without
             continue
         allowed = MOST_DIFFERENT if dtype is not None or number_type(model.network) in HALF else 1e-3
         if gap <= allowed * spread:
-            return fast, "bfloat16 after a float32 first layer" if dtype is not None else "float32"
-    return model, "float32, unchanged"
+            yield fast, words
+    yield model, UNCHANGED
+
+
+def search_copy(model: Classifier, example: Tensor, precision: str = "fast") -> tuple[Classifier, str]:
+    """The first of alike_copies: the copy that is the fastest one for most networks."""
+    return next(alike_copies(model, example, precision))

@@ -28,6 +28,7 @@ class ModelSpec:
         mean, std: normalization in pixel units; by default that of the source of the network.
         classes: names of the outputs, in their order.
         head: what the outputs are; see models.Classifier. auto decides by their number and range.
+        layout: of the network's input, nchw or nhwc; auto reads it from a file that says so, and is nchw elsewhere.
         channels: of the network's input when it is new; grey images are repeated to fit. By default the data's for
             ours, 3 for the others.
     """
@@ -40,6 +41,7 @@ class ModelSpec:
     std: float | tuple[float, ...] | None = None
     classes: tuple[str, ...] | None = None
     head: Literal["auto", "softmax", "one_logit", "probabilities", "multi_label"] = "auto"
+    layout: Literal["auto", "nchw", "nhwc"] = "auto"
     channels: int | None = None
 
 

@@ -155,6 +155,7 @@ class TrainRecipe:
         "model.weights": "did you mean 'init'?",
         "model.classes": "did you mean data.classes?",
         "model.head": "a network that is trained has one output per class",
+        "model.layout": "a network that is trained takes (n, c, h, w)",
         "data.split": "training uses train and val; data.splits says how they are made",
         "threat.epsilons": "did you mean 'epsilon'? Training takes one budget",
     }

@@ -16,7 +16,7 @@ from . import figures, words
 from .measured import Json, class_names, clean_accuracy, focus, lines, mapping, name_of, norms
 from .pictures import example, gallery, slider_data
 from .sections import SECTIONS, Section, Seen
-from .verdict import context, trust, verdict
+from .verdict import context, first, trust, verdict
 
 NEEDED = ("schema", "model", "data", "curve")
 TEMPLATES = Path(__file__).parent / "templates"
@@ -99,6 +99,7 @@ def _opening(seen: Seen) -> dict[str, Any]:
         "classes": class_names(audit),
         "verdict": verdict(audit),
         "context": context(audit),
+        "first": first(audit),
         "severity": severity,
         "trust": trusted,
         "pair": example(pictures, seen.budget) if pictures else None,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from .measured import Json, broken_share, class_names, clean_accuracy, estimate, focus, norms, worst_line
-from .words import Budget, counted, interval, listed, percent
+from .words import Budget, counted, interval, listed, percent, plain
 
 NEAR_CHANCE = 0.05  # a classifier this little above guessing is said to guess
 NOT_CHECKED = (
@@ -122,6 +122,28 @@ def context(audit: Json) -> list[str]:
     if others:
         sentences.append(f"Changes measured by {listed(others)} distance are in the figures below.")
     return sentences
+
+
+# Findings of the look at the classifier and of what was read: a warning of theirs changes what a number means, too.
+FIRST = ("gradients", "saturation", "head", "finite", "class-order", "normalization", "trained-on", "sources")
+
+
+def first(audit: Json) -> list[dict[str, str]]:
+    """What stands before the numbers: every failure, and warnings about what the classifier was shown and asked."""
+    rows = audit.get("findings") or ()
+    chosen = [
+        row
+        for row in rows
+        if row.get("severity") == "fail" or (row.get("severity") == "warn" and row.get("id") in FIRST)
+    ]
+    return [
+        {
+            "severity": str(row["severity"]),
+            "title": str(row.get("title") or row.get("id", "")),
+            "evidence": plain(row["evidence"]) if row.get("evidence") not in (None, "", {}, []) else "",
+        }
+        for row in chosen
+    ]
 
 
 def trust(audit: Json) -> tuple[str, str]:

@@ -143,6 +143,7 @@ def train_objective(
     state: dict[str, Tensor] = dict(read_weights(out / WEIGHTS))
     model.network.load_state_dict(state)
     model.eval()
+    model.folder = str(out)
     return TrainRun(out)
 
 

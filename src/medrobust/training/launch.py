@@ -9,7 +9,6 @@ import signal
 import socket
 import threading
 import time
-import traceback
 from collections.abc import Callable
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
@@ -18,6 +17,7 @@ from typing import Any, cast
 import torch
 
 from ..errors import UserError
+from ..faults import ElsewhereError, described, told
 from ..models.memory import keep_freed_memory
 from ..progress import Report
 from .collapse import CollapsedError
@@ -61,8 +61,8 @@ def in_processes(
         report, say: called in this process with what the others report and say.
         spares: whether some losses leave weights out.
 
-    Errors: the first UserError or CollapsedError of any process; UserError when one was killed; RuntimeError when one
-        failed otherwise. No process is left.
+    Errors: the first UserError or CollapsedError of any process; UserError when one was killed; ElsewhereError when
+        one failed otherwise. No process is left.
     """
     context = multiprocessing.get_context("spawn")
     port = _free_port()
@@ -85,7 +85,7 @@ def in_processes(
 
 def _follow(members: list[Any], pipes: list[Connection], folder: Path, report: Report | None, say: Any) -> Any:
     """Pass on what the processes say until all have ended, or one has failed."""
-    open_pipes, results, crash = list(pipes), {}, ""
+    open_pipes, results, crash = list(pipes), {}, ("a process of the group failed", "")
     deadline: float | None = None
     while open_pipes and (deadline is None or time.monotonic() < deadline):
         for pipe in cast(list[Connection], wait(open_pipes, timeout=0.5)):
@@ -97,7 +97,7 @@ def _follow(members: list[Any], pipes: list[Connection], folder: Path, report: R
             if kind == "error":
                 raise content[0]
             if kind == "crash":
-                crash = content[0]
+                crash = tuple(content)
             elif kind == "result":
                 results[pipe] = content[0]
             elif kind == "say":
@@ -114,7 +114,7 @@ def _follow(members: list[Any], pipes: list[Connection], folder: Path, report: R
             reason = f"{member.name} was ended by {name}, and training with it"
             raise UserError(str(folder), reason, "the same command goes on where it stopped")
     if len(results) < len(members):
-        raise RuntimeError(f"a process of the group failed:\n{crash}")
+        raise ElsewhereError(*crash)
     return results[pipes[0]]
 
 
@@ -148,8 +148,8 @@ def _member(
         os._exit(1)
     except KeyboardInterrupt:
         os._exit(1)
-    except Exception:
-        pipe.send(("crash", traceback.format_exc()))
+    except Exception as error:
+        pipe.send(("crash", told(error), described(error)))
         os._exit(1)  # not by raising: the parent says what there is to say
 
 

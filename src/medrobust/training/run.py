@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from ..data.choose.split_rules import write_split
+from ..data.choose.trained import TABLE, write_trained
 from ..data.images.image_set import ImageSet
 from ..data.unlabeled import UNLABELED
 from ..files import unfinished
@@ -28,7 +28,7 @@ from .order import derived_seed
 from .phases import phase_recipes
 from .resume import STATE
 
-SPLITS = "splits.csv"
+SPLITS = TABLE
 Say = Callable[[str], None]
 
 
@@ -145,6 +145,8 @@ def details(
         "broken": [list(pair) for pair in images.broken],
     }
     view = dataclasses.asdict(images.view)
+    if images.extremes is not None:  # which an audit stretches by, whatever part of the images it looks at
+        view["extremes"] = list(images.extremes)
     # A model trained without an adversary has none on its card, though validation may have used one.
     names = [phase.objective.name for _, phase in phase_recipes(recipe)]
     robust = any(name in OBJECTIVES and accepts(name, "threat") for name in names)
@@ -162,6 +164,4 @@ def details(
 
 def write_splits(folder: Path, images: ImageSet, train_set: ImageSet, val_set: ImageSet) -> None:
     """Write which image is in train and val; what is in neither is left for testing."""
-    names = {s.image_id: "train" for s in train_set.samples} | {s.image_id: "val" for s in val_set.samples}
-    samples = [dataclasses.replace(s, split=names.get(s.image_id, "test")) for s in images.samples]
-    write_split(folder / SPLITS, images.replace(samples=samples))
+    write_trained(folder / SPLITS, images, train_set, val_set)

@@ -4,11 +4,23 @@ from __future__ import annotations
 
 from ..context import Check
 from .budgets import below_half_grey_level, largest_budget_breaks_all, reach
+from .contract import gradients, head, own_input, saturation
 from .data import data_findings
+from .facts import class_order, normalization, sources, trained_on
+from .finite import finite_under_attack
 from .model import answers_something, batch_independent, deterministic
 from .sample import broken_files, enough_images
 
 CHECKS: list[Check] = [
+    gradients,
+    saturation,
+    head,
+    own_input,
+    finite_under_attack,
+    class_order,
+    normalization,
+    trained_on,
+    sources,
     deterministic,
     batch_independent,
     answers_something,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from ...errors import UserError, nearest
@@ -195,15 +195,27 @@ def fixed_counts(samples: Sequence[Sample], counts: Sequence[int], *, seed: int 
     return tuple(dataclasses.replace(sample, split=chosen.get(sample.image_id, UNUSED)) for sample in samples)
 
 
-def write_split(path: Path | str, images: ImageSet, everything: Sequence[Sample] = ()) -> None:
+def write_split(
+    path: Path | str,
+    images: ImageSet,
+    everything: Sequence[Sample] = (),
+    columns: Mapping[str, Mapping[str, str]] | None = None,
+) -> None:
     """Write image_id, group_id, label and split as a CSV that can be committed and used as data.splits=FILE.csv.
 
-    Images of `everything` that the set does not hold are written with the split "none".
+    Images of `everything` that the set does not hold are written with the split "none"; `columns` are further ones,
+    name -> image_id -> text. A label below 0 is none.
     """
     used = {sample.image_id for sample in images.samples}
     rows = [*images.samples, *(dataclasses.replace(s, split=UNUSED) for s in everything if s.image_id not in used)]
     table = [
-        {"image_id": s.image_id, "group_id": s.group_id, "label": images.classes[s.label], "split": s.split}
+        {
+            "image_id": s.image_id,
+            "group_id": s.group_id,
+            "label": images.classes[s.label] if s.label >= 0 else "",
+            "split": s.split,
+            **{name: known[s.image_id] for name, known in (columns or {}).items()},
+        }
         for s in sorted(rows, key=lambda sample: sample.image_id)
     ]
     write_table(path, table)

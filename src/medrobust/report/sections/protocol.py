@@ -80,7 +80,7 @@ def build(seen: Seen) -> dict[str, Any]:
     source = facts({"unit": mapping(data.get("source")).get("words")})
     return {
         "model": name_of(audit["model"]),
-        "model_facts": facts(model, ("name", "classes")),
+        "model_facts": facts(model, ("name", "classes", "said")),
         "data_name": seen.data_name,
         "data_facts": facts(data, own_keys) + source,
         "num_images": seen.num_images,

@@ -13,12 +13,14 @@ from . import (
     not_tested,
     protocol,
     provenance,
+    read_from,
     referral,
     words,
 )
 from .section import Section
 
 SECTIONS: list[Section] = [
+    read_from.SECTION,
     curve.SECTION,
     clean.SECTION,
     gallery.SECTION,

@@ -1,0 +1,63 @@
+"""A check that the classifier answers with numbers inside the budgets, not only on the images themselves."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor
+
+from ...attacks.pgd import pgd
+from ...findings import Finding
+from ...measuring.outcome import Grid
+from ...records.records import Records
+from ...streams import Streams
+from ...threat import Threat
+from ..context import Context
+from ..probed import mixed
+
+NUM_DRAWN = 64  # images that are looked at in random points of the ball
+NUM_CLIMBED = 8  # of these, images that are looked at along an attack
+NUM_STEPS = 5
+
+
+def finite_under_attack(records: Records, context: Context) -> Finding:
+    """Outputs that are no numbers are no answers: such a point counts as no success, and hides what it stands for.
+
+    Random points and the points of a short attack at the largest budget are looked at again, for a search passes over
+    points without an answer and leaves no trace of them in the rows.
+    """
+    title = "Are the outputs numbers everywhere inside the budgets?"
+    chosen = mixed(context.images, NUM_DRAWN)
+    batch = context.images.batch(chosen)
+    ids = [context.images.samples[i].image_id for i in chosen]
+    device = context.plan.device
+    streams = Streams.of(context.plan.seed, ids, device).child("finite")
+    silent = torch.zeros(len(chosen), dtype=torch.bool)
+    with context.model.frozen():
+        for grid in context.plan.grids:
+            for points in _points(context, grid, batch.x.to(device), batch.y.to(device), streams):
+                with torch.no_grad():
+                    answers = torch.cat([context.model(part) for part in points.split(context.plan.batch_size)])
+                silent[: len(points)] |= ~answers.isfinite().all(1).cpu()
+    count = int(silent.sum())
+    evidence = f"{count} of {len(chosen)} images have points within the largest budget where they are not"
+    if not count:
+        return Finding("finite", "pass", title, evidence)
+    advice = "These images count as not broken there: mend the layer that gives NaN or infinity, then audit again."
+    return Finding("finite", "fail", title, evidence, advice)
+
+
+def _points(context: Context, grid: Grid, x: Tensor, y: Tensor, streams: Streams) -> Iterator[Tensor]:
+    """Points of the ball of the largest budget: random ones of all images, those of an attack of the first."""
+    threat = Threat(epsilon=grid.epsilons[-1], norm=grid.norm, domain=grid.domain)
+    ball = threat.around(x)
+    yield ball.sample(streams.child("inside"))
+    direction = grid.norm.steepest(streams.child("edge").normal(x))
+    yield ball.project(x + grid.epsilons[-1] * direction)
+    if context.look.facts.gradient == "yes":
+        few = x[:NUM_CLIMBED]
+        climb = pgd(num_steps=NUM_STEPS)
+        _, visited = climb.trajectory(context.model, few, y[:NUM_CLIMBED], threat, generator=streams[:NUM_CLIMBED])
+        for point in visited:
+            yield point.x.detach()
