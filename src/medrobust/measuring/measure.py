@@ -15,7 +15,7 @@ from ..attacks.base import Attack
 from ..data.images.image_set import ImageSet
 from ..engine.tree import take
 from ..files import read_json, write_json
-from ..goals import untargeted
+from ..goals import or_wrong, untargeted
 from ..models.classifier import Classifier
 from ..progress import Report
 from ..records.records import Records
@@ -202,7 +202,9 @@ class _Work(NamedTuple):
                 # Away from the clean answer: for a right one that is wrong, for a wrong one it is the flip that
                 # referral needs.
                 y = logits.argmax(1).to(device)
-            goal = attack.goal(logits.to(device), y)
+            # One definition of broken for all attacks, also for those that know of no other success than their target.
+            rule = or_wrong(attack.goal) if plan.honest else attack.goal
+            goal = rule(logits.to(device), y)
             subjects = Subjects(x, y, goal, logits, depth, streams.child(name))
             for grid in plan.grids:
                 began = perf_counter()
