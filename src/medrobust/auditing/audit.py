@@ -85,7 +85,7 @@ def run_audit(
         records, cost = measure(setup.model, setup.images, setup.plan, parts, report, clean, start)
     began = perf_counter()
     if not (folder / "images" / "gallery.json").exists():
-        make_gallery(records, setup, folder / "images", report)
+        make_gallery(records, setup, folder / "images", report, folder / "parts")
     context = _context(setup, report)
     findings = run_checks(checks, records, context)
     if not finished:

@@ -27,6 +27,7 @@ from .each_budget import each_budget
 from .outcome import Grid, Outcome
 from .plan import Plan
 from .search_model import SearchModel, make_search_model
+from .shown import SPARE, Shown, picks, write_shown
 from .subjects import Subjects
 from .sweep import Effort, sweep
 
@@ -35,6 +36,7 @@ CHUNKS = {"cpu": (512, 2**26), "cuda": (4096, 2**29)}
 FIRST = 64  # images of the first part
 LAYOUT = "layout.json"
 Cost = dict[str, Any]
+Chosen = tuple[list[int], Shown]
 
 
 def measure(
@@ -77,8 +79,8 @@ def measure(
         for number, chunk in enumerate(chunks):
             tell = _teller(progress, chunk, cells, len(images))
             if not store.has(number):
-                rows, cost = work.chunk(chunk, tell)
-                store.add(number, rows_table(rows, meta, plan.protocol), cost)
+                rows, cost, shown = work.chunk(chunk, tell)
+                store.add(number, rows_table(rows, meta, plan.protocol), cost, chunk.start, shown)
             tell(cells)
     records, cost = store.ended(len(chunks))
     return records, {**cost, "search": {"copy": search.kind, "gradients_per_second": rates.get(search.kind)}}
@@ -105,7 +107,7 @@ class _Memory:
     def has(self, number: int) -> bool:
         return number < len(self._tables)
 
-    def add(self, number: int, table: Any, cost: Cost) -> None:
+    def add(self, number: int, table: Any, cost: Cost, first: int, shown: Chosen) -> None:
         self._tables.append(table)
         self._costs.append(cost)
 
@@ -137,10 +139,11 @@ class _Folder:
     def has(self, number: int) -> bool:
         return self._path(number).exists()
 
-    def add(self, number: int, table: Any, cost: Cost) -> None:
+    def add(self, number: int, table: Any, cost: Cost, first: int, shown: Chosen) -> None:
         if not self._layout.exists():
             self._begin()
             write_json(self._layout, self._said)
+        write_shown(self._folder / f"shown-{number:05d}.npz", first, *shown)
         write_json(self._folder / f"cost-{number:05d}.json", cost)
         write_table(self._path(number), table)
 
@@ -174,8 +177,8 @@ class _Work(NamedTuple):
     clean: Tensor
     plan: Plan
 
-    def chunk(self, chunk: range, tell: Callable[[int], None]) -> tuple[list[dict[str, Any]], Cost]:
-        """The rows of some images, and what they cost."""
+    def chunk(self, chunk: range, tell: Callable[[int], None]) -> tuple[list[dict[str, Any]], Cost, Chosen]:
+        """The rows of some images, what they cost, and the points of those that may be shown."""
         plan, device = self.plan, self.plan.device
         samples = [self.images.samples[i] for i in chunk]
         logits = self.clean[chunk.start : chunk.stop]
@@ -196,6 +199,7 @@ class _Work(NamedTuple):
         depth = torch.tensor([self.images.bit_depth(i) for i in chunk], device=device)
         streams = Streams.of(plan.seed, [sample.image_id for sample in samples], device)
         seconds, done, goals = 0.0, 0, plan.goals
+        shown = Shown.nothing(x, len(plan.grids[0].epsilons))
         for name, attack in plan.attacks.items():
             y = labels
             if plan.honest and attack.goal is untargeted:
@@ -210,11 +214,18 @@ class _Work(NamedTuple):
                 began = perf_counter()
                 outcome = _outcome(attack, subjects, grid, self.search, plan)
                 seconds += perf_counter() - began
+                if grid is plan.grids[0]:
+                    shown = shown.update(outcome, name)
                 rows += outcome.rows(name, goals[name], common)
                 done += 1
                 tell(done)
         forwards, backwards = (sum(row[kind] for row in rows) for kind in ("forwards", "backwards"))
-        return rows, {"forwards": forwards, "backwards": backwards, "seconds": round(seconds, 3)}
+        right = (logits.argmax(1) == labels.cpu()).numpy()
+        budget = np.array([*plan.grids[0].epsilons, np.inf])[shown.slot.numpy()]
+        ids = [sample.image_id for sample in samples]
+        chosen = [i for i, _ in picks(budget, right, ids, plan.seed, SPARE)] if plan.honest else []
+        cost = {"forwards": forwards, "backwards": backwards, "seconds": round(seconds, 3)}
+        return rows, cost, (chosen, shown)
 
 
 def _clean_row(shared: Mapping[str, Any], scores: np.ndarray) -> dict[str, Any]:
@@ -241,11 +252,16 @@ def _outcome(attack: Attack, subjects: Subjects, grid: Grid, search: SearchModel
     if plan.honest and composed and said.program.num_steps > 1:
         return sweep(said.program, subjects, grid, search, effort)
     outcome = Outcome.nothing(subjects.logits, grid)
+    points = subjects.x.clone()
     for begin in range(0, len(subjects.x), plan.batch_size):
         part = slice(begin, begin + plan.batch_size)
         some = take(subjects, torch.arange(len(subjects.x))[part])
         if plan.honest and not composed:
-            outcome.put(part, bisect(attack, some, grid, search, effort))
+            found = bisect(attack, some, grid, search, effort)
         else:
-            outcome.put(part, each_budget(attack, some, grid, search.model, plan.honest))
+            found = each_budget(attack, some, grid, search.model, plan.honest)
+        outcome.put(part, found)
+        if found.points is not None:
+            points[part] = found.points
+            outcome.points = points
     return outcome
