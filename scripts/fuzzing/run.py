@@ -22,7 +22,7 @@ from fuzzing.valid import everything
 
 SECONDS, GIGABYTES = 60, 4
 IMPORTED = ("torch._dynamo", "sklearn.metrics", "medrobust.face", "medrobust.cli", "onnx2torch", "pydicom", "nibabel")
-PROGRESS = re.compile(r"[\w ,]+: \d+ of \d+(, .*)?|epoch \d+/\d+: .*|Checkpoint: .*")
+PROGRESS = re.compile(r"[\w ,]+: \d+ of \d+(, .*)?|epoch \d+/\d+: .*|warning: .*")
 ACTIVE = re.compile(r"<script>alert|<img src=x onerror")  # names of ours that a page would carry out
 
 

@@ -19,6 +19,7 @@ from .files import read_json, unfinished, write_json
 from .version import __version__
 
 RUN_FILE = "run.json"
+TEXTS = ("schema", "kind", "status", "started", "command", "commit")  # of run.json, always there
 RUN_SCHEMA, AUDIT_SCHEMA = "medrobust.run/1", "medrobust.audit/1"
 
 
@@ -99,7 +100,8 @@ def look(
     if path.exists():
         run = read_json(path)
         found = run.get("identity") if isinstance(run, dict) else None
-        if not isinstance(found, dict) or not {"kind", "status"} <= set(run):
+        texts = isinstance(run, dict) and all(isinstance(run.get(key), str) for key in TEXTS)
+        if not texts or not isinstance(found, dict) or not isinstance(run.get("versions"), dict):
             raise UserError(str(path), "is not what medrobust writes", "choose another --out, or remove the folder")
         different = [name for name in identity if found.get(name) != identity[name]]
         if run["kind"] != kind or different:
