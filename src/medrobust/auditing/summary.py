@@ -193,7 +193,8 @@ def summarize(
     out["fragile"] = _fragile(records, first, classes)
     out["direction"] = [row for curve in worst.values() for row in _direction(records, curve, classes)]
     out["groups"] = groups(records, worst[first], classes)
-    out["referral"] = referral(right, by_norm[first].epsilon_flip, clean["scores"].max(1))
+    confidence = clean["scores"].max(1)
+    out["referral"] = referral(right, by_norm[first].epsilon_flip, confidence, groups=clean["group_id"])
     return out
 
 
