@@ -148,6 +148,8 @@ def test_budgets_in_the_units_of_people() -> None:
     assert budget("linf", 1 / 255, [1 / 400])["grey_levels"] == pytest.approx(400 / 255, abs=1e-3)
     assert budget("linf", 1 / 255, [1 / 65535, 1 / 255])["grey_levels"] is None
     assert budget("linf", 1 / 255, [0.0])["grey_levels"] is None
+    hu = budget("linf", 20.48, [1 / 2048], (-1024.0, 1024.0))
+    assert (hu["percent"], hu["grey_levels"]) == (1.0, 20.48)
     assert budget("l2", 0.5, [1 / 255]) == {"norm": "l2", "epsilon": 0.5, "text": "0.5"}
 
 

@@ -22,13 +22,16 @@ from ..records.sensitivity import quantiles, sensitivity
 NUM_FRAGILE = 12
 
 
-def budget(norm: str, epsilon: float, resolutions: Sequence[float]) -> dict[str, Any]:
+def budget(
+    norm: str, epsilon: float, resolutions: Sequence[float], domain: tuple[float, float] = (0.0, 1.0)
+) -> dict[str, Any]:
     """A budget in the units that people use.
 
     Args:
         norm, epsilon: of the budget.
         resolutions: one stored unit on [0, 1] of the files, each kind once; grey_levels counts these units and is null
             where files differ or store floating point.
+        domain: lowest and highest value of a pixel; percent is of its width.
 
     Example:
         >>> budget("linf", 1 / 255, [1 / 255])["text"], budget("linf", 0.01, [1 / 400])["grey_levels"]
@@ -36,8 +39,9 @@ def budget(norm: str, epsilon: float, resolutions: Sequence[float]) -> dict[str,
     """
     out: dict[str, Any] = {"norm": norm, "epsilon": epsilon, "text": epsilon_text(epsilon, norm)}
     if norm == "linf":
-        levels = round(epsilon / resolutions[0], 4) if len(resolutions) == 1 and resolutions[0] > 0 else None
-        out |= {"grey_levels": levels, "percent": round(100 * epsilon, 4)}
+        share = epsilon / (domain[1] - domain[0])
+        levels = round(share / resolutions[0], 4) if len(resolutions) == 1 and resolutions[0] > 0 else None
+        out |= {"grey_levels": levels, "percent": round(100 * share, 4)}
     return out
 
 
@@ -169,7 +173,9 @@ def summarize(
         clean["label"], clean["clean_prediction"], clean["scores"], grouping, 1 if positive is None else positive
     )
     out: dict[str, Any] = {
-        "threat": {"budgets": [budget(grid.norm_name, e, resolutions) for grid in grids for e in grid.epsilons]},
+        "threat": {
+            "budgets": [budget(grid.norm_name, e, resolutions, grid.domain) for grid in grids for e in grid.epsilons]
+        },
         "clean": {name: value.as_dict() for name, value in metrics.items()} | {"method": grouping.method},
         "curve": [point for curve in curves(records) for point in _points(curve, True)],
     }

@@ -46,7 +46,11 @@ def referral(
         dropped = math.floor(fraction * n + 0.5 + 1e-9)
         if dropped >= n:
             continue
-        kept = {"accuracy": by_epsilon[dropped:], "baseline_confidence": by_confidence[dropped:], "random": slice(None)}
+        kept = {
+            "accuracy": by_epsilon[dropped:],
+            "baseline_confidence": by_confidence[dropped:],
+            "random": np.arange(n),
+        }
         found = {name: Grouping(grouping[which]).mean(correct[which]).as_dict() for name, which in kept.items()}
         rows.append(
             {"fraction": fraction, "num_referred": dropped, "num_kept": n - dropped}
