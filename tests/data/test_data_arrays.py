@@ -12,8 +12,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
-from medrobust.data import View, open_images
+from medrobust.data import ImageSet, View, open_images
 
 GREY = View(color="grey")
 RNG = np.random.default_rng(0)
