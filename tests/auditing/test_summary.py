@@ -21,7 +21,7 @@ LINF = (0.001, 0.01, 0.1)
 
 def summary(records: Records, classes: tuple[str, ...] = ("benign", "malignant"), positive: int | None = 1) -> Any:
     grids = tuple(Grid(norm, tuple(records.worst_case(norm).epsilons.tolist())) for norm in records.norms)
-    return summarize(records, classes=classes, positive=positive, grids=grids, bits=8)
+    return summarize(records, classes=classes, positive=positive, grids=grids, resolutions=[1 / 255])
 
 
 @pytest.fixture(scope="module")
@@ -137,15 +137,20 @@ def test_the_parts_agree_with_each_other(case: dict[str, Any]) -> None:
 
 
 def test_budgets_in_the_units_of_people() -> None:
-    assert budget("linf", 2 / 255, 8) == {
+    assert budget("linf", 2 / 255, [1 / 255]) == {
         "norm": "linf",
         "epsilon": 2 / 255,
         "text": "2/255",
         "grey_levels": 2.0,
         "percent": 0.7843,
     }
-    assert budget("linf", 1 / 255, 12)["grey_levels"] == pytest.approx(4095 / 255, abs=1e-3)
-    assert budget("l2", 0.5, 8) == {"norm": "l2", "epsilon": 0.5, "text": "0.5"}
+    assert budget("linf", 1 / 255, [1 / 4095])["grey_levels"] == pytest.approx(4095 / 255, abs=1e-3)
+    assert budget("linf", 1 / 255, [1 / 400])["grey_levels"] == pytest.approx(400 / 255, abs=1e-3)
+    assert budget("linf", 1 / 255, [1 / 65535, 1 / 255])["grey_levels"] is None
+    assert budget("linf", 1 / 255, [0.0])["grey_levels"] is None
+    hu = budget("linf", 20.48, [1 / 2048], (-1024.0, 1024.0))
+    assert (hu["percent"], hu["grey_levels"]) == (1.0, 20.48)
+    assert budget("l2", 0.5, [1 / 255]) == {"norm": "l2", "epsilon": 0.5, "text": "0.5"}
 
 
 def test_units_of_the_source() -> None:

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from measuring.toys import subjects
+from measuring.toys import of_bits, subjects
 from medrobust.attacks import fgsm, pgd, restarts
 from medrobust.goals import Goal
 from medrobust.measuring.bisect import bisect
@@ -21,7 +21,7 @@ from medrobust.models.classifier import Classifier
 from medrobust.norms import NORMS, per_sample
 from medrobust.threat import Ball, Threat
 
-DEPTH = torch.tensor([8])
+UNITS = of_bits([8])
 
 
 def bright(x: Tensor) -> Tensor:
@@ -36,7 +36,7 @@ def ball(x: Tensor, epsilon: float, norm: str = "linf") -> Ball:
 
 def judged(x_adv: Tensor, x: Tensor, epsilon: float = 0.1, model=bright, norm: str = "linf"):
     goal = Goal(torch.zeros(len(x), dtype=torch.long), False)
-    return verify(model, x_adv, ball(x, epsilon, norm), goal, DEPTH.expand(len(x)))
+    return verify(model, x_adv, ball(x, epsilon, norm), goal, UNITS.expand(len(x), 2))
 
 
 def test_a_point_outside_the_ball_is_judged_inside_it() -> None:
@@ -104,7 +104,7 @@ def test_a_file_without_an_answer_does_not_survive() -> None:
         return torch.where(per_sample(stored_form, answer), torch.nan, answer)
 
     x = torch.full((1, 1, 2, 2), 0.5)
-    found = verify(fails_on_files, x + 0.0432, ball(x, 0.1), Goal(torch.tensor([1]), False), DEPTH)
+    found = verify(fails_on_files, x + 0.0432, ball(x, 0.1), Goal(torch.tensor([1]), False), UNITS)
     assert (found.reached.tolist(), found.survives.tolist()) == ([True], [False])
 
 
@@ -151,7 +151,7 @@ def above(x: Tensor) -> Tensor:
 def test_what_survives_saving(levels: list[float], bits: int, survives: bool) -> None:
     x = torch.full((1, 1, 2, 2), LEVEL)
     x_adv = torch.tensor(levels, dtype=torch.float64).reshape(1, 1, 2, 2).div(255).float()
-    found = verify(above, x_adv, ball(x, 0.1), Goal(torch.tensor([0]), False), torch.tensor([bits]))
+    found = verify(above, x_adv, ball(x, 0.1), Goal(torch.tensor([0]), False), of_bits([bits]))
     assert bool(found.reached)
     assert bool(found.survives) == survives
 
@@ -177,13 +177,13 @@ def test_what_did_not_win_does_not_survive_and_is_not_asked_about() -> None:
 
 def test_stored_form_of_each_depth_and_domain() -> None:
     x = torch.tensor([[0.0, 0.2, 0.5, 1.0]]).repeat(3, 1)
-    found = stored(x, torch.tensor([1, 8, 12]), (0.0, 1.0))
+    found = stored(x, of_bits([1, 8, 12]), (0.0, 1.0))
     assert found[0].tolist() == [0.0, 0.0, 0.0, 1.0]
     assert torch.allclose(found[1] * 255, torch.tensor([0.0, 51.0, 128.0, 255.0]))
     assert float((found[2] - x[2]).abs().max()) <= 0.5 / 4095 + 1e-7
-    wide = stored(2 * x - 1, torch.tensor([1, 8, 12]), (-1.0, 1.0))
+    wide = stored(2 * x - 1, of_bits([1, 8, 12]), (-1.0, 1.0))
     assert torch.allclose(wide, 2 * found - 1, atol=1e-6)
-    assert torch.equal(stored(found, torch.tensor([1, 8, 12]), (0.0, 1.0)), found)
+    assert torch.equal(stored(found, of_bits([1, 8, 12]), (0.0, 1.0)), found)
 
 
 @pytest.mark.parametrize(("matmul", "conv"), [(True, False), (False, True)])

@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from measuring.toys import of_bits
 from medrobust.attacks import pgd
 from medrobust.goals import Goal
 from medrobust.measuring.outcome import Grid
@@ -47,7 +48,7 @@ def test_a_sweep_is_as_strong_as_its_attack(kind: str, num_steps: int, relative:
     x = torch.rand(64, 1, 8, 8, generator=torch.Generator().manual_seed(0)).double()
     logits = model(x)
     y = logits.argmax(1)
-    shown = Subjects(x, y, Goal(y, False), logits, torch.full((64,), 8), Streams.of(0, range(64)))
+    shown = Subjects(x, y, Goal(y, False), logits, of_bits([8] * 64), Streams.of(0, range(64)))
     outcome = sweep(attack, shown, Grid("linf", EPSILONS), SearchModel(model, model), Effort())
     plain = torch.zeros(64, len(EPSILONS), dtype=torch.bool)
     for j, epsilon in enumerate(EPSILONS):

@@ -143,7 +143,7 @@ def test_no_interval_of_an_audit_has_zero_width(
     )
     grids = tuple(Grid(norm, tuple(records.worst_case(norm).epsilons.tolist())) for norm in records.norms)
     classes = ("a", "b", "c")[:num_classes]
-    found = dict(intervals(summarize(records, classes=classes, positive=None, grids=grids, bits=8)))
+    found = dict(intervals(summarize(records, classes=classes, positive=None, grids=grids, resolutions=[1 / 255])))
     assert ".clean.accuracy" in found
     assert any(name.startswith(".worst_case") for name in found)
     for name, e in found.items():

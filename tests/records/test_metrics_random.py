@@ -119,3 +119,53 @@ def test_no_warning_for_classes_that_a_draw_lacks() -> None:
         few = Grouping(np.arange(4).astype(str))
         found = clean_metrics(labels, predictions, np.eye(2)[labels], few)
     assert found["sensitivity"].value == 1.0
+
+
+def test_confident_answers_are_told_apart_where_float32_is_full() -> None:
+    """Probabilities of .9999999 and more are 1 in float32: the area is that of the logits, not of the ties."""
+    rng = np.random.default_rng(4)
+    labels = np.arange(60) % 2
+    z = rng.normal(size=60) * 6 + 8 * labels + 20  # all are read as class 1, most of them with a probability of 1
+    logits = np.stack([np.zeros(60), z], 1)
+    scores = np.exp(logits - logits.max(1, keepdims=True))
+    scores = (scores / scores.sum(1, keepdims=True)).astype(np.float32)
+    assert len(np.unique(scores[:, 1])) < 20
+    assert auroc(labels, scores, 1) == pytest.approx(sk.roc_auc_score(labels, z))
+    assert auroc(labels, scores, 0) == pytest.approx(sk.roc_auc_score(labels, z))
+
+
+def test_scores_that_are_no_numbers_have_no_area() -> None:
+    scores = np.array([[0.9, 0.1], [np.nan, np.nan], [0.4, 0.6], [0.7, 0.3]])
+    assert math.isnan(auroc(np.array([0, 1, 0, 1]), scores, 1))
+
+
+@pytest.mark.parametrize("label", [0, 1])
+def test_images_of_one_class_define_no_metric_that_compares_two(label: int) -> None:
+    """Some of them are read as the other class; zero or one would be a number about nothing."""
+    labels, predictions = np.full(10, label), np.array([0, 1] * 5)
+    found = clean_metrics(labels, predictions, np.eye(2)[predictions], Grouping(np.arange(10)))
+    defined = {"accuracy", "sensitivity" if label else "specificity"}
+    for name, estimate in found.items():
+        assert (estimate.value == 0.5) if name in defined else math.isnan(estimate.value), name
+
+
+def test_f1_of_a_class_that_is_never_the_answer_is_zero_and_precision_is_not_defined() -> None:
+    labels = np.array([0] * 15 + [1] * 5)
+    found = clean_metrics(labels, np.zeros(20, int), np.tile([0.9, 0.1], (20, 1)), Grouping(np.arange(20)))
+    assert found["f1"].value == found["sensitivity"].value == 0
+    assert found["f1"].high == pytest.approx(2 * wilson(0, 5).high / (1 + wilson(0, 5).high))
+    assert math.isnan(found["precision"].value)
+    assert found["auroc"].value == 0.5  # ties only
+
+
+def test_macro_averages_leave_out_a_class_without_images_and_answers() -> None:
+    labels = np.array([0, 0, 0, 1, 1, 1, 1])
+    predictions = np.array([0, 0, 1, 1, 1, 0, 1])
+    scores = np.eye(3)[predictions] * 0.8 + 0.2 / 3
+    found = clean_metrics(labels, predictions, scores, Grouping(np.arange(7)))
+    assert found["balanced_accuracy"].value == pytest.approx((2 / 3 + 3 / 4) / 2)
+    assert found["macro_sensitivity"] == found["balanced_accuracy"]
+    assert found["macro_f1"].value == pytest.approx(sk.f1_score(labels, predictions, average="macro"))
+    assert 0 < found["macro_f1"].low < found["macro_f1"].value < found["macro_f1"].high < 1
+    one = clean_metrics(np.zeros(7, int), predictions, scores, Grouping(np.arange(7)))
+    assert [name for name, e in one.items() if not math.isnan(e.value)] == ["accuracy"]

@@ -139,13 +139,13 @@ def _row(finding: Finding) -> dict[str, Any]:
 def summary(setup: Setup, records: Records, run: dict[str, Any]) -> dict[str, Any]:
     """audit.json without the findings."""
     images, plan, recipe = setup.images, setup.plan, setup.recipe
-    bits = min(images.bit_depth(i) for i in range(min(len(images), 16)))
+    source = source_units(images, [e for g in plan.grids if g.norm_name == "linf" for e in g.epsilons])
     measured = summarize(
         records,
         classes=images.classes,
         positive=images.positive_index,
         grids=plan.grids,
-        bits=bits,
+        resolutions=source["resolutions"],
     )
     return {
         "schema": AUDIT_SCHEMA,
@@ -167,8 +167,8 @@ def summary(setup: Setup, records: Records, run: dict[str, Any]) -> dict[str, An
             "num_groups": len(set(images.groups)),
             "classes": list(images.classes),
             "positive_class": None if images.positive_index is None else images.classes[images.positive_index],
-            "bit_depth": bits,
-            "source": source_units(images, [e for g in plan.grids if g.norm_name == "linf" for e in g.epsilons]),
+            "bit_depth": min(source["bits"]),
+            "source": source,
             "image_size": list(images[0][0].shape[1:]),
             "broken": [list(pair) for pair in images.broken],
         },

@@ -15,6 +15,7 @@ from ..engine.program import clean_goal
 from ..files import write_atomic, write_json
 from ..measuring.outcome import Grid
 from ..measuring.shown import picks, read_shown
+from ..measuring.subjects import units_of
 from ..measuring.verify import verify
 from ..progress import Report
 from ..records.records import Records
@@ -65,13 +66,13 @@ def _frames(setup: Setup, attack: Attack, name: str, grid: Grid, i: int, folder:
     x, label, _ = setup.images[i]
     device = setup.plan.device
     x, y = x[None].to(device), torch.tensor([label], device=device)
-    depth = torch.tensor([setup.images.bit_depth(i)], device=device)
+    units = units_of(setup.images, [i]).to(device)
     streams = Streams.of(setup.plan.seed, [setup.images.samples[i].image_id], device).child(name)
     frames: list[dict[str, Any]] = []
     for j, epsilon in enumerate(grid.epsilons):
         threat = Threat(epsilon=epsilon, norm=grid.norm, domain=grid.domain)
         x_adv = attack(setup.model, x, y, threat, generator=streams.child(j))
-        found = verify(setup.model, x_adv, threat.around(x), clean_goal(attack.goal, setup.model, x, y), depth)
+        found = verify(setup.model, x_adv, threat.around(x), clean_goal(attack.goal, setup.model, x, y), units)
         shown, gain = _amplified((found.x - x)[0].cpu())
         stem = f"{i:06d}_{grid.norm_name}_{j:02d}"
         write_atomic(folder / f"{stem}_adversarial.png", as_picture(found.x[0], grid.domain))

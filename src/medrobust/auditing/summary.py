@@ -20,24 +20,35 @@ from ..records.referral import referral
 from ..records.sensitivity import quantiles, sensitivity
 
 NUM_FRAGILE = 12
-NUM_SOURCES = 16  # images whose source range is looked at
 
 
-def budget(norm: str, epsilon: float, bits: int) -> dict[str, Any]:
+def budget(
+    norm: str, epsilon: float, resolutions: Sequence[float], domain: tuple[float, float] = (0.0, 1.0)
+) -> dict[str, Any]:
     """A budget in the units that people use.
 
+    Args:
+        norm, epsilon: of the budget.
+        resolutions: one stored unit on [0, 1] of the files, each kind once; grey_levels counts these units and is null
+            where files differ or store floating point.
+        domain: lowest and highest value of a pixel; percent is of its width.
+
     Example:
-        >>> budget("linf", 1 / 255, 8)["text"]
-        '1/255'
+        >>> budget("linf", 1 / 255, [1 / 255])["text"], budget("linf", 0.01, [1 / 400])["grey_levels"]
+        ('1/255', 4.0)
     """
     out: dict[str, Any] = {"norm": norm, "epsilon": epsilon, "text": epsilon_text(epsilon, norm)}
     if norm == "linf":
-        out |= {"grey_levels": round(epsilon * (2**bits - 1), 4), "percent": round(100 * epsilon, 4)}
+        share = epsilon / (domain[1] - domain[0])
+        levels = round(share / resolutions[0], 4) if len(resolutions) == 1 and resolutions[0] > 0 else None
+        out |= {"grey_levels": levels, "percent": round(100 * share, 4)}
     return out
 
 
 def source_units(images: ImageSet, epsilons: Sequence[float]) -> dict[str, Any]:
-    """What the first images were stored as, and linf budgets in that unit (HU, grey levels of the file).
+    """What the images were stored as, and linf budgets in that unit (HU, grey levels of the file).
+
+    "step" is one stored unit in the unit of the file, "resolutions" the same on [0, 1]; floating point has neither.
 
     Images whose ranges differ, as DICOM windows may, give the smallest and the largest size of a budget.
 
@@ -47,7 +58,7 @@ def source_units(images: ImageSet, epsilons: Sequence[float]) -> dict[str, Any]:
         >>> found["unit"], found["budgets"]
         ('HU', [{'epsilon': 0.00392156862745098, 'low': 5.4902, 'high': 5.4902}])
     """
-    ranges = [images.source(i) for i in range(min(len(images), NUM_SOURCES))]
+    ranges = list(dict.fromkeys(images.source(i) for i in range(len(images))))
     units = sorted({source.unit for source in ranges})
     sizes = {e: [source.epsilon_in_units(e) for source in ranges] for e in epsilons}
     one = sorted(source.epsilon_in_units(1 / 255) for source in ranges)
@@ -56,6 +67,8 @@ def source_units(images: ImageSet, epsilons: Sequence[float]) -> dict[str, Any]:
         "words": f"1/255 is {span} {units[0]} of the file" if len(units) == 1 else f"files in {' and '.join(units)}",
         "unit": units[0] if len(units) == 1 else "mixed",
         "bits": sorted({source.bits for source in ranges}),
+        "step": sorted({source.step or 0.0 for source in ranges}),
+        "resolutions": sorted({source.resolution for source in ranges}),
         "low": min(min(source.low, source.high) for source in ranges),
         "high": max(max(source.low, source.high) for source in ranges),
         "budgets": [
@@ -142,7 +155,7 @@ def summarize(
     classes: tuple[str, ...],
     positive: int | None,
     grids: tuple[Grid, ...],
-    bits: int,
+    resolutions: Sequence[float],
 ) -> dict[str, Any]:
     """The measured part of audit.json.
 
@@ -151,7 +164,7 @@ def summarize(
         classes: names in the order of the labels.
         positive: the class that sensitivity speaks of.
         grids: what was measured.
-        bits: bit depth of the sources.
+        resolutions: one stored unit on [0, 1] of the files, each kind once.
     """
     clean = records.clean
     right = clean["clean_prediction"] == clean["label"]
@@ -160,7 +173,9 @@ def summarize(
         clean["label"], clean["clean_prediction"], clean["scores"], grouping, 1 if positive is None else positive
     )
     out: dict[str, Any] = {
-        "threat": {"budgets": [budget(grid.norm_name, e, bits) for grid in grids for e in grid.epsilons]},
+        "threat": {
+            "budgets": [budget(grid.norm_name, e, resolutions, grid.domain) for grid in grids for e in grid.epsilons]
+        },
         "clean": {name: value.as_dict() for name, value in metrics.items()} | {"method": grouping.method},
         "curve": [point for curve in curves(records) for point in _points(curve, True)],
     }
@@ -184,7 +199,8 @@ def summarize(
     out["fragile"] = _fragile(records, first, classes)
     out["direction"] = [row for curve in worst.values() for row in _direction(records, curve, classes)]
     out["groups"] = groups(records, worst[first], classes)
-    out["referral"] = referral(right, by_norm[first].epsilon_flip, clean["scores"].max(1))
+    confidence = clean["scores"].max(1)
+    out["referral"] = referral(right, by_norm[first].epsilon_flip, confidence, groups=clean["group_id"])
     return out
 
 

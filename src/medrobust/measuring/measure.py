@@ -28,7 +28,7 @@ from .outcome import Grid, Outcome
 from .plan import Plan
 from .search_model import SearchModel, make_search_model
 from .shown import SPARE, Shown, picks, write_shown
-from .subjects import Subjects
+from .subjects import Subjects, units_of
 from .sweep import Effort, sweep
 
 # Most images, and most bytes of them, between two points at which a killed run resumes.
@@ -196,7 +196,7 @@ class _Work(NamedTuple):
         rows = [shared | _clean_row(shared, scores[i]) for i, shared in enumerate(common)]
         x = torch.stack([self.images[i][0] for i in chunk]).to(device)
         labels = torch.tensor([sample.label for sample in samples], device=device)
-        depth = torch.tensor([self.images.bit_depth(i) for i in chunk], device=device)
+        units = units_of(self.images, chunk).to(device)
         streams = Streams.of(plan.seed, [sample.image_id for sample in samples], device)
         seconds, done, goals = 0.0, 0, plan.goals
         shown = Shown.nothing(x, len(plan.grids[0].epsilons))
@@ -209,7 +209,7 @@ class _Work(NamedTuple):
             # One definition of broken for all attacks, also for those that know of no other success than their target.
             rule = or_wrong(attack.goal) if plan.honest else attack.goal
             goal = rule(logits.to(device), y)
-            subjects = Subjects(x, y, goal, logits, depth, streams.child(name))
+            subjects = Subjects(x, y, goal, logits, units, streams.child(name))
             for grid in plan.grids:
                 began = perf_counter()
                 outcome = _outcome(attack, subjects, grid, self.search, plan)

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from ..engine.tree import take
 from ..norms import NORMS, Norm
+from ..threat import not_above
 
 Model = Callable[[Tensor], Tensor]
 
@@ -39,8 +40,8 @@ class Grid:
 
     @property
     def exact(self) -> Tensor:
-        """(e,) the budgets in float64."""
-        return torch.tensor(self.epsilons, dtype=torch.float64)
+        """(e,) the budgets in float64, rounded down to float32, in which images are: see threat.not_above."""
+        return not_above(torch.tensor(self.epsilons, dtype=torch.float64), torch.empty(0)).double()
 
 
 @dataclass

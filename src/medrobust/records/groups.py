@@ -16,7 +16,7 @@ MOST_VALUES = 8
 def bands(values: np.ndarray) -> np.ndarray:
     """Words as they are; numbers of many values as four bands of about equal size; missing values as "unknown"."""
     if values.dtype.kind not in "fiu":
-        return np.array(["unknown" if v is None or v == "" else str(v) for v in values], dtype=object)
+        return np.array(["unknown" if v is None or v == "" or v != v else str(v) for v in values], dtype=object)
     out = np.full(len(values), "unknown", dtype=object)
     known = np.isfinite(values.astype(float))
     if len(np.unique(values[known])) <= MOST_VALUES:
@@ -36,7 +36,8 @@ def groups(rows: Rows, curve: Curve, classes: tuple[str, ...]) -> list[dict[str,
     clean = rows.clean
     named = {"class": np.array([classes[k] for k in clean["label"]], dtype=object)}
     for name in sorted(c for c in rows.columns if c.startswith(META)):
-        named[name[len(META) :]] = bands(clean[name])
+        column = name[len(META) :]
+        named[f"{column} (metadata)" if column in named else column] = bands(clean[name])
     right = clean["clean_prediction"] == clean["label"]
     found = []
     for column, values in named.items():
