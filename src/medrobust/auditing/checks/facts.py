@@ -48,7 +48,7 @@ def class_order(records: Records, context: Context) -> Finding:
     sure = chance < SURE
     ordered = [classes[k] for k in best.tolist()]
     if len(classes) == 2:
-        area = float(auroc(labels, clean["scores"], 1)[0])
+        area = auroc(labels, clean["scores"], 1)
         ones, zeros = int((labels == 1).sum()), int((labels == 0).sum())
         evidence += f", AUROC {area:.3f}" if math.isfinite(area) else ""
         swapped = swapped and area < 0.5
