@@ -66,7 +66,7 @@ def measure(
         size = store.laid_out(chunk_size(images, plan), search.kind)
         work = _Work(search, images, clean, plan)
         chunks = [range(i, min(i + size, len(images))) for i in range(0, len(images), size)]
-        cells = len(plan.attacks) * len(plan.grids)
+        cells = sum(len(plan.grids_of(title)) for title in plan.attacks)
         meta = meta_types(sample.metadata for sample in images.samples)
         for number, chunk in enumerate(chunks):
             tell = _teller(progress, chunk, cells, len(images))
@@ -200,7 +200,7 @@ class _Work(NamedTuple):
             rule = or_wrong(attack.goal) if plan.honest else attack.goal
             goal = rule(logits.to(device), y)
             subjects = Subjects(x, y, goal, logits, depth, streams.child(name))
-            for grid in plan.grids:
+            for grid in plan.grids_of(name):
                 began = perf_counter()
                 outcome = _outcome(attack, subjects, grid, self.search, plan)
                 seconds += perf_counter() - began
