@@ -209,8 +209,8 @@ def hop_skip_jump(
     Starts at `start`, or at the first of num_tries uniform images that reaches the goal. Turn t estimates the normal of
     the boundary from the decisions at num_directions * sqrt(t) points nearby, steps along it by distance / sqrt(t),
     halved until it succeeds, and bisects back to the boundary along the projection on the ball. Returns the nearest
-    success, the image itself where there is none; beyond a finite epsilon, its projection. A success within epsilon does
-    not end the search: one run answers for every smaller budget too.
+    success, the image itself where there is none; beyond a finite epsilon, its projection. A success within epsilon
+    does not end the search: one run answers for every smaller budget too.
 
     The paper probes at distance / d, which float32 does not resolve for images of more than some thousand pixels; this
     probes at share * distance.
