@@ -19,6 +19,7 @@ from ..numbers import parse_number
 from .base import Attack
 from .combine import restarts
 from .registry import ATTACKS
+from .sets import SETS
 
 _TOLD = (bool, int, float, str, list, tuple, nn.Module)  # attributes of an object that its description tells
 NAMED: dict[str, Mapping[str, Any]] = {"goal": GOALS, "loss": LOSSES, "keep": KEEPS}
@@ -42,7 +43,7 @@ def build_attack(name: str, parameters: Mapping[str, Any] | None = None, place: 
     kind = str(given.pop("name", name))
     num_restarts = given.pop("restarts", 1)
     if kind not in ATTACKS:
-        raise UserError(f"{place}.{name}", f"unknown attack {kind!r}", nearest(kind, ATTACKS))
+        raise UserError(f"{place}.{name}", f"unknown attack {kind!r}", nearest(kind, [*ATTACKS, *SETS]))
     known = inspect.signature(ATTACKS[kind]).parameters
     for key, value in given.items():
         where = f"{place}.{name}.{key}"

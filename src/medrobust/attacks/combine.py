@@ -165,6 +165,13 @@ class SmallestEpsilon:
             found[index] |= won
             middle = (low[index] + high[index]) / 2
             radius[index] = torch.where(found[index], middle, torch.minimum(2 * radius[index], limit[index]))
+        # Too few bisections for the doublings to end: nothing is said to fail that was not tried in the whole budget.
+        index = (~found & (low < limit)).nonzero()[:, 0]
+        if len(index):
+            seen, budget = narrow(model, index), replace(select(threat, index, x), epsilon=limit[index])
+            tried = self.attack(seen, x[index], y[index], budget, generator=streams[index])
+            won = _reached(seen, tried, clean_goal(self.goal, seen, x[index], y[index]))
+            best[index] = torch.where(per_sample(won, tried), tried, best[index])
         return best
 
 

@@ -13,10 +13,12 @@ from torch import Tensor
 from ..attacks.base import Attack
 from ..attacks.build import describe
 from ..attacks.names import attack_name, attack_words
+from ..attacks.sets import choose
 from ..files import read_json, write_atomic, write_json
 from ..findings import Finding
 from ..measuring.clean import clean_pass
 from ..measuring.measure import measure
+from ..measuring.plan import Plan
 from ..models.digest import weights_digest
 from ..progress import Report
 from ..recipes.plain import deciding
@@ -102,7 +104,7 @@ def _context(setup: Setup, report: Report | None) -> Context:
         setup.model,
         setup.images,
         setup.plan,
-        {title: dict(given) for title, given in setup.recipe.attacks.items()},
+        _parameters(setup),
         report,
         probed=setup.probed,
         said=setup.said,
@@ -130,6 +132,17 @@ def _attack(title: str, parameters: Mapping[str, Any], attack: Attack) -> dict[s
     }
 
 
+def _parameters(setup: Setup) -> dict[str, dict[str, Any]]:
+    """Title -> parameters of every attack, sets resolved; of an object in memory, what it is."""
+    return choose(setup.recipe.attacks, [grid.norm_name for grid in setup.plan.grids]).attacks
+
+
+def _only(plan: Plan, title: str) -> dict[str, list[str]]:
+    """The norms in which an attack ran, where it did not run in all."""
+    norms = [grid.norm_name for grid in plan.grids_of(title)]
+    return {} if len(norms) == len(plan.grids) else {"norms": norms}
+
+
 def _row(finding: Finding) -> dict[str, Any]:
     """A finding for audit.json, with its numbers where it has some."""
     row = dataclasses.asdict(finding)
@@ -138,7 +151,7 @@ def _row(finding: Finding) -> dict[str, Any]:
 
 def summary(setup: Setup, records: Records, run: dict[str, Any]) -> dict[str, Any]:
     """audit.json without the findings."""
-    images, plan, recipe = setup.images, setup.plan, setup.recipe
+    images, plan, recipe, given = setup.images, setup.plan, setup.recipe, _parameters(setup)
     source = source_units(images, [e for g in plan.grids if g.norm_name == "linf" for e in g.epsilons])
     measured = summarize(
         records,
@@ -175,8 +188,9 @@ def summary(setup: Setup, records: Records, run: dict[str, Any]) -> dict[str, An
         "protocol": {
             "name": plan.protocol,
             "precision": plan.precision,
+            **({"set": " and ".join(plan.sets)} if plan.sets else {}),
             "attacks": {
-                title: _attack(title, recipe.attacks[title], attack) | {"goal": plan.goals[title]}
+                title: _attack(title, given[title], attack) | {"goal": plan.goals[title]} | _only(plan, title)
                 for title, attack in plan.attacks.items()
             },
             "verified": "every success was re-checked in float32, inside the exact ball, by the classifier itself",

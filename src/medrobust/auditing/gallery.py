@@ -53,13 +53,14 @@ def _amplified(d: Tensor) -> tuple[Tensor, float]:
 
 
 def _attack_of(records: Records, setup: Setup, norm: str, image_id: str) -> str:
-    """The attack that broke this image at the smallest budget; the last one listed when none did."""
-    names = list(setup.plan.attacks)
+    """The attack that broke this image at the smallest budget; the last one of this norm when none did."""
+    names = [title for title in setup.plan.attacks if norm in [g.norm_name for g in setup.plan.grids_of(title)]]
     won = records.where(image_id=image_id, norm=norm)
     reached = [
         (float(e), names.index(a)) for e, a, r in zip(won["epsilon"], won["attack"], won["reached"], strict=True) if r
     ]
-    return names[min(reached)[1]] if reached else names[-1]
+    here = [name for name in names if (name, norm) in records.cells]  # a set of attacks has its own for each norm
+    return names[min(reached)[1]] if reached else here[-1]
 
 
 def _frames(setup: Setup, attack: Attack, name: str, grid: Grid, i: int, folder: Path) -> list[dict[str, Any]]:

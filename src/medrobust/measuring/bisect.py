@@ -95,6 +95,22 @@ class _Bisection:
         self._best[index[won]] = asked.found.x[where]
         self._outcome.set_from(index[won], self._high[index[won]], take(asked.found, where))
 
+    def settle(self) -> None:
+        """Ask the attack on the classifier itself where only its copy has failed: no failure may rest on the copy.
+
+        Each image is asked at the largest budget that failed; where it is broken, at the next budget below.
+        """
+        own = torch.zeros_like(self._low, dtype=torch.bool)
+        while True:
+            index = ((self._low >= 0) & ~own).nonzero()[:, 0]
+            if not len(index):
+                return
+            asked = self._ask(index, self._low[index], self._model)
+            own[index[~asked.won]] = True
+            won = asked.won.nonzero()[:, 0]
+            self._note(index[won], take(asked, won))
+            self._low[index[won]] = self._high[index[won]] - 1
+
     def ended(self, batch_size: int) -> Outcome:
         """The outcome, once no bracket is open any more."""
         extend_saved(self._outcome, self._subjects, self._best, self._model, batch_size)
@@ -108,7 +124,7 @@ def bisect(attack: Attack, subjects: Subjects, grid: Grid, search: SearchModel, 
     A budget that fails rules out the smaller ones, one that succeeds the larger ones; a point nearer than its budget
     counts for every budget it fits. A minimal-norm attack runs once, at the largest budget, on the classifier itself. A
     set of attacks starts below the smallest budget at which a sweep of its scout broke the image, and steps down, twice
-    as far each time.
+    as far each time. In the end every failure is one of the attack on the classifier itself.
 
     Args:
         attack: any; see its abilities.
@@ -123,4 +139,6 @@ def bisect(attack: Attack, subjects: Subjects, grid: Grid, search: SearchModel, 
         state.scouted(search, effort)
     while state.step(search.model if once else search.fast, once) and not once:
         pass
+    if search.fast is not search.model and not once:
+        state.settle()
     return state.ended(max(len(subjects.x), 1))

@@ -74,7 +74,7 @@ def measure(
         first = min(FIRST, size) if len(images) > 2 * FIRST else size
         ends = [*range(first, len(images), size), len(images)]
         chunks = [range(a, b) for a, b in zip([0, *ends], ends, strict=False) if a < b]
-        cells = len(plan.attacks) * len(plan.grids)
+        cells = sum(len(plan.grids_of(title)) for title in plan.attacks)
         meta = meta_types(sample.metadata for sample in images.samples)
         for number, chunk in enumerate(chunks):
             tell = _teller(progress, chunk, cells, len(images))
@@ -210,7 +210,7 @@ class _Work(NamedTuple):
             rule = or_wrong(attack.goal) if plan.honest else attack.goal
             goal = rule(logits.to(device), y)
             subjects = Subjects(x, y, goal, logits, units, streams.child(name))
-            for grid in plan.grids:
+            for grid in plan.grids_of(name):
                 began = perf_counter()
                 outcome = _outcome(attack, subjects, grid, self.search, plan)
                 seconds += perf_counter() - began

@@ -28,7 +28,7 @@ def reach(records: Records, context: Context) -> Finding:
     """
     short: dict[str, None] = {}
     for name, attack in context.plan.attacks.items():
-        for grid in context.plan.grids:
+        for grid in context.plan.grids_of(name):
             largest = grid.epsilons[-1]
             for title, share in _reaches(name, attack, largest):
                 if share < 1 - 1e-6:
