@@ -92,7 +92,7 @@ def test_what_the_classifier_denies_is_searched_by_the_classifier_itself() -> No
     shown = subjects(model, x)
     with model.frozen():
         outcome = swept(SearchModel(model, lambda x: model(x).flip(1)), shown)
-    expected = GRID.exact[None] >= exact_distance(model, x)[:, None]
+    expected = GRID.radii[None] >= exact_distance(model, x)[:, None]
     assert bool((outcome.reached == expected).all())
 
 
@@ -138,7 +138,7 @@ def test_a_boundary_farther_than_the_gradient_says_is_found_at_its_budget() -> N
     grid = Grid("linf", tuple(0.01 * k for k in range(1, 21)))
     with model.frozen():
         outcome = swept(SearchModel(model, model), subjects(model, x), grid)
-    expected = grid.exact[None] >= (boundary - x[:, 0, 0, 0].double())[:, None]
+    expected = grid.radii[None] >= (boundary - x[:, 0, 0, 0].double())[:, None]
     assert 0 < int(expected.sum()) < expected.numel()
     assert bool((outcome.reached == expected).all())
 
@@ -154,7 +154,7 @@ def test_bisection_asks_the_classifier_about_what_the_copy_claims() -> None:
     assert attack.abilities.scout is None
     with model.frozen():
         outcome = bisect(attack, shown, GRID, SearchModel(model, lambda x: model(x).flip(1)), Effort())
-    expected = GRID.exact[None] >= exact_distance(model, x)[:, None]
+    expected = GRID.radii[None] >= exact_distance(model, x)[:, None]
     assert bool((outcome.reached == expected).all())
 
 
@@ -173,7 +173,7 @@ def test_every_budget_on_its_own_is_the_closed_form() -> None:
     model, x = linear(), batch()
     with model.frozen():
         outcome = each_budget(bim(num_steps=3), subjects(model, x), GRID, model, honest=True)
-    expected = GRID.exact[None] >= exact_distance(model, x)[:, None]
+    expected = GRID.radii[None] >= exact_distance(model, x)[:, None]
     assert bool((outcome.reached == expected).all())
 
 

@@ -25,8 +25,10 @@ def verdict(n: int, distance: float = 0.05, won: bool = True) -> Verdict:
 def test_grids_are_ascending_without_repetition() -> None:
     assert GRID.epsilons == (0.1, 0.2, 0.3)
     assert GRID.norm is NORMS["linf"]
-    assert GRID.exact.dtype == torch.float64
-    assert GRID.exact.tolist() == [0.1, 0.2, 0.3]
+    assert GRID.radii.dtype == torch.float64
+    assert GRID.radii.tolist() == pytest.approx([0.1, 0.2, 0.3], rel=1e-7)
+    assert all(radius <= epsilon for radius, epsilon in zip(GRID.radii.tolist(), GRID.epsilons, strict=True))
+    assert torch.equal(GRID.radii, GRID.radii.float().double())
 
 
 def test_nothing_is_the_clean_answer_at_distance_zero() -> None:

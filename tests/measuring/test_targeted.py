@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from measuring.toys import SIDE, image_set
+from measuring.toys import SIDE, image_set, of_bits
 from medrobust.attacks import (
     Attack,
     autoattack,
@@ -104,7 +104,7 @@ def test_every_budget_on_its_own_counts_what_was_visited(num_classes: int) -> No
     with model.frozen(), torch.no_grad():
         kept, logits = honest(attack), model(x)
         streams = Streams.of(0, [sample.image_id for sample in images.samples]).child("pgd")
-        shown = Subjects(x, y, kept.goal(logits, y), logits, torch.full((len(x),), 8), streams)
+        shown = Subjects(x, y, kept.goal(logits, y), logits, of_bits([8] * len(x)), streams)
         outcome = each_budget(kept, shown, Grid("linf", EPSILONS), model, True)
     expected = by_hand(model, images, attack, "pgd")
     assert (1 - outcome.reached.double().mean(0)).tolist() == pytest.approx(expected.tolist())

@@ -79,7 +79,7 @@ def test_no_failure_rests_on_the_copy_that_searches(attack: Attack) -> None:
     x = torch.rand(64, 1, 8, 8, generator=torch.Generator().manual_seed(0)).double()
     x = x[model(x).argmax(1) == 0][:20]
     logits, y = model(x), torch.zeros(20, dtype=torch.long)
-    shown = Subjects(x, y, Goal(y, False), logits, torch.full((20,), 8), Streams.of(0, range(20)))
+    shown = Subjects(x, y, Goal(y, False), logits, of_bits([8] * 20), Streams.of(0, range(20)))
     grid = Grid("linf", EPSILONS)
     found = bisect(kept, shown, grid, SearchModel(model, deaf(model)), Effort())
     alone = each_budget(kept, shown, grid, model, honest=True)
@@ -96,7 +96,7 @@ def test_a_search_that_asks_for_decisions_serves_smaller_budgets_too() -> None:
         return torch.stack([-z, z - 0.32], 1)  # z = .16: at a change of .01 in all pixels
 
     x, y = torch.full((4, 1, 4, 4), 0.5), torch.zeros(4, dtype=torch.long)
-    shown = Subjects(x, y, Goal(y, False), model(x), torch.full((4,), 8), Streams.of(0, range(4)))
+    shown = Subjects(x, y, Goal(y, False), model(x), of_bits([8] * 4), Streams.of(0, range(4)))
     grid = Grid("linf", (0.005, 0.015, 0.1, 0.3))
     attack = hop_skip_jump(num_queries=2000)
     outcome = bisect(attack, shown, grid, SearchModel(model, model), Effort())

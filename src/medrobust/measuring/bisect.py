@@ -33,7 +33,7 @@ class _Bisection:
 
     def __init__(self, attack: Attack, subjects: Subjects, grid: Grid, model: Model) -> None:
         self._attack, self._subjects, self._grid, self._model = attack, subjects, grid, model
-        self._epsilons = grid.exact
+        self._epsilons = grid.radii
         self._low, self._high = torch.full((len(subjects.x),), -1), torch.full((len(subjects.x),), len(self._epsilons))
         self._stride = torch.ones_like(self._high)
         self._best = subjects.x.clone()

@@ -39,7 +39,7 @@ class Grid:
         return NORMS[self.norm_name]
 
     @property
-    def exact(self) -> Tensor:
+    def radii(self) -> Tensor:
         """(e,) the budgets in float64, rounded down to float32, in which images are: see threat.not_above."""
         return not_above(torch.tensor(self.epsilons, dtype=torch.float64), torch.empty(0)).double()
 
