@@ -10,6 +10,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
+
 from fuzzing import spoil, valid
 
 Words = list[str]
@@ -69,7 +71,7 @@ def names(given: Given) -> Words:
         os.rename(path, path.parent / given.rng.choice(spoil.NAMES))
     if given.rng.random() < 0.4:
         name = given.rng.choice(spoil.NAMES).removesuffix(".png")
-        os.rename(folder / "benign", folder / name)
+        os.rename(folder / "benign", folder / (name if name.strip(".") else "=+"))
     return given.use("folder:images", commands="caat")
 
 
@@ -95,7 +97,11 @@ def bombs(given: Given) -> Words:
 
 def npz_files(given: Given) -> Words:
     path = given.copy("set.npz")
-    path.write_bytes(spoil.bytes_of(given.rng, path.read_bytes()))
+    if given.rng.random() < 0.7:
+        with np.load(path) as arrays:
+            np.savez(path, **spoil.arrays_of(given.rng, dict(arrays)))
+    else:
+        path.write_bytes(spoil.bytes_of(given.rng, path.read_bytes()))
     return given.use("medmnist:set.npz")
 
 
@@ -134,7 +140,11 @@ def overrides(given: Given) -> Words:
     """Keys and values on the command line."""
     given.copy("images.png", "images")
     given.copy("model")
-    word = f"{given.rng.choice(KEYS)}={given.rng.choice(spoil.NASTY)}".replace("\x00", "")
+    word = (
+        f"{given.rng.choice(KEYS)}={given.rng.choice(spoil.NASTY)}".encode("utf-8", "replace")
+        .decode()
+        .replace("\x00", "")
+    )
     return ["audit", "--model", "model", "--data", "folder:images", "--out", "out", *QUICK, word]
 
 

@@ -95,7 +95,7 @@ def split_table(folder: Path) -> Path:
     """Class folders and a CSV that says the split of each image."""
     class_folders(folder / "images")
     rows = [f"{n}/{i}.png,{('train', 'train', 'val', 'test')[i % 4]}" for n in CLASSES for i in range(PER_CLASS)]
-    (folder / "splits.csv").write_text("\n".join(["image,split", *rows]) + "\n")
+    (folder / "splits.csv").write_text("\n".join(["image_id,split", *rows]) + "\n")
     return folder / "splits.csv"
 
 

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import errno
+import json
+import logging
 import os
 import subprocess
 import sys
+import warnings
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import MappingProxyType
@@ -259,3 +262,45 @@ def test_a_place_that_is_no_folder_is_refused_at_once(place, capsys, here, image
     line = refused(capsys, "audit", "--model", checkpoint, "--data", f"folder:{images}", "--out", out, *QUICK)
     assert line.endswith("Choose another --out")
     assert (here / "taken").read_text() == "x"
+
+
+@pytest.mark.filterwarnings("default")
+def test_warnings_of_ours_are_a_line_and_those_of_others_are_not_shown(capsys, here, monkeypatch) -> None:
+    def warn(*args: object, **options: object) -> None:
+        place = str(Path(faults.__file__).with_name("x.py"))
+        warnings.warn_explicit("the patients\nstraddle", UserWarning, place, 1)
+        warnings.warn_explicit("Corrupt EXIF data", UserWarning, "PIL/x.py", 1)
+        logging.getLogger("nibabel.global").error("data code 0")
+        raise UserError("x", "is wrong")
+
+    monkeypatch.setattr("medrobust.data.commands.check", warn)
+    code, _, err = run(capsys, "data", "check", "folder:x")
+    assert (code, err) == (2, "warning: the patients straddle\nmedrobust: x: is wrong.\n")
+
+
+def test_a_run_file_that_lacks_what_it_must_say_is_refused(capsys, here, images, checkpoint) -> None:
+    words = ("audit", "--model", checkpoint, "--data", f"folder:{images}", "--out", here / "run", *QUICK)
+    assert run(capsys, *words)[0] == 0
+    content = json.loads((here / "run" / "run.json").read_text())
+    for key in ("started", "identity", "versions", "status"):
+        (here / "run" / "run.json").write_text(json.dumps({k: v for k, v in content.items() if k != key}))
+        assert "run.json: is not what medrobust writes" in refused(capsys, *words)
+
+
+UNREADABLE = {
+    "seed: 2020-13-45": "month must be in 1..12",
+    "seed: " + "[" * 5000: "nested too deeply",
+    "seed: " + "9" * 5000: "is not YAML",
+    "memory_limit: .inf": "memory_limit",
+    "optimizer: {lr: .nan}": "optimizer.lr",
+    "clip_norm: .inf": "clip_norm",
+}
+
+
+@pytest.mark.parametrize("text", UNREADABLE, ids=lambda text: text[:20])
+def test_recipes_of_numbers_that_cannot_be(text: str, capsys, here) -> None:
+    (here / "recipe.yaml").write_text(text)
+    audit = "limit" in text
+    words = ("audit", "--recipe", "recipe.yaml") if audit else ("train", "recipe.yaml")
+    assert UNREADABLE[text] in refused(capsys, *words, "--out", here / "out")
+    assert not (here / "out").exists()

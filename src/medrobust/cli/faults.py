@@ -95,7 +95,7 @@ def finish(app: Callable[..., Any], words: Sequence[str]) -> int:
 @contextlib.contextmanager
 def _warnings(*, show_all: bool) -> Iterator[None]:
     """Warnings of ours as one line each; those of other packages, which speak to who wrote the code, not at all."""
-    package, last = str(Path(__file__).resolve().parents[1]), logging.lastResort
+    package, level = str(Path(__file__).resolve().parents[1]), logging.root.manager.disable
 
     def show(message: Warning | str, category: type[Warning], filename: str, *more: Any, **named: Any) -> None:
         if show_all or (filename.startswith(package) and issubclass(category, UserWarning)):
@@ -103,11 +103,11 @@ def _warnings(*, show_all: bool) -> Iterator[None]:
 
     with warnings.catch_warnings():
         warnings.showwarning = show
-        logging.lastResort = last if show_all else logging.NullHandler()
+        logging.disable(level if show_all else logging.CRITICAL)
         try:
             yield
         finally:
-            logging.lastResort = last
+            logging.disable(level)
 
 
 def _ending(error: BaseException, words: Sequence[str]) -> tuple[int, str]:
