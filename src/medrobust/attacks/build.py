@@ -11,7 +11,7 @@ from torch import nn
 
 from ..engine.keep import KEEPS
 from ..errors import UserError, nearest
-from ..goals import GOALS, GoalRule, Targeted
+from ..goals import GOALS, GoalRule, OrWrong, Targeted
 from ..losses import LOSSES
 from ..models.classifier import Classifier
 from ..models.digest import state_digest, weights_digest
@@ -124,6 +124,8 @@ def goal_name(rule: GoalRule) -> str:
         >>> goal_name(Targeted(2)), goal_name(GOALS["least_likely"])
         ('targeted:2', 'least_likely')
     """
+    if isinstance(rule, OrWrong):
+        return goal_name(rule.rule)
     if isinstance(rule, Targeted):
         return f"targeted:{rule.label}"
     known = next((name for name, one in GOALS.items() if one == rule), "")

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
-from typing import ClassVar, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -15,7 +15,7 @@ from ..engine.abilities import Abilities
 from ..engine.count import narrow
 from ..engine.program import Model, clean_goal
 from ..engine.tree import choose, map_tree, put, take
-from ..goals import Goal, GoalRule, untargeted
+from ..goals import Goal, GoalRule, or_wrong, untargeted
 from ..norms import L2, Linf, per_sample
 from ..streams import Randomness, Streams, as_streams
 from ..threat import Ball, Threat
@@ -121,7 +121,13 @@ class HopSkipJump:
     num_tries: int
     share: float
     goal: GoalRule
-    abilities: ClassVar[Abilities] = Abilities(kind="minimal", needs="labels", norms=("linf", "l2"), randomized=True)
+
+    @property
+    def abilities(self) -> Abilities:
+        return Abilities(kind="minimal", needs="labels", norms=("linf", "l2"), randomized=True, keeping=self._keeping)
+
+    def _keeping(self) -> HopSkipJump:
+        return replace(self, goal=or_wrong(self.goal))
 
     def __post_init__(self) -> None:
         if min(self.num_queries, self.num_directions, self.num_tries) < 1:

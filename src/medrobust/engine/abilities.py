@@ -43,8 +43,8 @@ class Abilities:
             stops it image by image at the first success; None where there is no such search.
         scout: a composed attack that may go before it, so that it needs to try smaller budgets only.
         parts: the attacks inside it.
-        keeping: () -> the same attack, returning a point that won instead of its last one; None where it does already,
-            or where its last point is what matters.
+        keeping: () -> the same attack as an honest measurement runs it: it returns a point that won instead of its last
+            one, and any wrong answer has won (see `medrobust.goals.or_wrong`); None where it does so already.
 
     Example:
         >>> from medrobust.attacks import deepfool, fgsm, restarts, square

@@ -98,6 +98,7 @@ class _Bisection:
     def ended(self, batch_size: int) -> Outcome:
         """The outcome, once no bracket is open any more."""
         extend_saved(self._outcome, self._subjects, self._best, self._model, batch_size)
+        self._outcome.points = self._best
         return self._outcome
 
 

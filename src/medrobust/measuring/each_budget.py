@@ -20,6 +20,7 @@ def each_budget(attack: Attack, subjects: Subjects, grid: Grid, model: Model, ho
     """
     outcome = Outcome.nothing(subjects.logits, grid)
     open_ = torch.ones(len(subjects.x), dtype=torch.bool)
+    outcome.points = subjects.x.clone() if honest else None
     for j, epsilon in enumerate(grid.epsilons):
         index = open_.nonzero()[:, 0]
         if not len(index):
@@ -31,11 +32,12 @@ def each_budget(attack: Attack, subjects: Subjects, grid: Grid, model: Model, ho
         outcome.forwards[index, j] = counted.forwards
         outcome.backwards[index, j] = counted.backwards
         found = verify(model, x_adv, threat.around(part.x), part.goal, part.units)
-        if not honest:
+        if outcome.points is None:
             outcome.set(index, j, found)
             continue
         # A targeted attack that lands on another wrong class has made the answer wrong as well.
         won = (found.reached | (found.logits.argmax(1) != part.y)).cpu()
         outcome.set(index[won], slice(j, None), take(found, won.to(found.x.device)))
+        outcome.points[index[won]] = found.x[won.to(found.x.device)]
         open_[index[won]] = False
     return outcome

@@ -48,7 +48,8 @@ class Grid:
 class Outcome:
     """Per image and budget (n, e): reached, prediction, distance, survives, forwards, backwards; logits (n, e, k).
 
-    It starts as `nothing`: the clean decision at distance 0.
+    It starts as `nothing`: the clean decision at distance 0. points (n, c, *spatial), where they are known: what broke
+    each image at its smallest budget.
     """
 
     grid: Grid
@@ -59,6 +60,7 @@ class Outcome:
     logits: Tensor
     forwards: Tensor
     backwards: Tensor
+    points: Tensor | None = None
 
     @staticmethod
     def nothing(clean_logits: Tensor, grid: Grid) -> Outcome:
@@ -89,7 +91,7 @@ class Outcome:
     def put(self, rows: slice, part: Outcome) -> None:
         """Take over the outcome of some of the images."""
         for name, value in vars(part).items():
-            if name != "grid":
+            if name not in ("grid", "points"):
                 getattr(self, name)[rows] = value
 
     def rows(self, attack: str, goal: str, common: list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -67,6 +67,7 @@ def sweep(program: Program, subjects: Subjects, grid: Grid, search: SearchModel,
     """
     swept = bracket(program, subjects, grid, search, effort)
     extend_saved(swept.outcome, subjects, swept.found, search.model, effort.num_lanes)
+    swept.outcome.points = swept.found
     return swept.outcome
 
 
