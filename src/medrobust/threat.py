@@ -33,8 +33,7 @@ def not_above(value: Tensor | float, like: Tensor) -> Tensor:
 class Ball(NamedTuple):
     """The points allowed around a batch: within radius of center, inside the domain, equal to center outside the mask.
 
-    center (n, ...), radius (n,), mask (n, ...) bool or None. The radius of a threat is its epsilon rounded down, so no
-    point of the ball is outside the exact one.
+    center (n, ...), radius (n,), mask (n, ...) bool or None.
     """
 
     center: Tensor
@@ -207,6 +206,18 @@ class Threat:
 
     def around(self, x: Tensor) -> Ball:
         """The ball around a batch x (n, c, *spatial)."""
-        radius = not_above(self.epsilon, x)
+        radius = torch.as_tensor(self.epsilon, dtype=x.dtype, device=x.device)
         mask = None if self.mask is None else self.mask.to(x.device, torch.bool).expand(x.shape)
         return Ball(x, radius.expand(len(x)), self.norm, self.domain, mask)
+
+    def exact(self, x: Tensor) -> Ball:
+        """The ball around a batch in which verdicts are given: its radius is epsilon rounded down.
+
+        In float32 8/255 is a little more than 8/255, and a change of that size does not fit.
+
+        Example:
+            >>> x, more = torch.zeros(1, 1, 1, 1), torch.full((1, 1, 1, 1), 8 / 255)
+            >>> Threat("8/255").around(x).contains(more).item(), Threat("8/255").exact(x).contains(more).item()
+            (True, False)
+        """
+        return self.around(x)._replace(radius=not_above(self.epsilon, x).expand(len(x)))

@@ -188,7 +188,7 @@ def test_the_exact_ball_is_that_of_the_epsilon_as_written(
     center = torch.zeros(2, 1, 3, 4)
     center[:, 0, 0, 0] = 0.1
     mask = torch.arange(12).reshape(1, 1, 3, 4) % 2 == 0 if masked else None
-    ball = Threat(epsilon, name, (-1.0, 1.0), mask).around(center)
+    ball = Threat(epsilon, name, (-1.0, 1.0), mask).exact(center)
     assert bool((ball.radius.double() <= exact).all())
     assert bool((ball.radius.double() >= exact * (1 - 2e-7)).all())
     single = center.clone()

@@ -6,7 +6,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from torch import Tensor
+from torch import Tensor, nn
 
 from measuring.toys import of_bits, subjects
 from medrobust.attacks import fgsm, pgd, restarts
@@ -210,3 +210,23 @@ def test_flags_of_tf32_are_as_before_even_after_an_error(matmul: bool, conv: boo
         assert flags() == (matmul, conv)
     finally:
         torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32 = before
+
+
+@pytest.mark.parametrize("norm", ["linf", "l2", "l1"])
+def test_no_row_has_a_change_larger_than_the_budget_as_written(norm: str) -> None:
+    """8/255 in float32 is more than 8/255: what counts in every path fits the budget in float64."""
+    layer = nn.Linear(4, 2)
+    layer.weight.data, layer.bias.data = torch.tensor([[0.0] * 4, [1.0] * 4]), torch.tensor([1e-3, 0.0])
+    model = Classifier(nn.Sequential(nn.Flatten(), layer), classes=["a", "b"], channels=1)
+    epsilons = tuple(k / 255 for k in (1, 2, 3, 5, 6, 8, 9))
+    shown, grid = subjects(model, torch.zeros(3, 1, 2, 2)), Grid(norm, epsilons)
+    exact = torch.tensor(epsilons, dtype=torch.float64)
+    assert bool((exact.float().double() > exact).any())
+    for outcome in (
+        each_budget(fgsm(), shown, grid, model, honest=True),
+        each_budget(fgsm(), shown, grid, model, honest=False),
+        bisect(restarts(fgsm(), 2), shown, grid, SearchModel(model, model), Effort()),
+        sweep(pgd(num_steps=3), shown, grid, SearchModel(model, model), Effort()),
+    ):
+        assert bool(outcome.reached.all())
+        assert bool((outcome.distance <= exact).all())

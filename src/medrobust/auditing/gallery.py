@@ -73,7 +73,7 @@ def _frames(setup: Setup, attack: Attack, name: str, grid: Grid, i: int, folder:
     for j, epsilon in enumerate(grid.epsilons):
         threat = Threat(epsilon=epsilon, norm=grid.norm, domain=grid.domain)
         x_adv = attack(setup.model, x, y, threat, generator=streams.child(j))
-        found = verify(setup.model, x_adv, threat.around(x), clean_goal(attack.goal, setup.model, x, y), units)
+        found = verify(setup.model, x_adv, threat.exact(x), clean_goal(attack.goal, setup.model, x, y), units)
         shown, gain = _amplified((found.x - x)[0].cpu())
         stem = f"{i:06d}_{grid.norm_name}_{j:02d}"
         write_atomic(folder / f"{stem}_adversarial.png", as_picture(found.x[0], grid.domain))

@@ -77,7 +77,7 @@ class _Bisection:
         x_adv = self._attack(counted, part.x, part.y, threat, generator=generator)
         self._outcome.forwards[index, slot] += counted.forwards
         self._outcome.backwards[index, slot] += counted.backwards
-        found = verify(self._model, x_adv, threat.around(part.x), part.goal, part.units)
+        found = verify(self._model, x_adv, threat.exact(part.x), part.goal, part.units)
         won = (found.reached | (found.logits.argmax(1) != part.y)).cpu()
         claimed = won
         if search_model is not self._model:

@@ -31,7 +31,7 @@ def each_budget(attack: Attack, subjects: Subjects, grid: Grid, model: Model, ho
         x_adv = attack(counted, part.x, part.y, threat, generator=part.streams.child(j))
         outcome.forwards[index, j] = counted.forwards
         outcome.backwards[index, j] = counted.backwards
-        found = verify(model, x_adv, threat.around(part.x), part.goal, part.units)
+        found = verify(model, x_adv, threat.exact(part.x), part.goal, part.units)
         if outcome.points is None:
             outcome.set(index, j, found)
             continue
