@@ -181,7 +181,7 @@ def test_as_published_only_what_the_papers_counted_counts() -> None:
     """Protocol paper runs the attack as it is: the target alone ends it, and its last point counts."""
     attack = bim(num_steps=4, goal=targeted(2))
     plan = Plan({"a": attack}, (Grid("linf", (0.04, 0.2)),), protocol="paper", precision="float32")
-    assert plan.attacks["a"] == attack
+    assert plan.runs["a"] == attack
     images = ImageSet.of(torch.full((1, 1, SIDE, SIDE), 0.5), torch.zeros(1, dtype=torch.long), classes=["a", "b", "c"])
     model = Classifier(Corridor(), classes=images.classes, channels=1)
     records = measure(model, images, plan)[0]

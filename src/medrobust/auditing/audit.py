@@ -191,7 +191,7 @@ def summary(setup: Setup, records: Records, run: dict[str, Any]) -> dict[str, An
             **({"set": " and ".join(plan.sets)} if plan.sets else {}),
             "attacks": {
                 title: _attack(title, given[title], attack) | {"goal": plan.goals[title]} | _only(plan, title)
-                for title, attack in plan.attacks.items()
+                for title, attack in plan.runs.items()
             },
             "verified": "every success was re-checked in float32, inside the exact ball, by the classifier itself",
         },

@@ -59,8 +59,7 @@ def _attack_of(records: Records, setup: Setup, norm: str, image_id: str) -> str:
     reached = [
         (float(e), names.index(a)) for e, a, r in zip(won["epsilon"], won["attack"], won["reached"], strict=True) if r
     ]
-    here = [name for name in names if (name, norm) in records.cells]  # a set of attacks has its own for each norm
-    return names[min(reached)[1]] if reached else here[-1]
+    return names[min(reached)[1]] if reached else names[-1]
 
 
 def _frames(setup: Setup, attack: Attack, name: str, grid: Grid, i: int, folder: Path) -> list[dict[str, Any]]:
@@ -143,7 +142,7 @@ def make_gallery(
             if i in kept:
                 frames = _kept_frames(records, grid, i, kept[i][0], setup.images[i][0], name, folder)
             else:
-                frames = _frames(setup, setup.plan.attacks[name], name, grid, i, folder)
+                frames = _frames(setup, setup.plan.runs[name], name, grid, i, folder)
             write_atomic(folder / f"{i:06d}_clean.png", as_picture(setup.images[i][0], grid.domain))
             rows.append(
                 {

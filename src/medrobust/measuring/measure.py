@@ -200,7 +200,7 @@ class _Work(NamedTuple):
         streams = Streams.of(plan.seed, [sample.image_id for sample in samples], device)
         seconds, done, goals = 0.0, 0, plan.goals
         shown = Shown.nothing(x, len(plan.grids[0].epsilons))
-        for name, attack in plan.attacks.items():
+        for name, attack in plan.runs.items():
             y = labels
             if plan.honest and attack.goal is untargeted:
                 # Away from the clean answer: for a right one that is wrong, for a wrong one it is the flip that
