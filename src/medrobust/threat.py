@@ -62,8 +62,8 @@ class Ball(NamedTuple):
         black already, and an estimate of the distance to the boundary is half of the true one.
         """
         low, high = self.domain
-        # A pixel that a projection has left by a rounding inside its edge is at its edge.
-        near = 4 * torch.finfo(x.dtype).eps * max(abs(low), abs(high))
+        # A pixel that a projection has left by a rounding inside its edge is at its edge. In linf no other pixel gains.
+        near = 0.0 if self.norm.name == "linf" else 4 * torch.finfo(x.dtype).eps * max(abs(low), abs(high))
         can = torch.where(direction > 0, x < high - near, x > low + near)
         return torch.where(can if self.mask is None else can & self.mask, direction, 0)
 
