@@ -1,6 +1,7 @@
 """Named sets of attacks, per norm: plain data, title -> parameters as a recipe gives them, and who is in a choice.
 
-standard: the default. One step, which no set should be weaker than at any budget, and searches for the smallest change.
+standard: the default. One step, which no set should be weaker than at any budget; and a search for the smallest change,
+then whole runs of APGD below what it found, for the images on which it ends in a side valley.
 quick: a first look. full: AutoAttack, minimal-norm and black-box attacks, for a number to publish.
 """
 
@@ -14,11 +15,16 @@ from ..errors import UserError
 
 Members = Mapping[str, Mapping[str, Any]]
 
+# Whole runs inside the largest budget that a search for the smallest change left standing.
+BELOW: Mapping[str, Any] = {"name": "apgd", "loss": "margin", "num_steps": 40}
+SMALLEST: Mapping[str, Any] = {**BELOW, "scout": "smallest"}
+SMALLEST_L1: Mapping[str, Any] = {**BELOW, "scout": {"name": "fmn", "num_steps": 50}}
+
 SETS: dict[str, dict[str, Members]] = {
     "standard": {
-        "linf": {"fgsm": {}, "smallest": {}},
-        "l2": {"fgsm": {}, "smallest": {}},
-        "l1": {"fgsm": {}, "fmn": {}},
+        "linf": {"fgsm": {}, "smallest_apgd": SMALLEST},
+        "l2": {"fgsm": {}, "smallest_apgd": SMALLEST},
+        "l1": {"fgsm": {}, "fmn_apgd": SMALLEST_L1},
     },
     "quick": {
         "linf": {"fgsm": {}, "smallest": {"num_steps": 20}},
@@ -57,8 +63,8 @@ def choose(given: Members, norms: Iterable[str]) -> Chosen:
 
     Example:
         >>> chosen = choose({"standard": {}, "square": {}}, ["linf", "l1"])
-        >>> list(chosen.attacks), chosen.norms["smallest"], chosen.sets
-        (['fgsm', 'smallest', 'fmn', 'square'], ('linf',), ('standard',))
+        >>> list(chosen.attacks), chosen.norms["fmn_apgd"], chosen.sets
+        (['fgsm', 'smallest_apgd', 'fmn_apgd', 'square'], ('l1',), ('standard',))
     """
     norms, attacks, where, sets = tuple(norms), dict[str, dict[str, Any]](), dict[str, tuple[str, ...]](), []
     for title, parameters in given.items():

@@ -40,8 +40,13 @@ class _Bisection:
         self._outcome = Outcome.nothing(subjects.logits, grid)
 
     def scouted(self, search: SearchModel, effort: Effort) -> None:
-        """Begin below the smallest budget at which a sweep of the attack's scout broke each image."""
-        scout = self._attack.abilities.scout
+        """Begin below the smallest budget at which the attack's scout broke each image; its failures say nothing."""
+        scout, last = self._attack.abilities.scout, len(self._epsilons) - 1
+        if scout.abilities.kind == "minimal":
+            everyone = torch.arange(len(self._high))
+            self._note(everyone, self._ask(everyone, torch.full_like(self._high, last), self._model, scout))
+            self._low[:] = -1
+            return
         self._outcome, self._best, self._high = bracket(
             scout, self._subjects, self._grid, search, replace(effort, whole=False)
         )
@@ -68,13 +73,13 @@ class _Bisection:
             self._note(again, self._ask(again, slot[doubtful], self._model))
         return True
 
-    def _ask(self, index: Tensor, slot: Tensor, search_model: Model) -> _Asked:
+    def _ask(self, index: Tensor, slot: Tensor, search_model: Model, attack: Attack | None = None) -> _Asked:
         """Attack the images at index (m,), each at its slot, with the search model; the classifier judges."""
         part = take(self._subjects, index.to(self._subjects.x.device))
         counted = Counted(search_model, len(index))
         threat = part.threat(self._grid, self._epsilons[slot].to(part.x))
         generator = part.streams.child(slot.to(part.x.device))
-        x_adv = self._attack(counted, part.x, part.y, threat, generator=generator)
+        x_adv = (attack or self._attack)(counted, part.x, part.y, threat, generator=generator)
         self._outcome.forwards[index, slot] += counted.forwards
         self._outcome.backwards[index, slot] += counted.backwards
         found = verify(self._model, x_adv, threat.exact(part.x), part.goal, part.units)
@@ -123,8 +128,8 @@ def bisect(attack: Attack, subjects: Subjects, grid: Grid, search: SearchModel, 
 
     A budget that fails rules out the smaller ones, one that succeeds the larger ones; a point nearer than its budget
     counts for every budget it fits. A minimal-norm attack runs once, at the largest budget, on the classifier itself. A
-    set of attacks starts below the smallest budget at which a sweep of its scout broke the image, and steps down, twice
-    as far each time. In the end every failure is one of the attack on the classifier itself.
+    attack with a scout starts below the smallest budget at which that broke the image, and steps down, twice as far
+    each time. In the end every failure is one of the attack on the classifier itself.
 
     Args:
         attack: any; see its abilities.
@@ -133,12 +138,16 @@ def bisect(attack: Attack, subjects: Subjects, grid: Grid, search: SearchModel, 
         search: the classifier, and a fast copy for attacks with a budget.
         effort: batch size and care of the scout.
     """
-    once = attack.abilities.kind == "minimal"
+    said = attack.abilities
+    once = said.kind == "minimal"
     state = _Bisection(attack, subjects, grid, search.model)
-    if attack.abilities.scout is not None:
+    if said.scout is not None:
         state.scouted(search, effort)
-    while state.step(search.model if once else search.fast, once) and not once:
+    # Below a smallest change that was found most runs fail, and a failure would be asked of the classifier anyway.
+    alone = once or (said.scout is not None and said.scout.abilities.kind == "minimal")
+    searcher = search.model if alone else search.fast
+    while state.step(searcher, once) and not once:
         pass
-    if search.fast is not search.model and not once:
+    if searcher is not search.model:
         state.settle()
     return state.ended(max(len(subjects.x), 1))
