@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
 
 from torch import nn
 
 from .attacks.base import Attack
 from .attacks.build import build_attack, title_of
 from .attacks.registry import ATTACKS
+from .attacks.sets import SETS, choose
 from .data.images.image_set import ImageSet
 from .errors import UserError
 from .measuring.outcome import Grid
@@ -35,18 +36,41 @@ def name(model: Classifier) -> str:
     return model.spec or f"python:{type(model.network).__name__}"
 
 
-def titled(given: Attacks) -> dict[str, Attack]:
-    """Title -> attack. Errors: UserError for an unknown name, or two attacks of the same title."""
+class Named(NamedTuple):
+    """Title -> attack, the norms of those that do not run in all, and the sets that they came from."""
+
+    attacks: dict[str, Attack]
+    norms: dict[str, tuple[str, ...]]
+    sets: tuple[str, ...]
+
+
+def titled(given: Attacks, norms: Iterable[str]) -> Named:
+    """The attacks of a choice, sets resolved for these norms.
+
+    Errors: UserError for an unknown name, or two attacks of the same title.
+    """
+    made: dict[str, Attack] = {}
+    asked: dict[str, Mapping[str, Any]] = {}
     if isinstance(given, Mapping):
-        return {str(title): _attack(str(title), value) for title, value in given.items()}
-    listed = list(given) if isinstance(given, Sequence) and not isinstance(given, str) else [given]
-    found: dict[str, Attack] = {}
-    for number, one in enumerate(listed, start=1):
-        title = one if isinstance(one, str) else title_of(one) or f"attack_{number}"
-        if title in found:
+        pairs = [(str(title), value) for title, value in given.items()]
+    else:
+        listed = list(given) if isinstance(given, Sequence) and not isinstance(given, str) else [given]
+        pairs = [
+            (one if isinstance(one, str) else title_of(one) or f"attack_{number}", one)
+            for number, one in enumerate(listed, start=1)
+        ]
+    for title, value in pairs:
+        if title in asked:
             raise UserError("attacks", f"two are called {title!r}", "give a mapping from titles to attacks")
-        found[title] = _attack(title, one)
-    return found
+        asked[title] = {}
+        if title not in SETS or value not in (title, {}):
+            asked[title] = {"name": "of this title"}
+            made[title] = _attack(title, value)
+    chosen = choose(asked, norms)
+    attacks = {
+        title: made[title] if title in made else build_attack(title, own) for title, own in chosen.attacks.items()
+    }
+    return Named(attacks, chosen.norms, chosen.sets)
 
 
 def _attack(title: str, given: Any) -> Attack:
@@ -67,7 +91,7 @@ def _attack(title: str, given: Any) -> Attack:
 def plan_of(
     model: Classifier,
     images: ImageSet,
-    attacks: dict[str, Attack],
+    attacks: Attacks,
     budgets: Mapping[str, Budgets],
     device: str | None,
     *,
@@ -82,4 +106,7 @@ def plan_of(
     where = str(device_of(model)) if device is None else pick_device(device)
     if batch_size is None:
         batch_size = fitting_batch(model.to(where), images[0][0][None].to(where))
-    return Plan(attacks, grids, batch_size=batch_size, device=where, **settings)
+    named = titled(attacks, wanted)
+    return Plan(
+        named.attacks, grids, batch_size=batch_size, device=where, norms=named.norms, sets=named.sets, **settings
+    )

@@ -60,7 +60,8 @@ def measure(
     Args:
         model: any nn.Module or a Classifier. A plain one takes pixels as they are; see Classifier for normalization.
         images: an ImageSet, or what ImageSet.of takes: tensors (x, y), a Dataset, a DataLoader, an iterable of pairs.
-        attacks: names, attacks, or a mapping from a title to either, or to parameters.
+        attacks: names, attacks, or a mapping from a title to either, or to parameters. The names of sets, standard,
+            quick and full, stand for their members of each norm (`medrobust.attacks.sets`).
         linf, l2, l1: budgets of a norm, numbers or text ("4/255", "2%", "geometric(1e-4, 2e-2, 20)"). Ten of linf when
             none is given.
         protocol: honest: a point that won is kept, images that are wrong untouched count as wrong. paper: as published.
@@ -84,7 +85,7 @@ def measure(
         plan = plan_of(
             classifier,
             image_set,
-            titled(attacks),
+            attacks,
             {"linf": linf, "l2": l2, "l1": l1},
             device,
             protocol=protocol,
@@ -135,11 +136,10 @@ def audit(
     """
     with _shown(progress) as report:
         classifier, image_set = subject(model, images)
-        attacks_by_title = titled(attacks)
         plan = plan_of(
             classifier,
             image_set,
-            attacks_by_title,
+            attacks,
             {"linf": linf, "l2": l2, "l1": l1},
             device,
             protocol=protocol,
@@ -147,6 +147,7 @@ def audit(
             batch_size=batch_size,
             precision=precision,
         )
+        titles = titled(attacks, [grid.norm_name for grid in plan.grids]).attacks
         shape = tuple(image_set[0][0].shape)
         if len(shape) < 3:
             fix = "an audit shows pictures of images and volumes; measure takes signals too"
@@ -155,7 +156,7 @@ def audit(
         recipe = AuditRecipe(
             model=ModelSpec(name=name(classifier)),
             data=DataSpec(name=image_set.name, split="all"),
-            attacks={title: describe(attack) for title, attack in attacks_by_title.items()},
+            attacks={title: describe(attack) for title, attack in titles.items()},
             threat=ThreatSpec(norm=tuple(grids), epsilons=grids),  # type: ignore[arg-type]
             protocol=protocol,  # type: ignore[arg-type]
             precision=precision,  # type: ignore[arg-type]

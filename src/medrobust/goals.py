@@ -32,16 +32,21 @@ class Goal(NamedTuple):
     leaving and all labels must agree to count as reached. With a source (n,), labels are only the direction of the
     search, away from the source: any answer but the source is a success (the targeted attacks of AutoAttack;
     arXiv:2003.01690). The source of a multi-label head is (n, k), and the labels that differ from it are the direction.
+    With leave, of the shape of labels, any answer but this one is a success beside that of labels, towards which the
+    losses go on to search: see `or_wrong`.
     """
 
     labels: Tensor
     targeted: bool
     source: Tensor | None = None
+    leave: Tensor | None = None
 
     def reached(self, logits: Tensor) -> Tensor:
         """(n,) bool: the decision of these logits (n, k) is what the adversary wants."""
         if self.source is not None:
             return Goal(self.source, False).reached(logits)
+        if self.leave is not None:
+            return Goal(self.labels, self.targeted).reached(logits) | Goal(self.leave, False).reached(logits)
         if self.labels.ndim == 2:
             same = ((logits > 0) == (self.labels > 0.5)).all(1)
         else:
@@ -132,6 +137,30 @@ class Towards:
             return Goal(_flipped(logits, y, self.rank), True, y)
         order = _without_label(logits, y, -torch.inf).argsort(1, descending=True)
         return Goal(order[:, min(self.rank, order.shape[1] - 1) - 1], True, y)
+
+
+@dataclass(frozen=True)
+class OrWrong:
+    """What another rule wants, with any other wrong answer counting as well; see `or_wrong`."""
+
+    rule: GoalRule
+
+    def __call__(self, logits: Tensor, y: Tensor) -> Goal:
+        goal = self.rule(logits, y)
+        return goal._replace(leave=y) if goal.targeted and goal.source is None else goal
+
+
+def or_wrong(rule: GoalRule) -> GoalRule:
+    """The rule, with any wrong answer counting as reached: what an image is broken by in an honest measurement.
+
+    A search for one class that lands on another wrong one has made the answer wrong. Losses still go to the class.
+
+    Example:
+        >>> goal = or_wrong(targeted(2))(torch.zeros(1, 3), torch.tensor([0]))
+        >>> goal.reached(torch.tensor([[0.0, 1.0, 0.0]]))
+        tensor([True])
+    """
+    return rule if rule in (untargeted, predicted) or isinstance(rule, (Towards, OrWrong)) else OrWrong(rule)
 
 
 def least_likely(exclude_label: bool = True) -> GoalRule:

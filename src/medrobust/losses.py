@@ -52,6 +52,23 @@ def margin(logits: Tensor, goal: Goal) -> Tensor:
     return own - other if goal.targeted else other - own
 
 
+def lead(logits: Tensor, goal: Goal) -> Tensor:
+    """How far the answer is on the side of the adversary: above 0 exactly when the goal is reached.
+
+    The margin, but where more counts as reached than what the search goes to (`Goal.source`, `Goal.leave`).
+
+    Example:
+        >>> goal, z = Goal(torch.tensor([2]), True, leave=torch.tensor([0])), torch.tensor([[0.0, 3.0, 1.0]])
+        >>> margin(z, goal), lead(z, goal)
+        (tensor([-2.]), tensor([3.]))
+    """
+    if goal.source is not None:
+        return margin(logits, Goal(goal.source, False))
+    if goal.leave is not None:
+        return torch.maximum(margin(logits, goal), margin(logits, Goal(goal.leave, False)))
+    return margin(logits, goal)
+
+
 def soft_margin(logits: Tensor, goal: Goal) -> Tensor:
     """The margin, with the gradient of a soft one: other classes weighted by the softmax of their logits.
 

@@ -13,6 +13,22 @@ from .norms import NORMS, Norm, as_norm, per_sample
 from .numbers import parse_number
 from .streams import Streams
 
+MOST_LOST = 0.999  # share of a step that the edge of the domain must leave of it, or the other pixels go farther
+SLACK = 1e-12  # share of a radius that float64 sums may be wrong by
+
+
+def not_above(value: Tensor | float, like: Tensor) -> Tensor:
+    """A radius in the type of a batch, rounded down: what fits it fits the exact radius, as a person wrote it, too.
+
+    Example:
+        >>> eight = not_above(8 / 255, torch.zeros(1))
+        >>> torch.tensor(8 / 255).double().item() > 8 / 255 >= eight.double().item()
+        True
+    """
+    exact = torch.as_tensor(value, dtype=None if isinstance(value, Tensor) else torch.float64, device=like.device)
+    rounded = exact.to(like.dtype)
+    return torch.where(rounded.double() > exact.double(), torch.nextafter(rounded, torch.zeros_like(rounded)), rounded)
+
 
 class Ball(NamedTuple):
     """The points allowed around a batch: within radius of center, inside the domain, equal to center outside the mask.
@@ -46,12 +62,48 @@ class Ball(NamedTuple):
         black already, and an estimate of the distance to the boundary is half of the true one.
         """
         low, high = self.domain
-        can = torch.where(direction > 0, x < high, x > low)
+        # A pixel that a projection has left by a rounding inside its edge is at its edge. In linf no other pixel gains.
+        near = 0.0 if self.norm.name == "linf" else 4 * torch.finfo(x.dtype).eps * max(abs(low), abs(high))
+        can = torch.where(direction > 0, x < high - near, x > low + near)
         return torch.where(can if self.mask is None else can & self.mask, direction, 0)
 
     def steepest(self, direction: Tensor, x: Tensor) -> Tensor:
         """The longest step of size 1 along a direction that the pixels at x can follow."""
         return self.norm.steepest(self.free(direction, x))
+
+    def move(self, direction: Tensor, x: Tensor, size: Tensor) -> Tensor:
+        """The step of a size (n,) from x that goes farthest along a direction inside the domain, before `project`.
+
+        What the edge takes away of a step would be lost. In l2 the other pixels go farther. In l1 the steepest pixels
+        go to the edge one after the other: one alone rarely has room for a step as long as budgets are there.
+        """
+        if self.norm.name == "l2":
+            return self._move_l2(direction, x, per_sample(size, x).expand(len(x), *[1] * (x.ndim - 1)))
+        if self.norm.name != "l1":
+            return per_sample(size, x) * self.steepest(direction, x)
+        low, high = self.domain
+        free = self.free(direction, x).flatten(1)
+        order = free.abs().argsort(dim=1, descending=True)
+        room = torch.where(free > 0, high - x.flatten(1), x.flatten(1) - low).gather(1, order)
+        used = (per_sample(size, free) - (room.cumsum(1) - room)).clamp_min(0).minimum(room)
+        return (torch.zeros_like(free).scatter(1, order, used) * free.sign()).reshape_as(x)
+
+    def _move_l2(self, direction: Tensor, x: Tensor, size: Tensor) -> Tensor:
+        (low, high), tiny = self.domain, torch.finfo(x.dtype).tiny
+        direction = direction / per_sample(direction.flatten(1).abs().amax(1), x).clamp_min(tiny)
+        length = per_sample(self.norm.size(self.free(direction, x)), x)
+        # Pixels at their edge are pushed as well, or projecting on the ball would take them away from it.
+        allowed = direction if self.mask is None else torch.where(self.mask, direction, 0)
+        unit = torch.where(length > 0, allowed / length.clamp_min(tiny), 0)
+        step = size * unit
+        kept = self.norm.size(torch.minimum(torch.maximum(step, low - x), high - x))
+        short = (kept < MOST_LOST * size.flatten()).nonzero()[:, 0]
+        if not len(short):
+            return step
+        at, ray = x[short], unit[short] * (high - low) * 1e3  # so long that only the radius ends it
+        inside = self.norm.project_box(ray, size[short].flatten(), low - at, high - at)
+        scale = (inside.abs() / unit[short].abs().clamp_min(tiny)).flatten(1).amax(1)
+        return step.index_copy(0, short, per_sample(scale, at) * unit[short])
 
     def distance(self, x: Tensor) -> Tensor:
         """(n,) the norm of x - center, in float64, so that it can be compared with an exact radius."""
@@ -80,14 +132,20 @@ class Ball(NamedTuple):
 
         `center + radius` is rounded to float32, so a projected point can be outside by one unit in the last place,
         which is 15 % of a budget of 1e-7 and enough to doubt a verdict. Points that are not finite become the center.
+        Sizes are those of float64; a sum whose own rounding ends above the radius is shortened once more.
         """
         finite = torch.isfinite(x).flatten(1).all(1)
         x = torch.where(per_sample(finite, x), x, self.center)
         if self.mask is not None:
             x = torch.where(self.mask, x, self.center)
-        center, radius = self.center.double(), self.radius.double()
         low, high = self.domain
-        d = self.norm.project(x.clamp(low, high).double() - center, radius)
+        x = self._shortened(x.clamp(low, high), self.radius.double())
+        far = self.distance(x) > self.radius.double()
+        return torch.where(per_sample(far, x), self._shortened(x, self.radius.double() * (1 - SLACK)), x)
+
+    def _shortened(self, x: Tensor, radius: Tensor) -> Tensor:
+        center = self.center.double()
+        d = self.norm.project(x.double() - center, radius)
         x = (center + d).to(self.center.dtype)
         # Rounding moves a coordinate by at most one unit in the last place: step back towards the center where it
         # moved out.
@@ -151,3 +209,15 @@ class Threat:
         radius = torch.as_tensor(self.epsilon, dtype=x.dtype, device=x.device)
         mask = None if self.mask is None else self.mask.to(x.device, torch.bool).expand(x.shape)
         return Ball(x, radius.expand(len(x)), self.norm, self.domain, mask)
+
+    def exact(self, x: Tensor) -> Ball:
+        """The ball around a batch in which verdicts are given: its radius is epsilon rounded down.
+
+        In float32 8/255 is a little more than 8/255, and a change of that size does not fit.
+
+        Example:
+            >>> x, more = torch.zeros(1, 1, 1, 1), torch.full((1, 1, 1, 1), 8 / 255)
+            >>> Threat("8/255").around(x).contains(more).item(), Threat("8/255").exact(x).contains(more).item()
+            (True, False)
+        """
+        return self.around(x)._replace(radius=not_above(self.epsilon, x).expand(len(x)))

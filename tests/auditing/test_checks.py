@@ -169,7 +169,7 @@ def test_budgets_below_half_a_grey_level_warn() -> None:
     images = tiny_set(4)
     small = below_half_grey_level(*small_audit(images=images, epsilons=(0.1 / 255, 0.4 / 255, 1 / 255)))
     assert small.severity == "warn"
-    assert small.evidence.startswith("2 linf budgets are below half a grey level of 8 bits (0.002)")
+    assert small.evidence.startswith("2 linf budgets are below half a stored unit (grey level of 8 bits, 0.002)")
     assert below_half_grey_level(*small_audit(images=images, epsilons=(0.5 / 255, 1 / 255))).severity == "pass"
     assert below_half_grey_level(*small_audit(images=images, epsilons=(0.1 / 255,), norm="l2")).severity == "pass"
     deep = ImageSet.of(np.full((4, 3, 8, 8), 30000, np.uint16), np.arange(4) % 2)

@@ -11,14 +11,15 @@ from torch import nn
 
 from ..engine.keep import KEEPS
 from ..errors import UserError, nearest
-from ..goals import GOALS, GoalRule, Targeted
+from ..goals import GOALS, GoalRule, OrWrong, Targeted
 from ..losses import LOSSES
 from ..models.classifier import Classifier
 from ..models.digest import state_digest, weights_digest
 from ..numbers import parse_number
 from .base import Attack
-from .combine import restarts
+from .combine import Scouted, restarts
 from .registry import ATTACKS
+from .sets import SETS
 
 _TOLD = (bool, int, float, str, list, tuple, nn.Module)  # attributes of an object that its description tells
 NAMED: dict[str, Mapping[str, Any]] = {"goal": GOALS, "loss": LOSSES, "keep": KEEPS}
@@ -27,7 +28,8 @@ NAMED: dict[str, Mapping[str, Any]] = {"goal": GOALS, "loss": LOSSES, "keep": KE
 def build_attack(name: str, parameters: Mapping[str, Any] | None = None, place: str = "attacks") -> Attack:
     """The attack `name` with these parameters.
 
-    The parameter `restarts: n` repeats any attack; the parameter `name: pgd` makes `name` a title of one's own for pgd.
+    The parameter `restarts: n` repeats any attack; the parameter `name: pgd` makes `name` a title of one's own for pgd;
+    `scout: smallest` lets an attack for the smallest change go before it (`Scouted`).
 
     Errors: UserError naming the place for an unknown attack or parameter, or a value that it cannot take.
 
@@ -40,20 +42,33 @@ def build_attack(name: str, parameters: Mapping[str, Any] | None = None, place: 
     """
     given = dict(parameters or {})
     kind = str(given.pop("name", name))
-    num_restarts = given.pop("restarts", 1)
+    num_restarts, scout = given.pop("restarts", 1), given.pop("scout", None)
     if kind not in ATTACKS:
-        raise UserError(f"{place}.{name}", f"unknown attack {kind!r}", nearest(kind, ATTACKS))
+        raise UserError(f"{place}.{name}", f"unknown attack {kind!r}", nearest(kind, [*ATTACKS, *SETS]))
     known = inspect.signature(ATTACKS[kind]).parameters
     for key, value in given.items():
         where = f"{place}.{name}.{key}"
         if key not in known:
-            raise UserError(where, "unknown parameter", nearest(key, [*known, "restarts"]))
+            raise UserError(where, "unknown parameter", nearest(key, [*known, "restarts", "scout"]))
         given[key] = _value(key, value, known[key].default, where)
     try:
         attack = ATTACKS[kind](**given)
-        return attack if num_restarts == 1 else restarts(attack, _integer(num_restarts, f"{place}.{name}.restarts"))
+        if num_restarts != 1:
+            attack = restarts(attack, _integer(num_restarts, f"{place}.{name}.restarts"))
     except (TypeError, ValueError) as error:
         raise UserError(f"{place}.{name}", str(error)) from error
+    return attack if scout is None else Scouted(attack, _scout(scout, f"{place}.{name}"))
+
+
+def _scout(given: Any, place: str) -> Attack:
+    parameters = {"name": given} if isinstance(given, str) else given
+    if not isinstance(parameters, Mapping):
+        raise UserError(f"{place}.scout", f"{given!r} is neither the name of an attack nor its parameters")
+    scout = build_attack("scout", parameters, place)
+    if scout.abilities.kind != "minimal":
+        fix = "for example smallest"
+        raise UserError(f"{place}.scout", "an attack that goes before others looks for the smallest change", fix)
+    return scout
 
 
 def _value(key: str, value: Any, default: Any, where: str) -> Any:
@@ -124,6 +139,8 @@ def goal_name(rule: GoalRule) -> str:
         >>> goal_name(Targeted(2)), goal_name(GOALS["least_likely"])
         ('targeted:2', 'least_likely')
     """
+    if isinstance(rule, OrWrong):
+        return goal_name(rule.rule)
     if isinstance(rule, Targeted):
         return f"targeted:{rule.label}"
     known = next((name for name, one in GOALS.items() if one == rule), "")

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import ClassVar, NamedTuple
+from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -14,8 +14,8 @@ from ..engine.keep import Kept
 from ..engine.program import Model
 from ..engine.steps import slope
 from ..engine.tree import choose
-from ..goals import Goal, GoalRule, untargeted
-from ..losses import margin
+from ..goals import Goal, GoalRule, or_wrong, untargeted
+from ..losses import lead, margin
 from ..norms import per_sample
 from ..streams import Randomness
 from ..threat import Ball, Threat
@@ -69,8 +69,8 @@ def confident(model: Model, goal: Goal, confidence: float) -> Objective:
 
     def objective(x: Tensor) -> Score:
         logits = model(x)
-        value = margin(logits, goal)
-        return Score(value, logits, goal.reached(logits) & (value >= confidence))
+        sure = lead(logits, goal) >= confidence
+        return Score(margin(logits, goal), logits, goal.reached(logits) & sure)
 
     return objective
 
@@ -119,7 +119,13 @@ class CarliniWagnerL2:
     confidence: float = 0.0
     abort_early: bool = True
     goal: GoalRule = untargeted
-    abilities: ClassVar[Abilities] = Abilities(kind="minimal", norms=("l2",))
+
+    @property
+    def abilities(self) -> Abilities:
+        return Abilities(kind="minimal", norms=("l2",), keeping=self._keeping)
+
+    def _keeping(self) -> CarliniWagnerL2:
+        return replace(self, goal=or_wrong(self.goal))
 
     def __post_init__(self) -> None:
         if self.num_steps < 1 or self.num_searches < 1:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import ClassVar, NamedTuple
+from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -14,7 +14,7 @@ from ..engine.keep import Kept
 from ..engine.program import Model
 from ..engine.steps import slope
 from ..engine.tree import choose
-from ..goals import GoalRule, untargeted
+from ..goals import GoalRule, or_wrong, untargeted
 from ..norms import per_sample
 from ..streams import Randomness
 from ..threat import Threat
@@ -68,7 +68,13 @@ class CarliniWagnerLinf:
     largest_constant: float = 20.0
     shrink: float = 0.9
     goal: GoalRule = untargeted
-    abilities: ClassVar[Abilities] = Abilities(kind="minimal", norms=("linf",))
+
+    @property
+    def abilities(self) -> Abilities:
+        return Abilities(kind="minimal", norms=("linf",), keeping=self._keeping)
+
+    def _keeping(self) -> CarliniWagnerLinf:
+        return replace(self, goal=or_wrong(self.goal))
 
     def __post_init__(self) -> None:
         if self.num_steps < 1 or self.num_inner < 1:
@@ -103,7 +109,8 @@ class CarliniWagnerLinf:
         beyond = change.abs() > per_sample(state.tau, x)
         push = torch.where(point.score.value < 0, state.c, 0)
         by_x = torch.where(beyond, change.sign(), 0) / width - per_sample(push, x) * grad
-        step, adam = state.adam.step(by_x)
+        # In units of the domain, for Adam compares a gradient with a constant.
+        step, adam = state.adam.step(by_x * width)
         size = ball.norm.size(change)
         solved = point.score.reached & (size <= state.tau * 1.001)
         stuck = ~solved & (adam.k == self.num_inner)

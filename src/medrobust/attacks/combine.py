@@ -110,6 +110,45 @@ def restarts(attack: Attack, num_restarts: int) -> WorstCase:
 
 
 @dataclass(frozen=True)
+class Scouted:
+    """An attack that is measured after another one, and only below the budgets at which that broke an image.
+
+    Called by itself it is the attack. Where a curve is measured, the scout runs first; what it breaks counts, and the
+    attack is asked at the largest budget that the scout left standing, then at smaller ones as long as it wins.
+
+    Args:
+        attack: any attack with a budget.
+        scout: one that looks for the smallest change, or a composed one with a budget.
+    """
+
+    attack: Attack
+    scout: Attack
+
+    @property
+    def goal(self) -> GoalRule:
+        return self.attack.goal
+
+    @property
+    def abilities(self) -> Abilities:
+        said = of_all((self.scout, self.attack))
+        return replace(said, scout=self.scout, keeping=self._keeping, steady=False)
+
+    def _keeping(self) -> Scouted:
+        return Scouted(honest(self.attack), honest(self.scout))
+
+    def __call__(
+        self,
+        model: Model,
+        x: Tensor,
+        y: Tensor,
+        threat: Threat,
+        *,
+        generator: Randomness = None,
+    ) -> Tensor:
+        return self.attack(model, x, y, threat, generator=generator)
+
+
+@dataclass(frozen=True)
 class SmallestEpsilon:
     """The smallest budget at which an attack wins, by bisection per image: a minimal-norm attack made of a bounded one.
 
@@ -165,6 +204,13 @@ class SmallestEpsilon:
             found[index] |= won
             middle = (low[index] + high[index]) / 2
             radius[index] = torch.where(found[index], middle, torch.minimum(2 * radius[index], limit[index]))
+        # Too few bisections for the doublings to end: nothing is said to fail that was not tried in the whole budget.
+        index = (~found & (low < limit)).nonzero()[:, 0]
+        if len(index):
+            seen, budget = narrow(model, index), replace(select(threat, index, x), epsilon=limit[index])
+            tried = self.attack(seen, x[index], y[index], budget, generator=streams[index])
+            won = _reached(seen, tried, clean_goal(self.goal, seen, x[index], y[index]))
+            best[index] = torch.where(per_sample(won, tried), tried, best[index])
         return best
 
 

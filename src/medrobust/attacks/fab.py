@@ -13,7 +13,7 @@ from ..engine.ascend import Point, against
 from ..engine.keep import Kept, nothing
 from ..engine.program import Model
 from ..engine.tree import choose
-from ..goals import GoalRule, Towards, as_classes, untargeted
+from ..goals import GoalRule, Towards, as_classes, or_wrong, untargeted
 from ..losses import margin
 from ..norms import per_sample
 from ..streams import Randomness, Streams, as_streams
@@ -72,7 +72,10 @@ class Fab:
 
     @property
     def abilities(self) -> Abilities:
-        return Abilities(kind="minimal", randomized=self.num_restarts > 1)
+        return Abilities(kind="minimal", randomized=self.num_restarts > 1, keeping=self._keeping)
+
+    def _keeping(self) -> Fab:
+        return replace(self, goal=or_wrong(self.goal))
 
     def __post_init__(self) -> None:
         for name in ("num_steps", "num_restarts", "num_classes"):
@@ -104,12 +107,14 @@ class Fab:
     def _turn(self, model: Model, job: Task, state: FabState, kept: Kept) -> Turn:
         ball, center = job.ball, job.ball.center
         gap, slope = nearest_boundary(model, state.x, job.goal, ball, state.candidates)[1:]
-        from_x = shortest(ball.norm, slope, -gap, *room(ball, state.x))
+        # The overshoot is part of the way, so that the domain does not clip it.
+        from_x = shortest(ball.norm, slope, -self.eta * gap, *room(ball, state.x))
         back = (slope * (center - state.x)).flatten(1).sum(1)
-        from_center = shortest(ball.norm, slope, -gap - back, *room(ball, center))
-        near, far = ball.norm.size(from_x).clamp_min(1e-8), ball.norm.size(from_center).clamp_min(1e-8)
+        from_center = shortest(ball.norm, slope, -self.eta * (gap + back), *room(ball, center))
+        least = 1e-8 * (ball.domain[1] - ball.domain[0])
+        near, far = ball.norm.size(from_x).clamp_min(least), ball.norm.size(from_center).clamp_min(least)
         pull = per_sample((near / (near + far)).clamp_max(self.alpha), center)
-        x = (1 - pull) * (state.x + self.eta * from_x) + pull * (center + self.eta * from_center)
+        x = (1 - pull) * (state.x + from_x) + pull * (center + from_center)
         x = _allowed(ball, x)
         point = Point(x, against(model, job.goal, margin))
         x = choose(point.score.reached, _allowed(ball, center + self.beta * (x - center)), x)
@@ -155,7 +160,7 @@ class FabT:
 
     @property
     def abilities(self) -> Abilities:
-        return replace(self.attack.abilities, parts=(self.attack,))
+        return replace(self.attack.abilities, parts=(self.attack,), keeping=None)
 
     def __call__(
         self,

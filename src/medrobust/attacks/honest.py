@@ -8,7 +8,7 @@ from .base import Attack
 def honest(attack: Attack) -> Attack:
     """The attack as the protocol `honest` runs it: it returns the first point that reached the goal, not its last.
 
-    An attack that keeps what won already, or whose last point is what matters, stays as it is.
+    Any wrong answer has won: one that aims at a class and lands on another wrong one has made the answer wrong as well.
 
     Example:
         >>> from medrobust.attacks import pgd, restarts

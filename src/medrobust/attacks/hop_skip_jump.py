@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
-from typing import ClassVar, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -15,7 +15,7 @@ from ..engine.abilities import Abilities
 from ..engine.count import narrow
 from ..engine.program import Model, clean_goal
 from ..engine.tree import choose, map_tree, put, take
-from ..goals import Goal, GoalRule, untargeted
+from ..goals import Goal, GoalRule, or_wrong, untargeted
 from ..norms import L2, Linf, per_sample
 from ..streams import Randomness, Streams, as_streams
 from ..threat import Ball, Threat
@@ -121,7 +121,13 @@ class HopSkipJump:
     num_tries: int
     share: float
     goal: GoalRule
-    abilities: ClassVar[Abilities] = Abilities(kind="minimal", needs="labels", norms=("linf", "l2"), randomized=True)
+
+    @property
+    def abilities(self) -> Abilities:
+        return Abilities(kind="minimal", needs="labels", norms=("linf", "l2"), randomized=True, keeping=self._keeping)
+
+    def _keeping(self) -> HopSkipJump:
+        return replace(self, goal=or_wrong(self.goal))
 
     def __post_init__(self) -> None:
         if min(self.num_queries, self.num_directions, self.num_tries) < 1:
@@ -170,13 +176,12 @@ class HopSkipJump:
         for number in range(self.num_tries if start is None else 0):
             lost = walk.least.isinf() & (walk.spent < self.num_queries)
             walk = _where(model, walk, lost, partial(_try_noise, number=number))
-        enough = torch.where(ball.radius.isfinite(), ball.radius, 0)
         # Nearer to the boundary than the random moves are long.
         ratio = max(x[0].numel(), 2) ** (1 if isinstance(ball.norm, Linf) else 0.5) / self.share
         num_bisections = math.ceil(math.log2(ratio))
         turn, num_draws, cost = 0, 0, num_bisections
         while cost < self.num_queries:
-            far = walk.least.isfinite() & (walk.least > enough) & (walk.spent + cost <= self.num_queries)
+            far = walk.least.isfinite() & (walk.least > 0) & (walk.spent + cost <= self.num_queries)
             if not bool(far.any()):
                 break
             if turn:
@@ -204,8 +209,8 @@ def hop_skip_jump(
     Starts at `start`, or at the first of num_tries uniform images that reaches the goal. Turn t estimates the normal of
     the boundary from the decisions at num_directions * sqrt(t) points nearby, steps along it by distance / sqrt(t),
     halved until it succeeds, and bisects back to the boundary along the projection on the ball. Returns the nearest
-    success, the image itself where there is none. With a finite epsilon the search of an image ends as soon as it is
-    inside, and what stays outside is projected.
+    success, the image itself where there is none; beyond a finite epsilon, its projection. A success within epsilon
+    does not end the search: one run answers for every smaller budget too.
 
     The paper probes at distance / d, which float32 does not resolve for images of more than some thousand pixels; this
     probes at share * distance.

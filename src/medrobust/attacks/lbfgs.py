@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import ClassVar, NamedTuple
+from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -13,7 +13,7 @@ from ..engine.ascend import Point, against
 from ..engine.keep import Kept
 from ..engine.program import Model, Program
 from ..engine.tree import choose
-from ..goals import GoalRule, LeastLikely, untargeted
+from ..goals import GoalRule, LeastLikely, or_wrong, untargeted
 from ..losses import cross_entropy
 from ..streams import Randomness
 from ..threat import Threat
@@ -28,7 +28,8 @@ class LbfgsState(NamedTuple):
     """One minimization per sample, somewhere in its line search, inside the search for its constant.
 
     x, grad (n, d), value (n,): the point reached; direction (n, d) and size (n,): the trial step from it; moves, turns
-    (n, h, d): the last h changes of x and of grad; k (n,): gradients of this search.
+    (n, h, d): the last h changes of x and of grad; k (n,): gradients of this search. Lengths are in units of the width
+    of the domain.
     """
 
     x: Tensor
@@ -105,7 +106,13 @@ class Lbfgs:
     first_constant: float = 1e-2
     memory: int = 5
     goal: GoalRule = untargeted
-    abilities: ClassVar[Abilities] = Abilities(kind="minimal", norms=("l2",))
+
+    @property
+    def abilities(self) -> Abilities:
+        return Abilities(kind="minimal", norms=("l2",), keeping=self._keeping)
+
+    def _keeping(self) -> Lbfgs:
+        return replace(self, goal=or_wrong(self.goal))
 
     def __post_init__(self) -> None:
         for name in ("num_steps", "num_searches", "memory"):
@@ -130,7 +137,7 @@ class Lbfgs:
 
     def _begin(self, job: Task) -> LbfgsState:
         like = job.ball.radius
-        center = job.ball.center.flatten(1)
+        center = job.ball.center.flatten(1) / (job.ball.domain[1] - job.ball.domain[0])
         history = torch.zeros_like(center)[:, None].expand(-1, self.memory, -1).contiguous()
         return LbfgsState(
             x=center,
@@ -150,12 +157,13 @@ class Lbfgs:
         """A gradient at the trial point: accept it and choose a direction, or try nearer."""
         ball, center = job.ball, job.ball.center
         width = ball.domain[1] - ball.domain[0]
-        low, high = (bound.flatten(1) for bound in room(ball, center))
-        flat = center.flatten(1)
-        trial = flat + (state.x + state.size[:, None] * state.direction - flat).clamp(low, high)
-        point = Point(trial.reshape_as(center), against(model, job.goal, cross_entropy))
-        change, c = (trial - flat) / width, state.constant.c
-        grad = 2 * change / width - c[:, None] * point.grad.flatten(1)
+        low, high = (bound.flatten(1) / width for bound in room(ball, center))
+        flat = center.flatten(1) / width
+        change, c = (state.x + state.size[:, None] * state.direction - flat).clamp(low, high), state.constant.c
+        trial = flat + change
+        at = (center + width * change.reshape_as(center)).clamp(*ball.domain)
+        point = Point(at, against(model, job.goal, cross_entropy))
+        grad = 2 * change - c[:, None] * width * point.grad.flatten(1)
         value = change.square().sum(1) - c * point.score.value
         move = trial - state.x
         # The first trial is the start itself: its value is below infinity, its move zero.
@@ -165,7 +173,8 @@ class Lbfgs:
         state = choose(accepted, new, state._replace(size=state.size / 2, k=state.k + 1))
         flat_bottom = accepted & (improved <= 1e-7 * value.abs())
         stationary = accepted & (state.direction == 0).all(1)
-        over = flat_bottom | stationary | (state.size < 1e-6) | (state.k >= self.num_steps)
+        short = state.size * state.direction.abs().amax(1) < 1e-8
+        over = flat_bottom | stationary | short | (state.k >= self.num_steps)
         if bool(over.any()):
             constant = state.constant.after(state.reached)
             searches = state.searches + constant.high.isfinite()

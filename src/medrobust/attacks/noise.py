@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import ClassVar
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
 from ..engine.abilities import Abilities
 from ..engine.program import Model
-from ..goals import GoalRule, untargeted
+from ..goals import GoalRule, or_wrong, untargeted
 from ..norms import per_sample
 from ..streams import Randomness, Streams, as_streams
 from ..threat import Ball, Threat
@@ -61,7 +60,13 @@ class Noise:
 
     draw: Draw
     goal: GoalRule = untargeted
-    abilities: ClassVar[Abilities] = Abilities(needs="labels", randomized=True)
+
+    @property
+    def abilities(self) -> Abilities:
+        return Abilities(needs="labels", randomized=True, keeping=self._keeping)
+
+    def _keeping(self) -> Noise:
+        return replace(self, goal=or_wrong(self.goal))
 
     def __call__(
         self,

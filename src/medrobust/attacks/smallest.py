@@ -45,7 +45,7 @@ class Newton:
         gamma = clock.cosine(self.first, self.last)
         reached, distance = point.score.reached, ball.distance(point.x).to(state.limit)
         state = state.after(reached, distance)
-        beyond = point.score.value / ball.norm.dual_size(slope(point, ball)).clamp_min(1e-12)
+        beyond = point.score.value / ball.norm.dual_size(slope(point, ball)).clamp_min(torch.finfo(distance.dtype).tiny)
         inside = torch.maximum(distance - beyond, (1 - gamma) * torch.minimum(ball.radius, state.best))
         # On the boundary itself, where the margin is 0, a point has not reached the goal either.
         short = torch.maximum(-clock.cosine(0.5, 1.1) * beyond, 1e-5 * ball.radius)
@@ -76,7 +76,8 @@ class AnnealedMomentum:
         clock, velocity = state
         grad = slope(point, ball)
         decay = (0.75 if ball.norm.name == "linf" else 0.0) if self.decay is None else self.decay
-        velocity = decay * velocity + grad / per_sample(ball.norm.dual_size(grad).clamp_min(1e-12), grad)
+        steepness = ball.norm.dual_size(grad).clamp_min(torch.finfo(grad.dtype).tiny)
+        velocity = decay * velocity + grad / per_sample(steepness, grad)
         share = torch.where(clock.k == 0, 1.0, clock.cosine(self.first, self.last))
         x = point.x + per_sample(share * ball.radius, point.x) * ball.steepest(velocity, point.x)
         return ball.project(x), (clock.tick(), velocity)

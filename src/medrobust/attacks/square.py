@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
-from typing import ClassVar
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -14,7 +13,7 @@ from ..engine.ascend import Point, against
 from ..engine.count import narrow
 from ..engine.program import Model
 from ..engine.tree import choose, put, take
-from ..goals import GoalRule, untargeted
+from ..goals import GoalRule, or_wrong, untargeted
 from ..losses import margin
 from ..norms import Linf
 from ..streams import Randomness, as_streams
@@ -33,7 +32,13 @@ class Square:
     share: float = 0.8
     rescale_schedule: bool = True
     goal: GoalRule = untargeted
-    abilities: ClassVar[Abilities] = Abilities(needs="scores", randomized=True)
+
+    @property
+    def abilities(self) -> Abilities:
+        return Abilities(needs="scores", randomized=True, keeping=self._keeping)
+
+    def _keeping(self) -> Square:
+        return replace(self, goal=or_wrong(self.goal))
 
     def __post_init__(self) -> None:
         if self.num_queries < 1:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from torch import Tensor
 
 from ..engine.abilities import Abilities
 from ..engine.program import Model
-from ..goals import GoalRule
+from ..goals import GoalRule, or_wrong
 from ..streams import Randomness
 from ..threat import Threat
 from .base import Attack
@@ -21,10 +21,11 @@ class Transfer:
 
     attack: Attack
     surrogate: Model
+    any_wrong: bool = False
 
     @property
     def goal(self) -> GoalRule:
-        return self.attack.goal
+        return or_wrong(self.attack.goal) if self.any_wrong else self.attack.goal
 
     @property
     def abilities(self) -> Abilities:
@@ -38,7 +39,11 @@ class Transfer:
             steady=inner.steady,
             reach=inner.reach,
             parts=(self.attack,),
+            keeping=self._keeping,
         )
+
+    def _keeping(self) -> Transfer:
+        return replace(self, any_wrong=True)
 
     def __call__(
         self,

@@ -13,10 +13,12 @@ from torch import Tensor
 from ..attacks.base import Attack
 from ..attacks.build import describe
 from ..attacks.names import attack_name, attack_words
+from ..attacks.sets import choose
 from ..files import read_json, write_atomic, write_json
 from ..findings import Finding
 from ..measuring.clean import clean_pass
 from ..measuring.measure import measure
+from ..measuring.plan import Plan
 from ..models.digest import weights_digest
 from ..progress import Report
 from ..recipes.plain import deciding
@@ -85,7 +87,7 @@ def run_audit(
         records, cost = measure(setup.model, setup.images, setup.plan, parts, report, clean, start)
     began = perf_counter()
     if not (folder / "images" / "gallery.json").exists():
-        make_gallery(records, setup, folder / "images", report)
+        make_gallery(records, setup, folder / "images", report, folder / "parts")
     context = _context(setup, report)
     findings = run_checks(checks, records, context)
     if not finished:
@@ -102,7 +104,7 @@ def _context(setup: Setup, report: Report | None) -> Context:
         setup.model,
         setup.images,
         setup.plan,
-        {title: dict(given) for title, given in setup.recipe.attacks.items()},
+        _parameters(setup),
         report,
         probed=setup.probed,
         said=setup.said,
@@ -130,6 +132,17 @@ def _attack(title: str, parameters: Mapping[str, Any], attack: Attack) -> dict[s
     }
 
 
+def _parameters(setup: Setup) -> dict[str, dict[str, Any]]:
+    """Title -> parameters of every attack, sets resolved; of an object in memory, what it is."""
+    return choose(setup.recipe.attacks, [grid.norm_name for grid in setup.plan.grids]).attacks
+
+
+def _only(plan: Plan, title: str) -> dict[str, list[str]]:
+    """The norms in which an attack ran, where it did not run in all."""
+    norms = [grid.norm_name for grid in plan.grids_of(title)]
+    return {} if len(norms) == len(plan.grids) else {"norms": norms}
+
+
 def _row(finding: Finding) -> dict[str, Any]:
     """A finding for audit.json, with its numbers where it has some."""
     row = dataclasses.asdict(finding)
@@ -138,15 +151,14 @@ def _row(finding: Finding) -> dict[str, Any]:
 
 def summary(setup: Setup, records: Records, run: dict[str, Any]) -> dict[str, Any]:
     """audit.json without the findings."""
-    images, plan, recipe = setup.images, setup.plan, setup.recipe
-    bits = min(images.bit_depth(i) for i in range(min(len(images), 16)))
+    images, plan, recipe, given = setup.images, setup.plan, setup.recipe, _parameters(setup)
+    source = source_units(images, [e for g in plan.grids if g.norm_name == "linf" for e in g.epsilons])
     measured = summarize(
         records,
         classes=images.classes,
         positive=images.positive_index,
         grids=plan.grids,
-        bits=bits,
-        seed=plan.seed,
+        resolutions=source["resolutions"],
     )
     return {
         "schema": AUDIT_SCHEMA,
@@ -168,17 +180,18 @@ def summary(setup: Setup, records: Records, run: dict[str, Any]) -> dict[str, An
             "num_groups": len(set(images.groups)),
             "classes": list(images.classes),
             "positive_class": None if images.positive_index is None else images.classes[images.positive_index],
-            "bit_depth": bits,
-            "source": source_units(images, [e for g in plan.grids if g.norm_name == "linf" for e in g.epsilons]),
+            "bit_depth": min(source["bits"]),
+            "source": source,
             "image_size": list(images[0][0].shape[1:]),
             "broken": [list(pair) for pair in images.broken],
         },
         "protocol": {
             "name": plan.protocol,
             "precision": plan.precision,
+            **({"set": " and ".join(plan.sets)} if plan.sets else {}),
             "attacks": {
-                title: _attack(title, recipe.attacks[title], attack) | {"goal": plan.goals[title]}
-                for title, attack in plan.attacks.items()
+                title: _attack(title, given[title], attack) | {"goal": plan.goals[title]} | _only(plan, title)
+                for title, attack in plan.runs.items()
             },
             "verified": "every success was re-checked in float32, inside the exact ball, by the classifier itself",
         },

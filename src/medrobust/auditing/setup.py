@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from ..attacks.sets import choose
 from ..data.choose.trained import Trained
 from ..data.images.image_set import ImageSet
 from ..measuring.outcome import Grid
@@ -62,7 +63,8 @@ def resolve(recipe: AuditRecipe, report: Report | None = None) -> Setup:
 
     Errors: UserError for whichever of these does not work.
     """
-    attacks = make_attacks(recipe.attacks)
+    chosen = choose(recipe.attacks, recipe.threat.grids())
+    attacks = make_attacks(chosen.attacks)
     card = card_of(recipe.model)
     named = recipe.data.classes or recipe.model.classes
     data = dataclasses.replace(recipe.data, classes=named)
@@ -87,6 +89,8 @@ def resolve(recipe: AuditRecipe, report: Report | None = None) -> Setup:
         device=device,
         precision=recipe.precision,
         num_workers=recipe.num_workers,
+        norms=chosen.norms,
+        sets=chosen.sets,
     )
     trained = (card.get("recipe") or {}).get("data") or {}
     same = same_set(recipe.data.name, str(trained.get("name", "")))

@@ -41,10 +41,11 @@ class Abilities:
         program: the composed attack that it is, whose searches can share batches; None for a loop of its own.
         approach: (model, goal, ball, streams) -> (program, start): the search that is left to run, for a caller that
             stops it image by image at the first success; None where there is no such search.
-        scout: a composed attack that may go before it, so that it needs to try smaller budgets only.
+        scout: an attack that may go before it, so that it needs to try smaller budgets only: a composed one with a
+            budget, which is swept, or one that looks for the smallest change, which runs once.
         parts: the attacks inside it.
-        keeping: () -> the same attack, returning a point that won instead of its last one; None where it does already,
-            or where its last point is what matters.
+        keeping: () -> the same attack as an honest measurement runs it: it returns a point that won instead of its last
+            one, and any wrong answer has won (see `medrobust.goals.or_wrong`); None where it does so already.
 
     Example:
         >>> from medrobust.attacks import deepfool, fgsm, restarts, square

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from ..goals import Goal
-from ..losses import margin
+from ..losses import lead
 from ..memory_order import channels_last
 from ..norms import per_sample
 from ..threat import Ball
@@ -86,7 +86,7 @@ def tick(
     """
     point = Point(lanes.search.x, program.objective(model, lanes.goal))
     point.grad  # noqa: B018 - one forward and one backward for all lanes
-    value = margin(point.score.logits, lanes.goal).to(lanes.best)
+    value = lead(point.score.logits, lanes.goal).to(lanes.best)
     higher = value > lanes.best
     best = torch.where(higher, value, lanes.best)
     # Most searches climb at every step: then nothing is copied.

@@ -9,14 +9,14 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from ..goals import Goal, GoalRule, untargeted
+from ..goals import Goal, GoalRule, or_wrong, untargeted
 from ..losses import Loss, cross_entropy
 from ..norms import per_sample
 from ..streams import Randomness, Streams, as_streams
 from ..threat import Ball, Threat
 from .abilities import Abilities
 from .ascend import Early, Objective, Point, Radius, Step, against, ascend
-from .keep import Keep, first_reached, fold, last
+from .keep import Keep, first_reached, fold, highest, last
 
 Model = Callable[[Tensor], Tensor]
 Spread = Callable[[Ball, Streams], Tensor]
@@ -81,7 +81,7 @@ class Program:
             reach=None if step.stride is None else self._reach,
             program=self,
             approach=self._approach,
-            keeping=self._keeping if self.keep is last else None,
+            keeping=self._keeping,
         )
 
     def _reach(self, epsilon: float) -> float:
@@ -92,7 +92,8 @@ class Program:
         return self, self.first(ball, streams)
 
     def _keeping(self) -> Program:
-        return replace(self, keep=first_reached)
+        keep = first_reached if self.keep in (last, highest) else self.keep
+        return replace(self, keep=keep, goal=or_wrong(self.goal))
 
     def first(self, ball: Ball, streams: Streams) -> Tensor:
         """The first point (n, ...) of each sample."""

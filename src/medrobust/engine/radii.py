@@ -96,7 +96,8 @@ class Fmn:
         gamma = state.clock.cosine(self.first, self.last)
         reached, distance = point.score.reached, ball.distance(point.x).to(state.limit)
         state = state.after(reached, distance)
-        to_boundary = point.score.value.abs() / ball.norm.dual_size(slope(point, ball)).clamp_min(1e-12)
+        steepness = ball.norm.dual_size(slope(point, ball)).clamp_min(torch.finfo(distance.dtype).tiny)
+        to_boundary = point.score.value.abs() / steepness
         away = torch.where(state.found, ball.radius * (1 + gamma), distance + (1 + gamma) * to_boundary)
         radius = torch.where(reached, torch.minimum(ball.radius * (1 - gamma), state.best), away)
         return ball._replace(radius=torch.minimum(radius, state.limit)), state

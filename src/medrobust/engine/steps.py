@@ -55,7 +55,7 @@ class Steepest:
         return length(self.step_size, self.relative_step_size, ball)
 
     def __call__(self, point: Point, state: Tensor, ball: Ball) -> tuple[Tensor, Tensor]:
-        move = per_sample(state, point.x) * ball.steepest(point.grad, point.x)
+        move = ball.move(point.grad, point.x, state)
         return ball.project(move.add_(point.x)), state
 
 
@@ -83,7 +83,7 @@ class Momentum:
         size, velocity = state
         mean = point.grad.flatten(1).abs().mean(1).clamp_min(torch.finfo(velocity.dtype).tiny)
         velocity = (self.decay * velocity).add_(point.grad / per_sample(mean, velocity))
-        move = per_sample(size, velocity) * ball.steepest(velocity, point.x)
+        move = ball.move(velocity, point.x, size)
         return ball.project(move.add_(point.x)), (size, velocity)
 
 

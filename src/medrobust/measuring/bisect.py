@@ -33,15 +33,20 @@ class _Bisection:
 
     def __init__(self, attack: Attack, subjects: Subjects, grid: Grid, model: Model) -> None:
         self._attack, self._subjects, self._grid, self._model = attack, subjects, grid, model
-        self._epsilons = grid.exact
+        self._epsilons = grid.radii
         self._low, self._high = torch.full((len(subjects.x),), -1), torch.full((len(subjects.x),), len(self._epsilons))
         self._stride = torch.ones_like(self._high)
         self._best = subjects.x.clone()
         self._outcome = Outcome.nothing(subjects.logits, grid)
 
     def scouted(self, search: SearchModel, effort: Effort) -> None:
-        """Begin below the smallest budget at which a sweep of the attack's scout broke each image."""
-        scout = self._attack.abilities.scout
+        """Begin below the smallest budget at which the attack's scout broke each image; its failures say nothing."""
+        scout, last = self._attack.abilities.scout, len(self._epsilons) - 1
+        if scout.abilities.kind == "minimal":
+            everyone = torch.arange(len(self._high))
+            self._note(everyone, self._ask(everyone, torch.full_like(self._high, last), self._model, scout))
+            self._low[:] = -1
+            return
         self._outcome, self._best, self._high = bracket(
             scout, self._subjects, self._grid, search, replace(effort, whole=False)
         )
@@ -68,16 +73,16 @@ class _Bisection:
             self._note(again, self._ask(again, slot[doubtful], self._model))
         return True
 
-    def _ask(self, index: Tensor, slot: Tensor, search_model: Model) -> _Asked:
+    def _ask(self, index: Tensor, slot: Tensor, search_model: Model, attack: Attack | None = None) -> _Asked:
         """Attack the images at index (m,), each at its slot, with the search model; the classifier judges."""
         part = take(self._subjects, index.to(self._subjects.x.device))
         counted = Counted(search_model, len(index))
         threat = part.threat(self._grid, self._epsilons[slot].to(part.x))
         generator = part.streams.child(slot.to(part.x.device))
-        x_adv = self._attack(counted, part.x, part.y, threat, generator=generator)
+        x_adv = (attack or self._attack)(counted, part.x, part.y, threat, generator=generator)
         self._outcome.forwards[index, slot] += counted.forwards
         self._outcome.backwards[index, slot] += counted.backwards
-        found = verify(self._model, x_adv, threat.around(part.x), part.goal, part.depth)
+        found = verify(self._model, x_adv, threat.exact(part.x), part.goal, part.units)
         won = (found.reached | (found.logits.argmax(1) != part.y)).cpu()
         claimed = won
         if search_model is not self._model:
@@ -95,9 +100,26 @@ class _Bisection:
         self._best[index[won]] = asked.found.x[where]
         self._outcome.set_from(index[won], self._high[index[won]], take(asked.found, where))
 
+    def settle(self) -> None:
+        """Ask the attack on the classifier itself where only its copy has failed: no failure may rest on the copy.
+
+        Each image is asked at the largest budget that failed; where it is broken, at the next budget below.
+        """
+        own = torch.zeros_like(self._low, dtype=torch.bool)
+        while True:
+            index = ((self._low >= 0) & ~own).nonzero()[:, 0]
+            if not len(index):
+                return
+            asked = self._ask(index, self._low[index], self._model)
+            own[index[~asked.won]] = True
+            won = asked.won.nonzero()[:, 0]
+            self._note(index[won], take(asked, won))
+            self._low[index[won]] = self._high[index[won]] - 1
+
     def ended(self, batch_size: int) -> Outcome:
         """The outcome, once no bracket is open any more."""
         extend_saved(self._outcome, self._subjects, self._best, self._model, batch_size)
+        self._outcome.points = self._best
         return self._outcome
 
 
@@ -106,8 +128,8 @@ def bisect(attack: Attack, subjects: Subjects, grid: Grid, search: SearchModel, 
 
     A budget that fails rules out the smaller ones, one that succeeds the larger ones; a point nearer than its budget
     counts for every budget it fits. A minimal-norm attack runs once, at the largest budget, on the classifier itself. A
-    set of attacks starts below the smallest budget at which a sweep of its scout broke the image, and steps down, twice
-    as far each time.
+    attack with a scout starts below the smallest budget at which that broke the image, and steps down, twice as far
+    each time. In the end every failure is one of the attack on the classifier itself.
 
     Args:
         attack: any; see its abilities.
@@ -116,10 +138,16 @@ def bisect(attack: Attack, subjects: Subjects, grid: Grid, search: SearchModel, 
         search: the classifier, and a fast copy for attacks with a budget.
         effort: batch size and care of the scout.
     """
-    once = attack.abilities.kind == "minimal"
+    said = attack.abilities
+    once = said.kind == "minimal"
     state = _Bisection(attack, subjects, grid, search.model)
-    if attack.abilities.scout is not None:
+    if said.scout is not None:
         state.scouted(search, effort)
-    while state.step(search.model if once else search.fast, once) and not once:
+    # Below a smallest change that was found most runs fail, and a failure would be asked of the classifier anyway.
+    alone = once or (said.scout is not None and said.scout.abilities.kind == "minimal")
+    searcher = search.model if alone else search.fast
+    while state.step(searcher, once) and not once:
         pass
+    if searcher is not search.model:
+        state.settle()
     return state.ended(max(len(subjects.x), 1))

@@ -13,8 +13,7 @@ from ..engine.lanes import Done, Lanes, open_lanes
 from ..engine.program import Program
 from ..engine.steps import slope
 from ..engine.tree import take
-from ..losses import margin
-from ..norms import per_sample
+from ..losses import lead, margin
 from ..threat import Ball
 from .outcome import Grid, Model
 from .subjects import Subjects
@@ -34,7 +33,7 @@ class Brackets:
         self._program, self._goal = program, subjects.goal
         self._ball = subjects.ball(grid, grid.epsilons[-1])
         m, e = len(subjects.x), len(grid.epsilons)
-        self._epsilons = grid.exact
+        self._epsilons = grid.radii
         self._low, self._high = torch.full((m,), -1), torch.full((m,), e)
         zero = torch.zeros(m, dtype=torch.float64)
         self._low_at, self._high_at = zero.clone(), torch.full_like(zero, torch.inf)
@@ -69,14 +68,13 @@ class Brackets:
             ball, goal = take(self._ball, part), take(self._goal, part)
             point = Point(ball.center, against(model, goal, margin))
             grad = slope(point, ball)
-            direction = ball.norm.steepest(grad)
             value = point.score.value.double().cpu()
             size = ball.norm.dual_size(grad).double().cpu().clamp_min(1e-30)
-            self._low_margin[part] = value.clamp_max(-1e-12)
+            self._low_margin[part] = lead(point.score.logits, goal).double().cpu().clamp_max(-1e-12)
             at = FIRST_GUESS * -value / size
             self._guess[part] = torch.searchsorted(self._epsilons, at).clamp_max(len(self._epsilons) - 1)
             radius = self._epsilons[self._guess[part]].to(ball.center)
-            self._start[part] = ball.center + per_sample(radius, direction) * direction
+            self._start[part] = ball.center + ball.move(grad, ball.center, radius)
             self.forwards[part, self._guess[part]] += 1
             self.backwards[part, self._guess[part]] += 1
             self._queue.extend(part.tolist())

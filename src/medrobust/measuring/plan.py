@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
 
 from ..attacks.base import Attack
 from ..attacks.build import goal_name
@@ -20,7 +21,7 @@ class Plan:
     """What to measure.
 
     Args:
-        attacks: title -> attack.
+        attacks: title -> attack, as given; `runs` holds them as the protocol runs them.
         grids: budgets, one grid per norm.
         protocol: "honest" (default) or "paper"; see docs/explanation/concepts.md. In the honest one each attack
             keeps a point that won; see `medrobust.attacks.honest`.
@@ -29,6 +30,8 @@ class Plan:
         device: where the model runs.
         precision: "fast" or "float32"; how the search computes. Verdicts are float32 always.
         num_workers: processes that decode images.
+        norms: title -> the norms in which an attack runs, for those that do not run in all.
+        sets: the names of the sets that attacks came from, for the report.
 
     Errors: UserError for an unknown protocol or precision, no attack, no budget, or an attack that is not made for one
         of the norms.
@@ -42,6 +45,8 @@ class Plan:
     device: str = "cpu"
     precision: str = "fast"
     num_workers: int = 0
+    norms: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    sets: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if self.protocol not in PROTOCOLS:
@@ -49,18 +54,24 @@ class Plan:
         if self.precision not in PRECISIONS:
             raise UserError("precision", f"unknown precision {self.precision!r}", f"valid: {', '.join(PRECISIONS)}")
         if not self.attacks:
-            raise UserError("attacks", "none given", "for example attacks=[fgsm,pgd]")
+            raise UserError("attacks", "none given", "for example attacks=standard")
         if not self.grids:
             raise UserError("threat.epsilons", "no budget", "give at least one, for example 1/255")
         for title, attack in self.attacks.items():
-            for grid in self.grids:
+            for grid in self.grids_of(title):
                 valid = attack.abilities.norms
                 if grid.norm_name not in valid:
                     reason = f"is not made for {grid.norm_name}"
                     raise UserError(f"attacks.{title}", reason, f"valid: {', '.join(valid)}")
-        if self.honest:
-            kept = {title: honest(attack) for title, attack in self.attacks.items()}
-            object.__setattr__(self, "attacks", kept)
+
+    @cached_property
+    def runs(self) -> dict[str, Attack]:
+        """Title -> the attack as it runs under the protocol."""
+        return {title: honest(attack) if self.honest else attack for title, attack in self.attacks.items()}
+
+    def grids_of(self, title: str) -> tuple[Grid, ...]:
+        """The budgets at which an attack runs."""
+        return tuple(grid for grid in self.grids if grid.norm_name in self.norms.get(title, (grid.norm_name,)))
 
     @property
     def goals(self) -> dict[str, str]:

@@ -15,7 +15,6 @@ from ..engine.ascend import Point, against
 from ..goals import Goal
 from ..losses import cross_entropy
 from ..models.classifier import Classifier
-from ..norms import per_sample
 from ..threat import Ball, Threat
 from .adversarial import AgainstAttack
 from .base import TrainingLoss, adversarial_loss
@@ -72,7 +71,7 @@ class Fast(AgainstAttack):
         with self.searching(model) as still:
             point = Point(start, against(still, Goal(batch.y, False), cross_entropy))
             ball = threat.around(batch.x)
-            step = per_sample(self.step_size * budget, start) * ball.steepest(point.grad, start)
+            step = ball.move(point.grad, start, self.step_size * budget)
         return (start + step).clamp(*threat.domain)
 
     def loss(self, model: Classifier, batch: Batch, found: Tensor) -> TrainingLoss:
@@ -141,6 +140,6 @@ class Free(AgainstAttack):
         super().after_backward()
         ball, x = self._ball, self._x
         if ball is not None and x.grad is not None:
-            step = per_sample(self.step_size * ball.radius, x) * ball.steepest(x.grad, x.detach())
+            step = ball.move(x.grad, x.detach(), self.step_size * ball.radius)
             self._x = ball.project(x.detach() + step)
         self._replay = (self._replay + 1) % self.num_replays

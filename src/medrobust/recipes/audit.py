@@ -8,7 +8,7 @@ from typing import ClassVar, Literal
 from ..errors import UserError
 from .parts import DataSpec, ModelSpec, Options, ThreatSpec
 
-DEFAULT_ATTACKS = ("fgsm", "bim", "pgd", "cw_linf")
+DEFAULT_ATTACKS = ("standard",)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -17,7 +17,8 @@ class AuditRecipe:
 
     Args:
         model, data, threat: see ModelSpec, DataSpec and ThreatSpec.
-        attacks: title -> parameters; the key `name` of a title says which attack it is, `restarts` repeats it.
+        attacks: title -> parameters; the key `name` of a title says which attack it is, `restarts` repeats it. The
+            names of sets, standard, quick and full, stand for their members; see `medrobust.attacks.sets`.
         protocol: honest, or paper (as published, weaknesses included); see docs/explanation/concepts.md.
         precision: fast searches on a copy in low precision where the device has it; float32 never does. Verdicts are
             float32 always.
@@ -56,7 +57,7 @@ class AuditRecipe:
 
     def __post_init__(self) -> None:
         if not self.attacks:
-            raise UserError("attacks", "none given", "for example attacks=[fgsm,pgd]")
+            raise UserError("attacks", "none given", "for example attacks=standard")
         if self.batch_size != "auto" and self.batch_size < 1:
             raise UserError("batch_size", f"{self.batch_size} is not a positive number")
         if self.memory_limit is not None and not self.memory_limit > 0:

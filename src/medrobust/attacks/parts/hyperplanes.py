@@ -134,7 +134,9 @@ def nearest_boundary(model: Model, x: Tensor, goal: Goal, ball: Ball, candidates
     for number, column in enumerate(columns, 1):
         (grad,) = torch.autograd.grad(sums[number - 1], asked, retain_graph=number < len(columns))
         grad = grad if ball.mask is None else torch.where(ball.mask, grad, 0)
-        ratio = (column.detach().abs() / ball.norm.dual_size(grad)).to(distance).nan_to_num(torch.inf)
+        # The way to a boundary is that of the pixels that can go it.
+        usable = ball.free(per_sample(torch.where(column.detach() > 0, -1.0, 1.0), grad) * grad, x)
+        ratio = (column.detach().abs() / ball.norm.dual_size(usable)).to(distance).nan_to_num(torch.inf)
         nearer = ratio < distance
         gap, distance = torch.where(nearer, column.detach(), gap), torch.where(nearer, ratio, distance)
         slope = torch.where(per_sample(nearer, x), grad, slope)

@@ -14,7 +14,7 @@ from ...engine.keep import Kept, nothing, smallest_success, update
 from ...engine.program import Model
 from ...engine.tree import choose, put, take
 from ...goals import Goal, GoalRule
-from ...losses import margin
+from ...losses import lead
 from ...norms import per_sample
 from ...threat import Ball, Threat
 
@@ -100,9 +100,9 @@ def tighten(model: Model, job: Task, kept: Kept, num_looks: int) -> Kept:
         return kept
     part, found = take((job, kept), index)
     center, away = part.ball.center, found.x - part.ball.center
-    objective = against(narrow(model, index), part.goal, margin)
+    objective = against(narrow(model, index), part.goal, lead)
     low, high = torch.zeros_like(part.ball.radius), torch.ones_like(part.ball.radius)
-    below, above = margin(part.logits, part.goal), Point(found.x, objective).score.value
+    below, above = lead(part.logits, part.goal), Point(found.x, objective).score.value
     for _ in range(num_looks):
         # A step beyond the crossing, for the crossing itself is not a success. Half way where the margins say nothing.
         share = torch.where((below < 0) & (above > 0), -below / (above - below) + 1e-3, 0.5)

@@ -47,7 +47,8 @@ def attacks(audit: Json) -> list[dict[str, Any]]:
         given = [f"{key} {plain(value)}" for key, value in mapping(raw.get("parameters")).items()]
         goal = f"goal {plain(raw['goal'])}" if raw.get("goal") else ""
         is_a = f"{raw['kind']}, needs {raw['needs']}" if raw.get("kind") and raw.get("needs") else ""
-        said = ", ".join(text for text in (*given, goal, is_a) if text)
+        only = f"run in {', '.join(raw['norms'])} only" if raw.get("norms") else ""
+        said = ", ".join(text for text in (*given, goal, is_a, only) if text)
         rows.append(
             {
                 "name": attack_name(audit, str(name)),
