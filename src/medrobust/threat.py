@@ -13,8 +13,8 @@ from .norms import NORMS, Norm, as_norm, per_sample
 from .numbers import parse_number
 from .streams import Streams
 
-MOST_LOST = 0.999  # share of a step that the edge of the domain must leave of it, or the other pixels go farther
-SLACK = 1e-12  # share of a radius that float64 sums may be wrong by
+_MOST_LOST = 0.999  # share of a step that the edge of the domain must leave of it, or the other pixels go farther
+_SLACK = 1e-12  # share of a radius that float64 sums may be wrong by
 
 
 def not_above(value: Tensor | float, like: Tensor) -> Tensor:
@@ -97,7 +97,7 @@ class Ball(NamedTuple):
         unit = torch.where(length > 0, allowed / length.clamp_min(tiny), 0)
         step = size * unit
         kept = self.norm.size(torch.minimum(torch.maximum(step, low - x), high - x))
-        short = (kept < MOST_LOST * size.flatten()).nonzero()[:, 0]
+        short = (kept < _MOST_LOST * size.flatten()).nonzero()[:, 0]
         if not len(short):
             return step
         at, ray = x[short], unit[short] * (high - low) * 1e3  # so long that only the radius ends it
@@ -141,7 +141,7 @@ class Ball(NamedTuple):
         low, high = self.domain
         x = self._shortened(x.clamp(low, high), self.radius.double())
         far = self.distance(x) > self.radius.double()
-        return torch.where(per_sample(far, x), self._shortened(x, self.radius.double() * (1 - SLACK)), x)
+        return torch.where(per_sample(far, x), self._shortened(x, self.radius.double() * (1 - _SLACK)), x)
 
     def _shortened(self, x: Tensor, radius: Tensor) -> Tensor:
         center = self.center.double()

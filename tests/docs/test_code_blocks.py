@@ -16,6 +16,7 @@ from torch import nn
 from typer.testing import CliRunner
 
 import medrobust as mr
+from medrobust.attacks.sets import choose
 from medrobust.cli.main import app
 from medrobust.data import DATASETS
 from medrobust.errors import UserError
@@ -80,7 +81,7 @@ def _check(block: Block, line: str) -> None:
     if command.name == "audit":
         options = {"model.name": said["model"], "model.weights": said["weights"], "data.name": said["data"]}
         recipe = audit_recipe({**_recipe(block.page, said["recipe"]), **read_recipe(None, overrides, options)})
-        make_attacks(recipe.attacks)
+        make_attacks(choose(recipe.attacks, tuple(recipe.threat.grids())).attacks)
         assert recipe.data.name.partition(":")[0] in DATASETS
     elif command.name == "train":
         content = _recipe(block.page, said["recipe"])
