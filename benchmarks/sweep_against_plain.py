@@ -30,17 +30,27 @@ from medrobust.goals import as_classes
 from medrobust.streams import Streams
 
 ATTACKS: dict[str, dict[str, Any]] = {"pgd": {}, "cw_linf": {}, "mi_fgsm": {}, "apgd": {"num_steps": 25}}
-BUDGETS = (0.5, 1, 2, 3, 4, 6)
+SHARES = (0.5, 1, 1.5, 2.5)  # of the median of the smallest changes of a model, so that each curve falls here
 PARTS = RESULTS.parent.parent / "runs" / "sweep_against_plain"
 
 
-def plain(model: Counting, x: Tensor, y: Tensor, ids: list[str], name: str, batch_size: int) -> list[int]:
+def budgets(model: mr.Classifier, images: mr.ImageSet) -> list[float]:
+    """Budgets on the scale of [0, 1], by a quick search for the smallest changes of 32 images."""
+    batch = images.batch(range(min(32, len(images))))
+    x_adv = mr.attacks.fmn(num_steps=30)(model, batch.x, batch.y, mr.Threat(1.0))
+    middle = float((x_adv - batch.x).flatten(1).abs().amax(1).median())
+    return [float(f"{share * middle:.3g}") for share in SHARES]
+
+
+def plain(
+    model: Counting, x: Tensor, y: Tensor, ids: list[str], name: str, epsilons: list[float], batch_size: int
+) -> list[int]:
     """Images that stand at each budget."""
     attack, standing, counts = honest(build_attack(name, ATTACKS[name])), torch.ones(len(x), dtype=torch.bool), []
     streams = Streams.of(0, ids).child(name)
-    for j, budget in enumerate(BUDGETS):
+    for j, epsilon in enumerate(epsilons):
         for part in standing.nonzero()[:, 0].split(batch_size):
-            threat = mr.Threat(budget / 255)
+            threat = mr.Threat(epsilon)
             x_adv = attack(model, x[part], y[part], threat, generator=streams[part].child(j))
             with torch.no_grad():
                 standing[part] = as_classes(model.model(x_adv)).argmax(1) == y[part]
@@ -48,9 +58,11 @@ def plain(model: Counting, x: Tensor, y: Tensor, ids: list[str], name: str, batc
     return counts
 
 
-def swept(model: mr.Classifier, images: mr.ImageSet, name: str, batch_size: int) -> tuple[list[int], float]:
+def swept(
+    model: mr.Classifier, images: mr.ImageSet, name: str, linf: list[float], batch_size: int
+) -> tuple[list[int], float]:
     """Images that stand at each budget, and gradients per image."""
-    attacks, linf = {name: build_attack(name, ATTACKS[name])}, [f"{b}/255" for b in BUDGETS]
+    attacks = {name: build_attack(name, ATTACKS[name])}
     records = mr.measure(model, images, attacks, linf=linf, batch_size=batch_size, device="cpu")
     rows = records.where(attack=name)
     epsilons = sorted(set(rows["epsilon"].tolist()))
@@ -63,15 +75,21 @@ def compare(name: str, limit: int, batch_size: int) -> list[dict[str, Any]]:
     model, images = load(name, limit)
     with model.frozen():
         batch, ids = images.batch(range(len(images))), [sample.image_id for sample in images.samples]
-        counting, rows = Counting(model), []
+        counting, rows, epsilons = Counting(model), [], budgets(model, images)
         for attack in ATTACKS:
             began = perf_counter()
-            alone = plain(counting, batch.x, batch.y, ids, attack, batch_size)
+            alone = plain(counting, batch.x, batch.y, ids, attack, epsilons, batch_size)
             cost, seconds = counting.counts()[1] / len(images), perf_counter() - began
-            row: dict[str, Any] = {"model": name, "attack": attack, "images": len(images), "plain": alone}
+            row: dict[str, Any] = {
+                "model": name,
+                "attack": attack,
+                "images": len(images),
+                "plain": alone,
+                "epsilons": epsilons,
+            }
             row |= {"plain_gradients": cost, "plain_seconds": seconds}
             began = perf_counter()
-            row["sweep"], row["sweep_gradients"] = swept(model, images, attack, batch_size)
+            row["sweep"], row["sweep_gradients"] = swept(model, images, attack, epsilons, batch_size)
             row["sweep_seconds"] = perf_counter() - began
             rows.append(row)
             print(json.dumps(row), flush=True)
@@ -109,7 +127,7 @@ def main() -> int:
         for row in rows
     ]
     header = ["model", "attack", "images", "plain: standing", "sweep: standing", "most above"]
-    setting = {"budgets": list(BUDGETS), "limit": arguments.limit, "batch_size": arguments.batch_size}
+    setting = {"shares": list(SHARES), "limit": arguments.limit, "batch_size": arguments.batch_size}
     write(arguments, "sweep_against_plain", setting, [*header, "gradients plain", "sweep"], table, parts=rows)
     return 0
 

@@ -52,6 +52,6 @@ model = mr.load_model(str(Path(mr.__file__).parent / "default"))  # the small cl
 images = mr.open_images("phantom:ultrasound@64,count=80", split="test", view=mr.View(color="grey"))
 records = mr.measure(model, images, {"stripes": Stripes(), "pgd": "pgd"}, linf=["1/255", "2/255", "4/255"])
 for curve in records.curves("linf"):
-    print(f"  {curve.attack}: robust accuracy {', '.join(f'{share:.2f}' for share in curve.envelope.mean(0))}")
+    print(f"  {curve.attack}: robust accuracy {', '.join(f'{share:.2f}' for share in curve.counted.mean(0))}")
 records.write(out / "records.parquet")
 print(f"the rows: {out / 'records.parquet'}")

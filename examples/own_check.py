@@ -23,7 +23,7 @@ def finds_cancers_under_attack(records, context):
     if not len(column):
         return mr.Finding("robust-sensitivity", "not_run", title, "no budget of one grey level or less was measured")
     ill = records.clean["label"] == context.images.positive_index
-    found = curve.envelope[ill, column[-1]]
+    found = curve.counted[ill, column[-1]]
     evidence = f"{found.sum()} of {len(found)}"
     if found.mean() >= AGREED:
         return mr.Finding("robust-sensitivity", "pass", title, evidence)

@@ -18,8 +18,7 @@ from .data.images.image_set import ImageSet
 from .data.images.view import View
 from .data.open import open_images
 from .errors import UserError
-from .files import read_json
-from .models.checkpoint import find_checkpoint
+from .models.checkpoint import find_checkpoint, read_card
 from .models.classifier import Classifier
 from .models.create import new_classifier
 from .models.load import load_model
@@ -70,7 +69,7 @@ def make_threat(spec: ThreatSpec) -> Threat:
 def card_of(spec: ModelSpec) -> Card:
     """What a checkpoint of ours says of itself; empty for models of others."""
     found = find_checkpoint(_folder(spec))
-    return read_json(found / "card.json") if found else {}
+    return read_card(found) if found else {}
 
 
 def table_of(spec: ModelSpec) -> Trained | None:

@@ -19,6 +19,7 @@ from .files import read_json, unfinished, write_json
 from .version import __version__
 
 RUN_FILE = "run.json"
+TEXTS = ("schema", "kind", "status", "started", "command", "commit")  # of run.json, always there
 RUN_SCHEMA, AUDIT_SCHEMA = "medrobust.run/1", "medrobust.audit/1"
 
 
@@ -82,29 +83,38 @@ def command() -> str:
     return " ".join(word if word and not set(word) & set(" '\"*()[]{}$&;<>|") else f"'{word}'" for word in words)
 
 
-def claim(folder: Path, kind: str, identity: Mapping[str, str], details: Mapping[str, Any]) -> dict[str, Any]:
-    """Start or go on with a run in a folder; returns the content of its run.json.
+def look(
+    folder: Path, kind: str, identity: Mapping[str, str], details: Mapping[str, Any]
+) -> tuple[dict[str, Any], bool]:
+    """What run.json of a run in this folder says, or would say; and whether it is there. Nothing is written.
 
     Args:
-        folder: the output folder; made when missing.
+        folder: the output folder.
         kind: "audit" or "train".
         identity: hashes that must be equal to go on: of recipe, model, data, code version.
         details: what else run.json says, for a new run.
 
-    Errors: UserError when the folder holds another run, or something that is not a run.
+    Errors: UserError when the folder holds another run, or something that is not a run, or cannot be written.
     """
     path = folder / RUN_FILE
     if path.exists():
         run = read_json(path)
-        found = run.get("identity", {})
+        found = run.get("identity") if isinstance(run, dict) else None
+        texts = isinstance(run, dict) and all(isinstance(run.get(key), str) for key in TEXTS)
+        if not texts or not isinstance(found, dict) or not isinstance(run.get("versions"), dict):
+            raise UserError(str(path), "is not what medrobust writes", "choose another --out, or remove the folder")
         different = [name for name in identity if found.get(name) != identity[name]]
-        if run.get("kind") != kind or different:
-            what = f"of another {', '.join(different)}" if run.get("kind") == kind else f"of kind {run.get('kind')!r}"
+        if run["kind"] != kind or different:
+            what = f"of another {', '.join(different)}" if run["kind"] == kind else f"of kind {run['kind']!r}"
             raise UserError(str(folder), f"holds a run {what}", "choose another --out, or remove the folder")
-        return dict(run)
+        return run, True
     # A run killed while it wrote its first file leaves a temporary file.
     if folder.exists() and (not folder.is_dir() or set(folder.iterdir()) - set(unfinished(folder))):
         raise UserError(str(folder), "is not empty and not a run of medrobust", "choose another --out")
+    near = next(place for place in (folder, *folder.absolute().parents) if place.exists())
+    if not near.is_dir() or not os.access(near, os.W_OK | os.X_OK):
+        reason = f"{near} is not a folder" if not near.is_dir() else f"{near} cannot be written"
+        raise UserError(str(folder), reason, "choose another --out")
     run = {
         "schema": RUN_SCHEMA,
         "kind": kind,
@@ -117,8 +127,18 @@ def claim(folder: Path, kind: str, identity: Mapping[str, str], details: Mapping
         "versions": versions(),
         **details,
     }
-    write_json(path, run)
-    return run
+    return run, False
+
+
+def begin(folder: Path, run: Mapping[str, Any]) -> None:
+    """Write run.json of a new run: from here on the folder is its own, and the same command goes on in it.
+
+    Called when something of the run has succeeded, so that what fails at once leaves nothing.
+
+    Errors: UserError, as look, when another run has begun there in the meantime.
+    """
+    if not look(folder, run["kind"], run["identity"], {})[1]:
+        write_json(folder / RUN_FILE, run)
 
 
 def read_run(folder: Path) -> dict[str, Any]:

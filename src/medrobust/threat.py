@@ -14,6 +14,20 @@ from .numbers import parse_number
 from .streams import Streams
 
 MOST_LOST = 0.999  # share of a step that the edge of the domain must leave of it, or the other pixels go farther
+SLACK = 1e-12  # share of a radius that float64 sums may be wrong by
+
+
+def not_above(value: Tensor | float, like: Tensor) -> Tensor:
+    """A radius in the type of a batch, rounded down: what fits it fits the exact radius, as a person wrote it, too.
+
+    Example:
+        >>> eight = not_above(8 / 255, torch.zeros(1))
+        >>> torch.tensor(8 / 255).double().item() > 8 / 255 >= eight.double().item()
+        True
+    """
+    exact = torch.as_tensor(value, dtype=None if isinstance(value, Tensor) else torch.float64, device=like.device)
+    rounded = exact.to(like.dtype)
+    return torch.where(rounded.double() > exact.double(), torch.nextafter(rounded, torch.zeros_like(rounded)), rounded)
 
 
 class Ball(NamedTuple):
@@ -48,8 +62,8 @@ class Ball(NamedTuple):
         black already, and an estimate of the distance to the boundary is half of the true one.
         """
         low, high = self.domain
-        # A pixel that a projection has left by a rounding inside its edge is at its edge.
-        near = 4 * torch.finfo(x.dtype).eps * max(abs(low), abs(high))
+        # A pixel that a projection has left by a rounding inside its edge is at its edge. In linf no other pixel gains.
+        near = 0.0 if self.norm.name == "linf" else 4 * torch.finfo(x.dtype).eps * max(abs(low), abs(high))
         can = torch.where(direction > 0, x < high - near, x > low + near)
         return torch.where(can if self.mask is None else can & self.mask, direction, 0)
 
@@ -118,14 +132,20 @@ class Ball(NamedTuple):
 
         `center + radius` is rounded to float32, so a projected point can be outside by one unit in the last place,
         which is 15 % of a budget of 1e-7 and enough to doubt a verdict. Points that are not finite become the center.
+        Sizes are those of float64; a sum whose own rounding ends above the radius is shortened once more.
         """
         finite = torch.isfinite(x).flatten(1).all(1)
         x = torch.where(per_sample(finite, x), x, self.center)
         if self.mask is not None:
             x = torch.where(self.mask, x, self.center)
-        center, radius = self.center.double(), self.radius.double()
         low, high = self.domain
-        d = self.norm.project(x.clamp(low, high).double() - center, radius)
+        x = self._shortened(x.clamp(low, high), self.radius.double())
+        far = self.distance(x) > self.radius.double()
+        return torch.where(per_sample(far, x), self._shortened(x, self.radius.double() * (1 - SLACK)), x)
+
+    def _shortened(self, x: Tensor, radius: Tensor) -> Tensor:
+        center = self.center.double()
+        d = self.norm.project(x.double() - center, radius)
         x = (center + d).to(self.center.dtype)
         # Rounding moves a coordinate by at most one unit in the last place: step back towards the center where it
         # moved out.
@@ -189,3 +209,15 @@ class Threat:
         radius = torch.as_tensor(self.epsilon, dtype=x.dtype, device=x.device)
         mask = None if self.mask is None else self.mask.to(x.device, torch.bool).expand(x.shape)
         return Ball(x, radius.expand(len(x)), self.norm, self.domain, mask)
+
+    def exact(self, x: Tensor) -> Ball:
+        """The ball around a batch in which verdicts are given: its radius is epsilon rounded down.
+
+        In float32 8/255 is a little more than 8/255, and a change of that size does not fit.
+
+        Example:
+            >>> x, more = torch.zeros(1, 1, 1, 1), torch.full((1, 1, 1, 1), 8 / 255)
+            >>> Threat("8/255").around(x).contains(more).item(), Threat("8/255").exact(x).contains(more).item()
+            (True, False)
+        """
+        return self.around(x)._replace(radius=not_above(self.epsilon, x).expand(len(x)))

@@ -93,10 +93,19 @@ def test_a_classifier_that_has_collapsed_fails() -> None:
     assert "100% of the answers are 'class0'; balanced accuracy 0.500, guessing gives 0.500" in constant.evidence
     assert answering(half, [0] * 97 + [1] * 3).severity == "fail"
     assert answering(half, [0, 0, 1, 1] * 25).severity == "fail", "guessing"
-    assert answering([0] * 10, [0] * 10).severity == "fail", "a constant answer to images of one class"
     assert answering([0, 1, 2] * 10, [1] * 30, 3).severity == "fail"
     assert answering(half, half).severity == "pass"
     assert answering([0, 1, 2] * 10, [0, 1, 1] * 10, 3).severity == "pass"
+
+
+def test_images_of_one_class_say_nothing_about_a_collapse() -> None:
+    found = answering([0] * 10, [0] * 9 + [1])
+    assert found.severity == "fail"
+    assert found.evidence.startswith("no image of class 'class1' in the part audited; 90% of the images")
+    assert "collapsed" not in found.advice
+    two = answering([0, 1] * 10, [0, 1] * 10, 3)
+    assert two.severity == "pass"
+    assert two.evidence.startswith("no image of class 'class2' in the part audited; 50% of the answers")
 
 
 def test_a_rare_class_is_no_collapse() -> None:
@@ -160,7 +169,7 @@ def test_budgets_below_half_a_grey_level_warn() -> None:
     images = tiny_set(4)
     small = below_half_grey_level(*small_audit(images=images, epsilons=(0.1 / 255, 0.4 / 255, 1 / 255)))
     assert small.severity == "warn"
-    assert small.evidence.startswith("2 linf budgets are below half a grey level of 8 bits (0.002)")
+    assert small.evidence.startswith("2 linf budgets are below half a stored unit (grey level of 8 bits, 0.002)")
     assert below_half_grey_level(*small_audit(images=images, epsilons=(0.5 / 255, 1 / 255))).severity == "pass"
     assert below_half_grey_level(*small_audit(images=images, epsilons=(0.1 / 255,), norm="l2")).severity == "pass"
     deep = ImageSet.of(np.full((4, 3, 8, 8), 30000, np.uint16), np.arange(4) % 2)

@@ -15,6 +15,7 @@ from medrobust.attacks.build import describe
 from medrobust.auditing.gallery import as_picture, choose, make_gallery
 from medrobust.auditing.setup import Setup
 from medrobust.files import read_json
+from medrobust.measuring.measure import measure
 from medrobust.recipes.audit import AuditRecipe
 from medrobust.recipes.parts import ModelSpec
 from medrobust.records import Records
@@ -111,3 +112,71 @@ def test_the_attack_shown_is_the_one_that_won_first() -> None:
     setup = Setup(AuditRecipe(model=ModelSpec(name="toy")), context.model, context.images, context.plan, {})
     assert _attack_of(records, setup, "linf", "i0") == "strong"
     assert _attack_of(records, setup, "linf", "i1") == "strong", "the last one where none won"
+
+
+def test_the_pictures_are_the_points_of_the_rows_and_nothing_is_attacked_twice(tmp_path: Path) -> None:
+    records, context = small_audit(images=tiny_set(12))
+    parts = tmp_path / "run" / "parts"
+    records, _ = measure(context.model, context.images, context.plan, parts)
+    recipe = AuditRecipe(model=ModelSpec(name="toy"))
+    calls = []
+
+    class Counting(type(context.model)):
+        def forward(self, x):
+            calls.append(len(x))
+            return super().forward(x)
+
+    context.model.__class__ = Counting
+    make_gallery(records, Setup(recipe, context.model, context.images, context.plan, {}), tmp_path / "p", None, parts)
+    assert not calls
+    rows = read_json(tmp_path / "p" / "gallery.json")["images"]
+    assert [row["why"] for row in rows] == ["most fragile", "most fragile", "most robust", "random"]
+    for row in rows:
+        broken = 0
+        for frame in row["frames"]:
+            of = {"image_id": row["image_id"], "norm": frame["norm"], "epsilon": frame["epsilon"]}
+            worst = records.where(**of)
+            assert (frame["prediction"] != row["label"]) == bool(worst["reached"].any()) == bool(frame["attack"])
+            name = frame["attack"] or row["frames"][-1]["attack"]
+            mine = records.where(**of, attack=name)
+            assert frame["prediction"] == mine["prediction"][0]
+            assert frame["size"] == mine["distance"][0] <= frame["epsilon"] * (1 + 1e-6)
+            assert frame["probabilities"] == pytest.approx(mine["scores"][0].tolist(), abs=1e-6)
+            shown = decoded((tmp_path / "p" / frame["adversarial_png"]).read_bytes()).astype(int)
+            clean = decoded((tmp_path / "p" / row["clean_png"]).read_bytes()).astype(int)
+            gap = np.abs(shown - clean).max()
+            assert abs(gap - 255 * frame["size"]) <= 1
+            broken += bool(frame["attack"])
+        assert broken
+
+
+@pytest.mark.parametrize("size", [1, 3, 5, 12])
+def test_what_is_chosen_of_the_whole_is_kept_of_its_parts(size: int) -> None:
+    from medrobust.measuring.shown import SPARE, picks
+
+    random = np.random.default_rng(0)
+    for seed in range(20):
+        budget = random.integers(1, 5, 23).astype(float)
+        budget[random.random(23) < 0.2] = np.inf
+        right, ids = random.random(23) < 0.8, [f"image {i}" for i in range(23)]
+        kept = set()
+        for first in range(0, 23, size):
+            part = slice(first, first + size)
+            kept |= {first + i for i, _ in picks(budget[part], right[part], ids[part], seed, SPARE)}
+        chosen = picks(budget, right, ids, seed)
+        assert {i for i, _ in chosen} <= kept
+        assert len(chosen) == 4
+        assert all(right[i] for i, _ in chosen)
+
+
+def test_the_kept_points_break_the_images(tmp_path: Path) -> None:
+    from medrobust.measuring.shown import read_shown
+
+    _, context = small_audit(images=tiny_set(12))
+    measure(context.model, context.images, context.plan, tmp_path / "run" / "parts")
+    kept = read_shown(tmp_path / "run" / "parts")
+    assert len(kept) >= 4
+    for i, (point, attack) in kept.items():
+        with torch.no_grad(), context.model.frozen():
+            answer = int(context.model(point[None]).argmax())
+        assert (answer != context.images[i][1]) == bool(attack)

@@ -21,7 +21,7 @@ LINF = (0.001, 0.01, 0.1)
 
 def summary(records: Records, classes: tuple[str, ...] = ("benign", "malignant"), positive: int | None = 1) -> Any:
     grids = tuple(Grid(norm, tuple(records.worst_case(norm).epsilons.tolist())) for norm in records.norms)
-    return summarize(records, classes=classes, positive=positive, grids=grids, bits=8, seed=0)
+    return summarize(records, classes=classes, positive=positive, grids=grids, resolutions=[1 / 255])
 
 
 @pytest.fixture(scope="module")
@@ -96,6 +96,21 @@ def test_as_stored_counts_only_what_survives_saving() -> None:
     assert [p["robust_accuracy"]["value"] for p in wrong] == [0.5, 0.5]
 
 
+def test_every_number_of_protocol_paper_is_that_of_its_budget_alone() -> None:
+    """Image 0 is broken and repaired, image 1 is wrong and repaired, image 2 falls at the last budget."""
+    attacks = {("least_likely", "linf"): {0.1: [1, 1, 0], 0.2: [0, 0, 0], 0.3: [0, 0, 1]}}
+    records = make_records([0, 0, 0], [0, 1, 0], attacks, protocol="paper", meta={"sex": list("ffm")})
+    found = summary(records)
+    expected = pytest.approx([1 / 3, 1, 2 / 3], abs=1e-6)
+    for part in ("curve", "worst_case", "stored"):
+        assert [p["robust_accuracy"]["value"] for p in found[part]] == expected, part
+    females = next(g for g in found["groups"] if g["value"] == "f")
+    assert [r["value"] for r in females["robust_accuracy"]] == [0.0, 1.0, 1.0]
+    assert [sum(c["count"] for c in row["counts"]) for row in found["direction"]] == [1, 0, 1]
+    gone = summary(make_records([0, 0, 0], [0, 1, 0], attacks, protocol="paper", survives=False))["stored"]
+    assert [p["robust_accuracy"]["value"] for p in gone] == pytest.approx([2 / 3, 1, 1], abs=1e-6)
+
+
 def test_groups_and_referral_follow_the_rows(records: Records) -> None:
     found = summary(records)
     assert {(g["column"], g["value"]) for g in found["groups"]} == {
@@ -122,15 +137,20 @@ def test_the_parts_agree_with_each_other(case: dict[str, Any]) -> None:
 
 
 def test_budgets_in_the_units_of_people() -> None:
-    assert budget("linf", 2 / 255, 8) == {
+    assert budget("linf", 2 / 255, [1 / 255]) == {
         "norm": "linf",
         "epsilon": 2 / 255,
         "text": "2/255",
         "grey_levels": 2.0,
         "percent": 0.7843,
     }
-    assert budget("linf", 1 / 255, 12)["grey_levels"] == pytest.approx(4095 / 255, abs=1e-3)
-    assert budget("l2", 0.5, 8) == {"norm": "l2", "epsilon": 0.5, "text": "0.5"}
+    assert budget("linf", 1 / 255, [1 / 4095])["grey_levels"] == pytest.approx(4095 / 255, abs=1e-3)
+    assert budget("linf", 1 / 255, [1 / 400])["grey_levels"] == pytest.approx(400 / 255, abs=1e-3)
+    assert budget("linf", 1 / 255, [1 / 65535, 1 / 255])["grey_levels"] is None
+    assert budget("linf", 1 / 255, [0.0])["grey_levels"] is None
+    hu = budget("linf", 20.48, [1 / 2048], (-1024.0, 1024.0))
+    assert (hu["percent"], hu["grey_levels"]) == (1.0, 20.48)
+    assert budget("l2", 0.5, [1 / 255]) == {"norm": "l2", "epsilon": 0.5, "text": "0.5"}
 
 
 def test_units_of_the_source() -> None:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import errno
+import json
+import logging
 import os
 import subprocess
 import sys
+import warnings
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import MappingProxyType
@@ -14,7 +17,7 @@ import pytest
 
 import medrobust as face
 import medrobust.cli.faults as faults
-from cli.run import refused, run
+from cli.run import QUICK, refused, run
 from medrobust.errors import UserError
 from medrobust.faults import ElsewhereError, cleaned, described
 
@@ -208,3 +211,96 @@ def test_values_stay_out_of_the_details() -> None:
     said = described(raised(lambda: int("PATIENT_NAME")))
     assert "PATIENT_NAME" not in said
     assert "invalid literal for" in said
+
+
+NETS = """
+from torch import nn
+
+class Late(nn.Sequential):
+    def forward(self, x):
+        if x.requires_grad:
+            raise KeyError("weights")
+        return super().forward(x)
+
+def late():
+    return Late(nn.Flatten(), nn.Linear(32 * 32, 2))
+
+def right():
+    return nn.Sequential(nn.Flatten(), nn.Linear(32 * 32, 2))
+"""
+
+
+def test_an_attack_that_fails_on_the_first_images_leaves_no_folder(capsys, here, images, monkeypatch) -> None:
+    """The answers of this network are fine; only attacks make it fail. The same folder is free afterwards."""
+    (here / "nets_of_faults.py").write_text(NETS)
+    monkeypatch.syspath_prepend(here)
+    words = ("--data", f"folder:{images}", "--out", here / "run", "data.color=grey", *QUICK)
+    code, _, err = run(capsys, "audit", "--model", "nets_of_faults:late", *words)
+    assert code == 2
+    assert not (here / "run").exists()
+    assert "Traceback" not in err
+    code, _, err = run(capsys, "audit", "--model", "nets_of_faults:right", *words)
+    assert code == 0, err
+
+
+def test_what_fails_after_measuring_can_be_gone_on_with(capsys, here, images, checkpoint, monkeypatch) -> None:
+    words = ("audit", "--model", checkpoint, "--data", f"folder:{images}", "--out", here / "run", *QUICK)
+    with monkeypatch.context() as patch:
+        patch.setattr("medrobust.auditing.audit.make_gallery", None)
+        assert run(capsys, *words)[0] == 70
+    assert (here / "run" / "records.parquet").exists()
+    code, _, err = run(capsys, *words)
+    assert code == 0, err
+    assert "attacks: 12 of 12" in err
+    assert (here / "run" / "report.html").exists()
+
+
+@pytest.mark.parametrize("place", ["a file", "below a file"])
+def test_a_place_that_is_no_folder_is_refused_at_once(place, capsys, here, images, checkpoint) -> None:
+    (here / "taken").write_text("x")
+    out = here / "taken" / ("run" if place == "below a file" else "")
+    line = refused(capsys, "audit", "--model", checkpoint, "--data", f"folder:{images}", "--out", out, *QUICK)
+    assert line.endswith("Choose another --out")
+    assert (here / "taken").read_text() == "x"
+
+
+@pytest.mark.filterwarnings("default")
+def test_warnings_of_ours_are_a_line_and_those_of_others_are_not_shown(capsys, here, monkeypatch) -> None:
+    def warn(*args: object, **options: object) -> None:
+        place = str(Path(faults.__file__).with_name("x.py"))
+        warnings.warn_explicit("the patients\nstraddle", UserWarning, place, 1)
+        warnings.warn_explicit("Corrupt EXIF data", UserWarning, "PIL/x.py", 1)
+        logging.getLogger("nibabel.global").error("data code 0")
+        raise UserError("x", "is wrong")
+
+    monkeypatch.setattr("medrobust.data.commands.check", warn)
+    code, _, err = run(capsys, "data", "check", "folder:x")
+    assert (code, err) == (2, "warning: the patients straddle\nmedrobust: x: is wrong.\n")
+
+
+def test_a_run_file_that_lacks_what_it_must_say_is_refused(capsys, here, images, checkpoint) -> None:
+    words = ("audit", "--model", checkpoint, "--data", f"folder:{images}", "--out", here / "run", *QUICK)
+    assert run(capsys, *words)[0] == 0
+    content = json.loads((here / "run" / "run.json").read_text())
+    for key in ("started", "identity", "versions", "status"):
+        (here / "run" / "run.json").write_text(json.dumps({k: v for k, v in content.items() if k != key}))
+        assert "run.json: is not what medrobust writes" in refused(capsys, *words)
+
+
+UNREADABLE = {
+    "seed: 2020-13-45": "month must be in 1..12",
+    "seed: " + "[" * 5000: "nested too deeply",
+    "seed: " + "9" * 5000: "is not YAML",
+    "memory_limit: .inf": "memory_limit",
+    "optimizer: {lr: .nan}": "optimizer.lr",
+    "clip_norm: .inf": "clip_norm",
+}
+
+
+@pytest.mark.parametrize("text", UNREADABLE, ids=lambda text: text[:20])
+def test_recipes_of_numbers_that_cannot_be(text: str, capsys, here) -> None:
+    (here / "recipe.yaml").write_text(text)
+    audit = "limit" in text
+    words = ("audit", "--recipe", "recipe.yaml") if audit else ("train", "recipe.yaml")
+    assert UNREADABLE[text] in refused(capsys, *words, "--out", here / "out")
+    assert not (here / "out").exists()

@@ -12,8 +12,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
-from medrobust.data import View, open_images
+from medrobust.data import ImageSet, View, open_images
 
 GREY = View(color="grey")
 RNG = np.random.default_rng(0)
@@ -191,3 +192,10 @@ def test_medmnist_damaged_file(tmp_path, package, fails):
     assert "cannot be read" in fails(f"medmnist:{tmp_path / 'x.npz'}")
     np.savez(tmp_path / "y.npz", train_images=np.zeros((2, 4, 4), np.uint8))
     assert "train_labels" in fails(f"medmnist:{tmp_path / 'y.npz'}")
+
+
+def test_images_of_no_group_are_groups_of_their_own() -> None:
+    """Data frames write NaN where a patient is unknown: these images are not one patient."""
+    groups = ["p1", float("nan"), None, "", "p1", float("nan")]
+    images = ImageSet.of(torch.rand(6, 1, 4, 4), [0, 1] * 3, groups=groups)
+    assert images.groups == ("p1", "000001", "000002", "000003", "p1", "000005")

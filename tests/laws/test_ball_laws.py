@@ -172,3 +172,33 @@ def test_a_mask_broadcasts(shape: tuple[int, ...]) -> None:
     ball = Threat(epsilon=0.1, mask=mask).around(torch.full((2, 3, 4, 4), 0.5))
     changed = ball.project(torch.ones(2, 3, 4, 4)) != ball.center
     assert torch.equal(changed, mask.expand(2, 3, 4, 4))
+
+
+@pytest.mark.parametrize("name", ["linf", "l2", "l1"])
+@pytest.mark.parametrize(
+    "epsilon", [8 / 255, 1 / 255, 0.3, 0.5, "2/255", torch.tensor([0.1, 0.7], dtype=torch.float64)]
+)
+@pytest.mark.parametrize("masked", [False, True])
+def test_the_exact_ball_is_that_of_the_epsilon_as_written(
+    name: str, epsilon: float | str | Tensor, masked: bool
+) -> None:
+    """Sizes in float64, against the epsilon in float64: float32(8/255) is above 8/255, a change of it does not fit."""
+    written = 2 / 255 if isinstance(epsilon, str) else epsilon
+    exact = torch.as_tensor(written, dtype=torch.float64).expand(2)
+    center = torch.zeros(2, 1, 3, 4)
+    center[:, 0, 0, 0] = 0.1
+    mask = torch.arange(12).reshape(1, 1, 3, 4) % 2 == 0 if masked else None
+    ball = Threat(epsilon, name, (-1.0, 1.0), mask).exact(center)
+    assert bool((ball.radius.double() <= exact).all())
+    assert bool((ball.radius.double() >= exact * (1 - 2e-7)).all())
+    single = center.clone()
+    single[:, 0, 0, 2] = exact.float()
+    assert ball.contains(single).tolist() == [float(e.float()) <= float(e) for e in exact]
+    for seed in range(20):
+        generator = torch.Generator().manual_seed(seed)
+        far = center + 3 * torch.randn(center.shape, generator=generator)
+        x = ball.round_inside(far)
+        size = NORMS[name].size(x.double() - center.double())
+        assert bool((size <= exact).all())
+        assert bool((size >= exact * (1 - 1e-5)).all()), "it is the nearest point, not any"
+        assert bool(ball.contains(x).all())

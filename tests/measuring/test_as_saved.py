@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from measuring.toys import of_bits
 from medrobust.goals import Goal
 from medrobust.measuring.as_saved import extend_saved
 from medrobust.measuring.outcome import Grid, Outcome
@@ -29,7 +30,7 @@ def begun(points: list[float | None], bits: int = 8) -> tuple[Outcome, Subjects,
     x[:, 0, 0, 0] = 127 / 255
     x[:, 0, 0, 1] = ((torch.tensor(BOUNDARY[:n], dtype=torch.float64) - 126) / 12.75).float()
     logits, y = model(x), torch.zeros(n, dtype=torch.long)
-    subjects = Subjects(x, y, Goal(y, False), logits, torch.full((n,), bits), Streams.of(0, range(n)))
+    subjects = Subjects(x, y, Goal(y, False), logits, of_bits([bits] * n), Streams.of(0, range(n)))
     grid = Grid("linf", EPSILONS)
     outcome, found = Outcome.nothing(logits, grid), x.clone()
     for i, level in enumerate(points):
@@ -38,7 +39,7 @@ def begun(points: list[float | None], bits: int = 8) -> tuple[Outcome, Subjects,
         found[i, 0, 0, 0] = level / 255
         first = next(j for j, e in enumerate(EPSILONS) if e >= (level - 127) / 255)
         ball = Subjects(*(f if isinstance(f, Goal) else f[i : i + 1] for f in subjects)).ball(grid, EPSILONS[first])
-        verdict = verify(model, found[i : i + 1], ball, Goal(y[i : i + 1], False), subjects.depth[i : i + 1])
+        verdict = verify(model, found[i : i + 1], ball, Goal(y[i : i + 1], False), subjects.units[i : i + 1])
         outcome.set(torch.tensor([i]), slice(first, None), verdict)
     return outcome, subjects, found
 
@@ -73,7 +74,7 @@ def test_it_is_true_and_costs_the_attack_nothing() -> None:
             step = min(epsilon, 1.0)
             x = subjects.x[i : i + 1].clone()
             x[:, 0, 0, 0] += step
-            changed = bool(model(stored(x, subjects.depth[i : i + 1], (0.0, 1.0))).argmax(1) == 1)
+            changed = bool(model(stored(x, subjects.units[i : i + 1], (0.0, 1.0))).argmax(1) == 1)
             if survives:
                 assert changed, (i, epsilon)
 

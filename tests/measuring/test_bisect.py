@@ -121,7 +121,7 @@ def test_one_run_of_a_minimal_attack_answers_every_budget() -> None:
     with model.frozen():
         outcome = bisect(deepfool(), some, grid, SearchModel(model, model), Effort())
     needed = 1.02 * exact_distance(model, some.x).detach()
-    budgets = grid.exact[None]
+    budgets = grid.radii[None]
     clear = ((budgets / needed[:, None]) - 1).abs() > 1e-3
     assert torch.equal(outcome.reached[clear], (budgets >= needed[:, None])[clear])
     assert bool((outcome.distance <= budgets).all())
@@ -151,7 +151,7 @@ def test_a_nearer_point_closes_several_budgets() -> None:
     exact = exact_distance(model, some.x)
     # Of 15 budgets, halving alone takes four questions for each image.
     assert sum(map(len, near.calls)) < 4 * 8
-    assert torch.equal(outcome.reached, grid.exact[None] >= 1.001 * exact[:, None])
+    assert torch.equal(outcome.reached, grid.radii[None] >= 1.001 * exact[:, None])
 
 
 class _Near:
@@ -203,7 +203,7 @@ def test_a_set_of_attacks_begins_where_its_scout_ended() -> None:
         outcome = bisect(watched, some, grid, SearchModel(model, model), Effort())
     high = torch.where(outcome.reached.any(1), outcome.reached.int().argmax(1), len(TEN["linf"]))
     first = watched.calls[0]
-    assert bool((first <= grid.exact.max()).all())
-    assert float(first.mean()) < float(grid.exact.max()), "begins at the largest budget"
-    assert bool((outcome.distance <= grid.exact).all())
+    assert bool((first <= grid.radii.max()).all())
+    assert float(first.mean()) < float(grid.radii.max()), "begins at the largest budget"
+    assert bool((outcome.distance <= grid.radii).all())
     assert int((high < len(TEN["linf"])).sum()) > 0

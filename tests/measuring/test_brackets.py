@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import medrobust.measuring.brackets as module
+from measuring.toys import of_bits
 from medrobust.attacks import pgd
 from medrobust.engine.lanes import Done
 from medrobust.goals import Goal
@@ -32,8 +33,8 @@ def slow(x: torch.Tensor) -> torch.Tensor:
 def begun(num_images: int, epsilons: tuple[float, ...], num_lanes: int = 3) -> Brackets:
     x = torch.full((num_images, 1, 2, 2), CENTER)
     y = torch.zeros(num_images, dtype=torch.long)
-    depth = torch.full((num_images,), 8)
-    subjects = Subjects(x, y, Goal(y, False), slow(x), depth, Streams.of(0, range(num_images)))
+    units = of_bits([8] * num_images)
+    subjects = Subjects(x, y, Goal(y, False), slow(x), units, Streams.of(0, range(num_images)))
     brackets = Brackets(pgd(num_steps=3), subjects, Grid("linf", epsilons))
     brackets.estimate(slow, num_lanes)
     return brackets

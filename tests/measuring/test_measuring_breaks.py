@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from measuring.toys import EPSILONS, decode, exact_distance, image_set, linear, subjects
+from measuring.toys import EPSILONS, decode, exact_distance, image_set, linear, of_bits, subjects
 from medrobust.attacks import bim, fgsm, pgd, restarts
 from medrobust.data import ImageSet, Sample, View
 from medrobust.engine.abilities import Abilities
@@ -76,7 +76,7 @@ def one_grey_image(target: int | None) -> Subjects:
     x = torch.full((1, 1, 2, 2), 0.35)
     y = torch.zeros(1, dtype=torch.long)
     goal = Goal(y, False) if target is None else Goal(torch.tensor([target]), True)
-    return Subjects(x, y, goal, Steps()(x), torch.tensor([8]), Streams.of(0, range(1)))
+    return Subjects(x, y, goal, Steps()(x), of_bits([8]), Streams.of(0, range(1)))
 
 
 # The sweep: one bracket an image.
@@ -92,7 +92,7 @@ def test_what_the_classifier_denies_is_searched_by_the_classifier_itself() -> No
     shown = subjects(model, x)
     with model.frozen():
         outcome = swept(SearchModel(model, lambda x: model(x).flip(1)), shown)
-    expected = GRID.exact[None] >= exact_distance(model, x)[:, None]
+    expected = GRID.radii[None] >= exact_distance(model, x)[:, None]
     assert bool((outcome.reached == expected).all())
 
 
@@ -138,7 +138,7 @@ def test_a_boundary_farther_than_the_gradient_says_is_found_at_its_budget() -> N
     grid = Grid("linf", tuple(0.01 * k for k in range(1, 21)))
     with model.frozen():
         outcome = swept(SearchModel(model, model), subjects(model, x), grid)
-    expected = grid.exact[None] >= (boundary - x[:, 0, 0, 0].double())[:, None]
+    expected = grid.radii[None] >= (boundary - x[:, 0, 0, 0].double())[:, None]
     assert 0 < int(expected.sum()) < expected.numel()
     assert bool((outcome.reached == expected).all())
 
@@ -154,7 +154,7 @@ def test_bisection_asks_the_classifier_about_what_the_copy_claims() -> None:
     assert attack.abilities.scout is None
     with model.frozen():
         outcome = bisect(attack, shown, GRID, SearchModel(model, lambda x: model(x).flip(1)), Effort())
-    expected = GRID.exact[None] >= exact_distance(model, x)[:, None]
+    expected = GRID.radii[None] >= exact_distance(model, x)[:, None]
     assert bool((outcome.reached == expected).all())
 
 
@@ -173,7 +173,7 @@ def test_every_budget_on_its_own_is_the_closed_form() -> None:
     model, x = linear(), batch()
     with model.frozen():
         outcome = each_budget(bim(num_steps=3), subjects(model, x), GRID, model, honest=True)
-    expected = GRID.exact[None] >= exact_distance(model, x)[:, None]
+    expected = GRID.radii[None] >= exact_distance(model, x)[:, None]
     assert bool((outcome.reached == expected).all())
 
 
@@ -194,7 +194,7 @@ def test_a_verdict_is_about_a_point_inside_the_ball_and_the_domain() -> None:
     x = torch.full((2, 1, 1, 2), 0.95)
     ball = Threat(epsilon=torch.tensor([0.2, 0.01])).around(x)
     goal = Goal(torch.ones(2, dtype=torch.long), False)
-    found = verify(brighter_than(0), x + 0.15, ball, goal, torch.tensor([8, 8]))
+    found = verify(brighter_than(0), x + 0.15, ball, goal, of_bits([8, 8]))
     assert bool(ball.contains(found.x).all())
     assert float(found.x[0].max()) == 1
     assert float(found.distance[1]) == pytest.approx(0.01, rel=1e-5)
@@ -206,7 +206,7 @@ def test_an_answer_that_is_not_a_number_is_no_success(value: float) -> None:
     x = torch.full((1, 1, 1, 2), 0.5)
     ball = Threat(epsilon=0.1).around(x)
     goal = Goal(torch.zeros(1, dtype=torch.long), False)
-    found = verify(lambda x: torch.tensor([[0.0, value]]), x + 0.05, ball, goal, torch.tensor([8]))
+    found = verify(lambda x: torch.tensor([[0.0, value]]), x + 0.05, ball, goal, of_bits([8]))
     assert not bool(found.reached)
     assert not bool(found.survives)
 
@@ -216,7 +216,7 @@ def test_what_survives_saving_is_asked_of_the_saved_image() -> None:
     x = levels([100, 100], [100, 100])
     ball = Threat(epsilon=2 / 255).around(x)
     goal = Goal(torch.zeros(2, dtype=torch.long), False)
-    found = verify(brighter_than(201.15), levels([100.9, 100.4], [101.3, 100.6]), ball, goal, torch.tensor([8, 8]))
+    found = verify(brighter_than(201.15), levels([100.9, 100.4], [101.3, 100.6]), ball, goal, of_bits([8, 8]))
     assert found.reached.tolist() == [True, True]
     assert found.survives.tolist() == [False, True]
 
@@ -226,7 +226,7 @@ def test_a_change_that_saving_undoes_does_not_survive() -> None:
     x = levels([100.6])
     ball = Threat(epsilon=2 / 255).around(x)
     goal = Goal(torch.zeros(1, dtype=torch.long), False)
-    found = verify(brighter_than(100.8), levels([100.9]), ball, goal, torch.tensor([8]))
+    found = verify(brighter_than(100.8), levels([100.9]), ball, goal, of_bits([8]))
     assert bool(found.reached)
     assert not bool(found.survives)
 

@@ -25,8 +25,9 @@ def verdict(n: int, distance: float = 0.05, won: bool = True) -> Verdict:
 def test_grids_are_ascending_without_repetition() -> None:
     assert GRID.epsilons == (0.1, 0.2, 0.3)
     assert GRID.norm is NORMS["linf"]
-    assert GRID.exact.dtype == torch.float64
-    assert GRID.exact.tolist() == [0.1, 0.2, 0.3]
+    assert GRID.radii.dtype == torch.float64
+    # The largest numbers of float32 that are not above a tenth, two and three tenths: k / 2^n, by hand.
+    assert GRID.radii.tolist() == [13421772 / 2**27, 13421772 / 2**26, 10066329 / 2**25]
 
 
 def test_nothing_is_the_clean_answer_at_distance_zero() -> None:

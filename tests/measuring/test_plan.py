@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import pytest
@@ -43,11 +44,11 @@ def test_what_cannot_be_measured_is_refused() -> None:
 def test_honest_keeps_a_point_that_won_and_paper_runs_attacks_as_published() -> None:
     given = {"pgd": pgd(), "twice": restarts(bim(), 2), "deepfool": deepfool()}
     honest, paper = Plan(given, (GRID,)), Plan(given, (GRID,), protocol="paper")
-    assert isinstance(honest.attacks["pgd"].keep, FirstReached)
-    assert [type(part.keep) for part in honest.attacks["twice"].attacks] == [FirstReached, FirstReached]
-    assert honest.attacks["deepfool"] == given["deepfool"]
+    assert isinstance(honest.runs["pgd"].keep, FirstReached)
+    assert [type(part.keep) for part in honest.runs["twice"].attacks] == [FirstReached, FirstReached]
+    assert honest.runs["deepfool"] == given["deepfool"]
     assert dict(paper.attacks) == given
-    assert isinstance(paper.attacks["pgd"].keep, Last)
+    assert isinstance(paper.runs["pgd"].keep, Last)
     assert (honest.honest, paper.honest) == (True, False)
 
 
@@ -120,3 +121,11 @@ def test_measuring_does_not_change_the_model_or_global_random_numbers() -> None:
     assert all(p.requires_grad and p.grad is None for p in model.parameters())
     assert all(torch.equal(value, state[name]) for name, value in model.state_dict().items())
     assert torch.equal(random, torch.get_rng_state())
+
+
+def test_another_protocol_of_a_plan_runs_the_attacks_as_given() -> None:
+    honestly = Plan({"pgd": pgd()}, (GRID,))
+    published = dataclasses.replace(honestly, protocol="paper")
+    assert published.attacks == honestly.attacks == {"pgd": pgd()}
+    assert isinstance(published.runs["pgd"].keep, Last)
+    assert isinstance(dataclasses.replace(published, protocol="honest").runs["pgd"].keep, FirstReached)

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from measuring.toys import EPSILONS, exact_distance, image_set, linear, small_net, subjects
+from measuring.toys import EPSILONS, exact_distance, image_set, linear, of_bits, small_net, subjects
 from medrobust.attacks import apgd_ce, autoattack, pgd, restarts
 from medrobust.auditing.setup import resolve
 from medrobust.engine.keep import first_reached
@@ -123,7 +123,7 @@ def test_what_survives_saving_survives_at_larger_budgets_and_is_true() -> None:
     assert bool(outcome.survives[near, -1].all())
     # A change below half a grey level disappears.
     assert not bool(outcome.survives[:, 0].any())
-    assert torch.equal(stored(x, torch.full((len(x),), 8), (0.0, 1.0)), x)
+    assert torch.equal(stored(x, of_bits([8] * len(x)), (0.0, 1.0)), x)
 
 
 def test_a_success_within_rounding_is_looked_for_at_the_next_budget() -> None:

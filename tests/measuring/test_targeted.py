@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from measuring.toys import SIDE, image_set
+from measuring.toys import SIDE, image_set, of_bits
 from medrobust.attacks import (
     Attack,
     autoattack,
@@ -104,7 +104,7 @@ def test_every_budget_on_its_own_counts_what_was_visited(num_classes: int) -> No
     with model.frozen(), torch.no_grad():
         kept, logits = honest(attack), model(x)
         streams = Streams.of(0, [sample.image_id for sample in images.samples]).child("pgd")
-        shown = Subjects(x, y, kept.goal(logits, y), logits, torch.full((len(x),), 8), streams)
+        shown = Subjects(x, y, kept.goal(logits, y), logits, of_bits([8] * len(x)), streams)
         outcome = each_budget(kept, shown, Grid("linf", EPSILONS), model, True)
     expected = by_hand(model, images, attack, "pgd")
     assert (1 - outcome.reached.double().mean(0)).tolist() == pytest.approx(expected.tolist())
@@ -181,7 +181,7 @@ def test_as_published_only_what_the_papers_counted_counts() -> None:
     """Protocol paper runs the attack as it is: the target alone ends it, and its last point counts."""
     attack = bim(num_steps=4, goal=targeted(2))
     plan = Plan({"a": attack}, (Grid("linf", (0.04, 0.2)),), protocol="paper", precision="float32")
-    assert plan.attacks["a"] == attack
+    assert plan.runs["a"] == attack
     images = ImageSet.of(torch.full((1, 1, SIDE, SIDE), 0.5), torch.zeros(1, dtype=torch.long), classes=["a", "b", "c"])
     model = Classifier(Corridor(), classes=images.classes, channels=1)
     records = measure(model, images, plan)[0]

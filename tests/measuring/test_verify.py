@@ -6,9 +6,9 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from torch import Tensor
+from torch import Tensor, nn
 
-from measuring.toys import subjects
+from measuring.toys import of_bits, subjects
 from medrobust.attacks import fgsm, pgd, restarts
 from medrobust.goals import Goal
 from medrobust.measuring.bisect import bisect
@@ -21,7 +21,7 @@ from medrobust.models.classifier import Classifier
 from medrobust.norms import NORMS, per_sample
 from medrobust.threat import Ball, Threat
 
-DEPTH = torch.tensor([8])
+UNITS = of_bits([8])
 
 
 def bright(x: Tensor) -> Tensor:
@@ -36,7 +36,7 @@ def ball(x: Tensor, epsilon: float, norm: str = "linf") -> Ball:
 
 def judged(x_adv: Tensor, x: Tensor, epsilon: float = 0.1, model=bright, norm: str = "linf"):
     goal = Goal(torch.zeros(len(x), dtype=torch.long), False)
-    return verify(model, x_adv, ball(x, epsilon, norm), goal, DEPTH.expand(len(x)))
+    return verify(model, x_adv, ball(x, epsilon, norm), goal, UNITS.expand(len(x), 2))
 
 
 def test_a_point_outside_the_ball_is_judged_inside_it() -> None:
@@ -104,7 +104,7 @@ def test_a_file_without_an_answer_does_not_survive() -> None:
         return torch.where(per_sample(stored_form, answer), torch.nan, answer)
 
     x = torch.full((1, 1, 2, 2), 0.5)
-    found = verify(fails_on_files, x + 0.0432, ball(x, 0.1), Goal(torch.tensor([1]), False), DEPTH)
+    found = verify(fails_on_files, x + 0.0432, ball(x, 0.1), Goal(torch.tensor([1]), False), UNITS)
     assert (found.reached.tolist(), found.survives.tolist()) == ([True], [False])
 
 
@@ -151,7 +151,7 @@ def above(x: Tensor) -> Tensor:
 def test_what_survives_saving(levels: list[float], bits: int, survives: bool) -> None:
     x = torch.full((1, 1, 2, 2), LEVEL)
     x_adv = torch.tensor(levels, dtype=torch.float64).reshape(1, 1, 2, 2).div(255).float()
-    found = verify(above, x_adv, ball(x, 0.1), Goal(torch.tensor([0]), False), torch.tensor([bits]))
+    found = verify(above, x_adv, ball(x, 0.1), Goal(torch.tensor([0]), False), of_bits([bits]))
     assert bool(found.reached)
     assert bool(found.survives) == survives
 
@@ -177,13 +177,13 @@ def test_what_did_not_win_does_not_survive_and_is_not_asked_about() -> None:
 
 def test_stored_form_of_each_depth_and_domain() -> None:
     x = torch.tensor([[0.0, 0.2, 0.5, 1.0]]).repeat(3, 1)
-    found = stored(x, torch.tensor([1, 8, 12]), (0.0, 1.0))
+    found = stored(x, of_bits([1, 8, 12]), (0.0, 1.0))
     assert found[0].tolist() == [0.0, 0.0, 0.0, 1.0]
     assert torch.allclose(found[1] * 255, torch.tensor([0.0, 51.0, 128.0, 255.0]))
     assert float((found[2] - x[2]).abs().max()) <= 0.5 / 4095 + 1e-7
-    wide = stored(2 * x - 1, torch.tensor([1, 8, 12]), (-1.0, 1.0))
+    wide = stored(2 * x - 1, of_bits([1, 8, 12]), (-1.0, 1.0))
     assert torch.allclose(wide, 2 * found - 1, atol=1e-6)
-    assert torch.equal(stored(found, torch.tensor([1, 8, 12]), (0.0, 1.0)), found)
+    assert torch.equal(stored(found, of_bits([1, 8, 12]), (0.0, 1.0)), found)
 
 
 @pytest.mark.parametrize(("matmul", "conv"), [(True, False), (False, True)])
@@ -210,3 +210,23 @@ def test_flags_of_tf32_are_as_before_even_after_an_error(matmul: bool, conv: boo
         assert flags() == (matmul, conv)
     finally:
         torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32 = before
+
+
+@pytest.mark.parametrize("norm", ["linf", "l2", "l1"])
+def test_no_row_has_a_change_larger_than_the_budget_as_written(norm: str) -> None:
+    """8/255 in float32 is more than 8/255: what counts in every path fits the budget in float64."""
+    layer = nn.Linear(4, 2)
+    layer.weight.data, layer.bias.data = torch.tensor([[0.0] * 4, [1.0] * 4]), torch.tensor([1e-3, 0.0])
+    model = Classifier(nn.Sequential(nn.Flatten(), layer), classes=["a", "b"], channels=1)
+    epsilons = tuple(k / 255 for k in (1, 2, 3, 5, 6, 8, 9))
+    shown, grid = subjects(model, torch.zeros(3, 1, 2, 2)), Grid(norm, epsilons)
+    exact = torch.tensor(epsilons, dtype=torch.float64)
+    assert bool((exact.float().double() > exact).any())
+    for outcome in (
+        each_budget(fgsm(), shown, grid, model, honest=True),
+        each_budget(fgsm(), shown, grid, model, honest=False),
+        bisect(restarts(fgsm(), 2), shown, grid, SearchModel(model, model), Effort()),
+        sweep(pgd(num_steps=3), shown, grid, SearchModel(model, model), Effort()),
+    ):
+        assert bool(outcome.reached.all())
+        assert bool((outcome.distance <= exact).all())

@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from measuring.toys import of_bits
 from medrobust.attacks import Attack, hop_skip_jump, pgd, restarts, smallest_epsilon, square
 from medrobust.attacks.honest import honest
 from medrobust.engine.keep import first_reached
@@ -51,7 +52,7 @@ def test_a_sweep_is_as_strong_as_its_attack(kind: str, num_steps: int, relative:
     x = torch.rand(64, 1, 8, 8, generator=torch.Generator().manual_seed(0)).double()
     logits = model(x)
     y = logits.argmax(1)
-    shown = Subjects(x, y, Goal(y, False), logits, torch.full((64,), 8), Streams.of(0, range(64)))
+    shown = Subjects(x, y, Goal(y, False), logits, of_bits([8] * 64), Streams.of(0, range(64)))
     outcome = sweep(attack, shown, Grid("linf", EPSILONS), SearchModel(model, model), Effort())
     plain = torch.zeros(64, len(EPSILONS), dtype=torch.bool)
     for j, epsilon in enumerate(EPSILONS):
@@ -78,7 +79,7 @@ def test_no_failure_rests_on_the_copy_that_searches(attack: Attack) -> None:
     x = torch.rand(64, 1, 8, 8, generator=torch.Generator().manual_seed(0)).double()
     x = x[model(x).argmax(1) == 0][:20]
     logits, y = model(x), torch.zeros(20, dtype=torch.long)
-    shown = Subjects(x, y, Goal(y, False), logits, torch.full((20,), 8), Streams.of(0, range(20)))
+    shown = Subjects(x, y, Goal(y, False), logits, of_bits([8] * 20), Streams.of(0, range(20)))
     grid = Grid("linf", EPSILONS)
     found = bisect(kept, shown, grid, SearchModel(model, deaf(model)), Effort())
     alone = each_budget(kept, shown, grid, model, honest=True)
@@ -95,7 +96,7 @@ def test_a_search_that_asks_for_decisions_serves_smaller_budgets_too() -> None:
         return torch.stack([-z, z - 0.32], 1)  # z = .16: at a change of .01 in all pixels
 
     x, y = torch.full((4, 1, 4, 4), 0.5), torch.zeros(4, dtype=torch.long)
-    shown = Subjects(x, y, Goal(y, False), model(x), torch.full((4,), 8), Streams.of(0, range(4)))
+    shown = Subjects(x, y, Goal(y, False), model(x), of_bits([8] * 4), Streams.of(0, range(4)))
     grid = Grid("linf", (0.005, 0.015, 0.1, 0.3))
     attack = hop_skip_jump(num_queries=2000)
     outcome = bisect(attack, shown, grid, SearchModel(model, model), Effort())

@@ -1,7 +1,7 @@
 """Small models and image sets whose answers are known."""
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from medrobust.data import ImageSet, Sample
 from medrobust.data.files.pixels import Pixels
@@ -62,5 +62,10 @@ def subjects(model: Classifier, x: torch.Tensor, y: torch.Tensor | None = None) 
     with model.frozen(), torch.no_grad():
         logits = model(x)
     y = logits.argmax(1) if y is None else y
-    depth = torch.full((len(x),), 8)
-    return Subjects(x, y, Goal(y, False), logits, depth, Streams.of(0, range(len(x))))
+    units = of_bits([8] * len(x))
+    return Subjects(x, y, Goal(y, False), logits, units, Streams.of(0, range(len(x))))
+
+
+def of_bits(depths: list[int]) -> Tensor:
+    """(n, 2) units of grey images of these depths, see verify.stored."""
+    return torch.tensor([[1 / (2**bits - 1), 0.0] for bits in depths], dtype=torch.float64)

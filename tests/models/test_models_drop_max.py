@@ -9,10 +9,14 @@ from medrobust.models.drop_max import DropMax, drop_first_max
 
 
 def slow(x: torch.Tensor, k: int, stride: int, padding: int) -> torch.Tensor:
-    """By the definition: sort every window."""
-    padded = F.pad(x, (padding,) * 4, value=-torch.inf)
-    windows = padded.unfold(2, k, stride).unfold(3, k, stride)
-    return windows.flatten(4).sort(4).values[..., -2]
+    """By the definition: sort the pixels of the image in every window; the only one is the answer."""
+    height, width = x.shape[2:]
+    rows = []
+    for i in range((height + 2 * padding - k) // stride + 1):
+        top, left = i * stride - padding, [j * stride - padding for j in range((width + 2 * padding - k) // stride + 1)]
+        parts = [x[:, :, max(top, 0) : top + k, max(at, 0) : at + k].flatten(2).sort(2).values for at in left]
+        rows.append(torch.stack([part[..., -min(2, part.shape[2])] for part in parts], 2))
+    return torch.stack(rows, 2)
 
 
 @pytest.mark.parametrize(("k", "stride", "padding"), [(3, 2, 1), (2, 2, 0), (2, 1, 1), (3, 1, 0), (4, 3, 2)])
@@ -47,6 +51,44 @@ def test_padding_is_never_the_answer() -> None:
     assert bool((DropMax(3, 2, 1)(-torch.ones(1, 1, 4, 4)) == -1).all())
 
 
+def test_a_window_with_one_pixel_of_the_image_gives_that_pixel() -> None:
+    x = torch.tensor([[[[1.0, 2.0], [3.0, 4.0]]]], requires_grad=True)
+    out = DropMax(2, 2, 1)(x)
+    assert torch.equal(out, x)
+    (out * torch.tensor([[1.0, 2.0], [3.0, 4.0]])).sum().backward()
+    assert x.grad.flatten().tolist() == [1, 2, 3, 4]
+    row = torch.arange(5.0).reshape(1, 1, 1, 5)
+    assert DropMax(2, 2, 1)(row).flatten().tolist() == [0, 1, 3]  # 0 alone, 1 and 2, 3 and 4
+
+
+@pytest.mark.parametrize(("k", "stride", "padding"), [(2, 1, 1), (2, 2, 1), (3, 2, 1), (4, 2, 2)])
+def test_gradients_are_finite_differences(k: int, stride: int, padding: int) -> None:
+    x = torch.randn(1, 2, 5, 6, dtype=torch.float64, requires_grad=True)
+    assert torch.autograd.gradcheck(DropMax(k, stride, padding), x)
+    assert torch.autograd.gradgradcheck(lambda t: DropMax(k, stride, padding)(t) ** 2, x)
+
+
+def test_pixels_of_minus_infinity_are_pixels() -> None:
+    """A masked pixel is a value: the second largest of (5, -inf) is -inf, and its gradient stays in the image."""
+    x = torch.full((1, 1, 3, 3), -torch.inf)
+    x[0, 0, 0, 0] = 5
+    x.requires_grad_()
+    out = DropMax(2, 1, 1)(x)
+    assert torch.equal(out, slow(x, 2, 1, 1))
+    assert out[0, 0, 0, 0] == 5
+    assert out[0, 0, 0, 1] == -torch.inf
+    out.backward(torch.ones_like(out))
+    assert x.grad.sum() == 16
+
+
+def test_equal_values_are_that_value() -> None:
+    x = torch.full((2, 3, 7, 5), 0.25, requires_grad=True)
+    out = DropMax(3, 2, 1)(x)
+    assert bool((out == 0.25).all())
+    out.sum().backward()
+    assert x.grad.sum() == out.numel()
+
+
 def test_gradients_of_gradients() -> None:
     x = torch.randn(1, 1, 4, 4, dtype=torch.float64, requires_grad=True)
     pool = DropMax(3, 2, 1)
@@ -71,5 +113,7 @@ def test_it_takes_the_place_of_the_first_max_pooling() -> None:
         build_network("zoo:cifar_resnet_8(drop_max=true)", num_classes=2)
     with pytest.raises(UserError, match="cannot take the place"):
         drop_first_max(nn.Sequential(nn.MaxPool2d(3, ceil_mode=True)))
+    with pytest.raises(UserError, match="2-D"):
+        drop_first_max(nn.Sequential(nn.Conv3d(1, 1, 3), nn.MaxPool3d(2)))
     with pytest.raises(ValueError, match="kernel_size"):
         DropMax(1)

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from medrobust.models import Classifier
 from medrobust.models.probe import probe
+from medrobust.models.stopwatch import fastest
 from medrobust.models.wrap import as_classifier
 
 
@@ -134,3 +135,10 @@ def test_it_costs_a_few_passes() -> None:
     began = time.process_time()
     probe(model, images)
     assert time.process_time() - began < 6 * one
+
+
+def test_copies_of_a_network_without_gradients_are_timed_by_their_answers(x: Tensor) -> None:
+    model = as_classifier(Around(before=lambda x: x.detach()), x)
+    name, rates = fastest({"one": model, "two": model}, x, 4)
+    assert name in rates
+    assert min(rates.values()) > 0

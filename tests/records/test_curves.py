@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from medrobust.records import Curve, Resampler, correct_under, curves, worst_case
+from medrobust.records import Curve, Grouping, correct_under, curves, worst_case
 from medrobust.records.curves import norms
 from records.tables import answers, make_records
 
@@ -17,31 +17,31 @@ PROTOCOLS = st.sampled_from(["honest", "paper"])
 
 
 def stands(case: dict[str, Any], protocol: str, i: int, epsilon: float, cells: list[tuple[str, str]]) -> bool:
-    """Whether image i is right at a budget: no attack has a wrong answer at it or below."""
+    """Whether image i is right at a budget: no attack has a wrong answer at it or, if honest, below."""
     if protocol == "honest" and case["clean"][i] != case["labels"][i]:
         return False
     return all(
         found[i] == case["labels"][i]
         for cell in cells
         for budget, found in case["attacks"][cell].items()
-        if budget <= epsilon
+        if budget == epsilon or (budget < epsilon and protocol == "honest")
     )
 
 
 @given(answers(), PROTOCOLS)
-def test_envelopes_and_worst_cases_are_those_of_the_rows(case: dict[str, Any], protocol: str) -> None:
+def test_what_counts_and_worst_cases_are_those_of_the_rows(case: dict[str, Any], protocol: str) -> None:
     records = make_records(**case, protocol=protocol)
     for curve in curves(records):
         cell = (curve.attack, curve.norm)
         assert curve.epsilons.tolist() == sorted(case["attacks"][cell])
         expected = [[stands(case, protocol, i, e, [cell]) for e in curve.epsilons] for i in range(len(case["labels"]))]
-        assert curve.envelope.tolist() == expected
+        assert curve.counted.tolist() == expected
     for norm in norms(records):
         cells = [cell for cell in case["attacks"] if cell[1] == norm]
         worst = worst_case(records, norm)
         assert worst.epsilons.tolist() == sorted({e for cell in cells for e in case["attacks"][cell]})
         expected = [[stands(case, protocol, i, e, cells) for e in worst.epsilons] for i in range(len(case["labels"]))]
-        assert worst.envelope.tolist() == expected
+        assert worst.counted.tolist() == expected
 
 
 def test_raw_is_what_was_measured_and_the_envelope_never_rises() -> None:
@@ -57,6 +57,17 @@ def test_an_attack_that_repairs_a_wrong_answer_counts_only_as_published() -> Non
     paper = make_records([1], [0], repaired, protocol="paper")
     assert not correct_under(honest, "targeted", "linf").correct.any()
     assert correct_under(paper, "targeted", "linf").correct.all()
+
+
+def test_protocol_paper_keeps_repairs_at_larger_budgets_visible() -> None:
+    """Broken at .1, repaired at .2: published tables count each budget on its own; an honest image stays broken."""
+    attacks = {("targeted", "linf"): {0.1: [1, 0, 0], 0.2: [0, 1, 0], 0.3: [0, 0, 1]}}
+    paper = make_records([0, 0, 0], [0, 0, 0], attacks, protocol="paper")
+    honest = make_records([0, 0, 0], [0, 0, 0], attacks)
+    for curve in (paper.curves("linf")[0], paper.worst_case("linf")):
+        assert [round(e.value, 3) for e in curve.estimates()] == [0.667, 0.667, 0.667]
+    for curve in (honest.curves("linf")[0], honest.worst_case("linf")):
+        assert [round(e.value, 3) for e in curve.estimates()] == [0.667, 0.333, 0.0]
 
 
 def test_a_budget_that_an_attack_did_not_try_is_covered_by_its_largest_smaller_one() -> None:
@@ -86,6 +97,6 @@ def test_estimates_are_over_groups() -> None:
     curve = records.curves("linf")[0]
     found = curve.estimates()[0]
     assert found.value == 0.5
-    assert found == curve.estimates(Resampler(np.array(groups)))[0]
+    assert found == Grouping(np.array(groups)).mean(np.array(wrong) == 0)
     alone = Curve("a", "linf", curve.epsilons, curve.correct).estimates()[0]
     assert found.high - found.low > 1.5 * (alone.high - alone.low)

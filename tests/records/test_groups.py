@@ -67,3 +67,12 @@ def test_columns_of_too_many_words_are_left_out() -> None:
     found = groups(records, records.worst_case("linf"), ("x", "y"))
     assert {g["column"] for g in found} == {"class", "half", "age"}
     assert sum(g["num_images"] for g in found if g["column"] == "age") == n
+
+
+def test_missing_values_among_words_are_unknown_and_a_column_named_class_does_not_hide_the_classes() -> None:
+    assert bands(np.array(["a", float("nan"), None], dtype=object)).tolist() == ["a", "unknown", "unknown"]
+    records = make_records([0, 1], [0, 1], {("a", "linf"): {0.1: [0, 0]}}, meta={"class": ["x", "y"]})
+    found = groups(records, records.worst_case("linf"), ("benign", "malignant"))
+    assert [(g["column"], g["value"]) for g in found] == [
+        ("class", "benign"), ("class", "malignant"), ("class (metadata)", "x"), ("class (metadata)", "y"),
+    ]  # fmt: skip

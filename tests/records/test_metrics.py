@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from sklearn import metrics as sk
 
-from medrobust.records.metrics import Resampler, clean_metrics, wilson
+from medrobust.records.intervals import Grouping, wilson
+from medrobust.records.metrics import clean_metrics
 from medrobust.records.referral import referral
 
 
@@ -13,13 +14,13 @@ def sample(k: int, n: int = 120, per_group: int = 1, seed: int = 0):
     labels = np.arange(n) % k
     logits = rng.normal(size=(n, k)) + 1.5 * np.eye(k)[labels]
     scores = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
-    return labels, scores.argmax(1), scores, Resampler((np.arange(n) // per_group).astype(str), seed=1, num_draws=200)
+    return labels, scores.argmax(1), scores, Grouping((np.arange(n) // per_group).astype(str))
 
 
 @pytest.mark.parametrize("positive", [0, 1])
 def test_two_class_metrics_equal_scikit_learn(positive: int) -> None:
-    labels, predictions, scores, resampler = sample(2)
-    found = clean_metrics(labels, predictions, scores, resampler, positive)
+    labels, predictions, scores, grouping = sample(2)
+    found = clean_metrics(labels, predictions, scores, grouping, positive)
     expected = {
         "accuracy": sk.accuracy_score(labels, predictions),
         "balanced_accuracy": sk.balanced_accuracy_score(labels, predictions),
@@ -36,8 +37,8 @@ def test_two_class_metrics_equal_scikit_learn(positive: int) -> None:
 
 
 def test_several_classes_equal_scikit_learn() -> None:
-    labels, predictions, scores, resampler = sample(4)
-    found = clean_metrics(labels, predictions, scores, resampler)
+    labels, predictions, scores, grouping = sample(4)
+    found = clean_metrics(labels, predictions, scores, grouping)
     assert found["macro_f1"].value == pytest.approx(sk.f1_score(labels, predictions, average="macro"), abs=1e-6)
     assert found["balanced_accuracy"].value == pytest.approx(sk.balanced_accuracy_score(labels, predictions), abs=1e-6)
     assert found["auroc"].value == pytest.approx(sk.roc_auc_score(labels, scores, multi_class="ovr"), abs=1e-6)
@@ -52,9 +53,9 @@ def test_wilson_is_the_textbook_interval() -> None:
 def test_groups_of_copies_widen_the_interval() -> None:
     rng = np.random.default_rng(0)
     hits = rng.random(60) < 0.7
-    alone = Resampler(np.arange(60).astype(str)).mean(hits)
-    copied = Resampler(np.repeat(np.arange(60), 5).astype(str)).mean(np.repeat(hits, 5))
-    pretended = Resampler(np.arange(300).astype(str)).mean(np.repeat(hits, 5))
+    alone = Grouping(np.arange(60).astype(str)).mean(hits)
+    copied = Grouping(np.repeat(np.arange(60), 5).astype(str)).mean(np.repeat(hits, 5))
+    pretended = Grouping(np.arange(300).astype(str)).mean(np.repeat(hits, 5))
     width = copied.high - copied.low
     assert width > 1.8 * (pretended.high - pretended.low)
     assert width == pytest.approx(alone.high - alone.low, rel=0.2)
@@ -62,10 +63,10 @@ def test_groups_of_copies_widen_the_interval() -> None:
 
 def test_a_class_without_images_is_undefined_not_zero() -> None:
     labels, predictions = np.zeros(20, dtype=int), np.zeros(20, dtype=int)
-    found = clean_metrics(labels, predictions, np.tile([0.9, 0.1], (20, 1)), Resampler(np.arange(20).astype(str)))
-    assert found["sensitivity"].as_dict() == {"value": None, "low": None, "high": None}
-    assert found["auroc"].as_dict()["value"] is None
-    assert found["balanced_accuracy"].value == 1.0
+    found = clean_metrics(labels, predictions, np.tile([0.9, 0.1], (20, 1)), Grouping(np.arange(20).astype(str)))
+    assert found["accuracy"] == found["specificity"] == wilson(20, 20)
+    for name in ("sensitivity", "auroc", "balanced_accuracy", "precision", "f1"):
+        assert found[name].as_dict() == {"value": None, "low": None, "high": None}, name
 
 
 def test_referral_drops_the_most_sensitive_first() -> None:
@@ -76,6 +77,6 @@ def test_referral_drops_the_most_sensitive_first() -> None:
 
 
 def test_all_or_nothing_has_an_interval_of_the_number_of_groups() -> None:
-    groups = Resampler(np.repeat(np.arange(10), 4).astype(str))
+    groups = Grouping(np.repeat(np.arange(10), 4).astype(str))
     assert groups.mean(np.zeros(40, dtype=bool)) == wilson(0, 10)
     assert groups.mean(np.ones(40, dtype=bool)) == wilson(10, 10)

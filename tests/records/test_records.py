@@ -101,6 +101,8 @@ def test_metadata_are_numbers_only_where_all_are() -> None:
     row["survives_source_bit_depth"] = False
     table = rows_table([row, {**row, "meta_a": None}], {"a": "string"})
     assert table.column("meta_a").to_pylist() == ["3", None]
+    missing = rows_table([row, {**row, "meta_a": float("nan")}], {"a": "string"})
+    assert missing.column("meta_a").to_pylist() == ["3", None]
 
 
 def test_pandas_has_the_same_rows(records: Records) -> None:
@@ -116,7 +118,7 @@ def test_pandas_has_the_same_rows(records: Records) -> None:
 
 def test_without_pandas_it_says_so(records: Records, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "pandas", None)
-    with pytest.raises(UserError, match=r"to_pandas: pandas is not installed\. Pip install pandas"):
+    with pytest.raises(UserError, match=r"to_pandas: pandas is not installed\. pip install pandas"):
         records.to_pandas()
 
 

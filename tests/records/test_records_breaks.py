@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 import pytest
 
-from medrobust.records import Records, Resampler, correct_under, referral, sensitivity, worst_case
+from medrobust.records import Grouping, Records, correct_under, referral, sensitivity, worst_case
 from medrobust.records.groups import groups
 
 LABELS = (0, 0, 0, 1)
@@ -106,16 +106,10 @@ def test_groups_are_parts_of_the_images() -> None:
     assert by_name["sex", "f"]["robust_accuracy"][0]["value"] == 0.5
 
 
-def test_draws_belong_to_a_seed_and_hold_whole_groups() -> None:
-    groups_of = np.repeat(np.arange(12), 3).astype(str)
-    first, again, other = (Resampler(groups_of, seed=seed, num_draws=20).weights() for seed in (3, 3, 4))
-    assert (first == again).all()
-    assert (first != other).any()
-    assert (first.reshape(20, 12, 3) == first[:, ::3, None]).all()
-    assert (first.sum(1) == 36).all()
-
-
-def test_the_interval_of_a_bootstrap_holds_95_of_100_draws() -> None:
-    draws = np.arange(1001) / 1000
-    found = Resampler(np.arange(4)).interval(0.5, draws)
-    assert (found.low, found.high) == (pytest.approx(0.025), pytest.approx(0.975))
+def test_intervals_are_of_groups_at_95_percent() -> None:
+    """Twelve patients of three images: what all share counts once a patient."""
+    patients = np.repeat(np.arange(12), 3).astype(str)
+    all_right = Grouping(patients).mean(np.ones(36, dtype=bool))
+    assert all_right.low == pytest.approx(1 / (1 + 1.959964**2 / 12))
+    alone = Grouping(np.arange(36)).mean(np.ones(36, dtype=bool))
+    assert alone.low == pytest.approx(1 / (1 + 1.959964**2 / 36))

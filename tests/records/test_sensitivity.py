@@ -55,3 +55,20 @@ def test_quantiles_beyond_the_largest_budget_are_unknown() -> None:
         "1.0": None,
     }
     assert quantiles(np.array([]), (0.5,)) == {"0.5": None}
+
+
+def test_quantiles_of_unbroken_images_are_censored_and_never_the_largest_budget() -> None:
+    """Of 21 images 11 fall: the median is theirs. Of 20 images 10 fall: half of them do not, and the median is null."""
+    budgets = np.arange(1, 12) / 100
+    assert quantiles(np.concatenate([budgets, np.full(10, np.inf)]))["0.5"] == 0.11
+    assert quantiles(np.concatenate([budgets[:10], np.full(10, np.inf)]))["0.5"] is None
+    assert quantiles(np.full(4, np.inf)) == dict.fromkeys(["0.05", "0.25", "0.5", "0.75", "0.95"])
+
+
+def test_quantiles_are_values_of_the_images_at_every_number_of_them() -> None:
+    """scipy's definition without interpolation, in exact numbers."""
+    for n in range(1, 130):
+        values = np.random.default_rng(n).permutation(np.arange(n)).astype(float)
+        for percent in (5, 25, 50, 75, 95):
+            at = -(-percent * (n - 1) // 100)  # rounded up
+            assert quantiles(values, (percent / 100,)) == {str(percent / 100): float(at)}

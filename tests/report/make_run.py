@@ -86,7 +86,7 @@ def _clean(clean: float, num_images: int) -> dict[str, Any]:
     shift = {"accuracy": 0, "balanced_accuracy": -0.006, "sensitivity": -0.03, "specificity": 0.02, "precision": -0.01}
     shift |= {"f1": -0.015, "auroc": 0.04}
     found = {name: interval(min(1.0, max(0.0, clean + d)), num_images) for name, d in shift.items()}
-    return {**found, "method": "95 % percentile bootstrap over 186 groups, 1000 draws"}
+    return {**found, "method": "95 % Wilson interval of the effective number of images, 186 groups"}
 
 
 def make_audit(

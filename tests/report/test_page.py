@@ -119,6 +119,23 @@ def test_numbers_are_those_of_the_audit(page: Make) -> None:
     assert "FGSM did worse at some larger size than at a smaller one, by up to 1.3 points" in made.section("curve").text
 
 
+def test_protocol_paper_says_that_accuracy_may_rise_again(page: Make) -> None:
+    paper = {**make_audit()["protocol"], "name": "paper"}
+    said = "Each size is counted on its own, as in the papers"
+    assert said in page(replace={"protocol": paper}).section("curve").text
+    assert "the lines keep the lower value" not in page(replace={"protocol": paper}).section("curve").text
+    assert said not in page().section("curve").text
+
+
+def test_referral_says_how_many_images_are_sent_and_how_sure_it_is(page: Make) -> None:
+    row = {"fraction": 0.2, "num_referred": 2, "num_kept": 8, "accuracy": 0.75, "random": 0.7}
+    row["intervals"] = {"accuracy": {"value": 0.75, "low": 0.41, "high": 0.93}}
+    rows = [{"fraction": 0.0, "num_referred": 0, "num_kept": 10, "accuracy": 0.7, "random": 0.7}, row]
+    text = page(replace={"referral": rows}).section("referral").text
+    assert "With 20% (2 of 10 images) sent to a person" in text
+    assert "easiest to mislead 75% (41.0% to 93.0%) and at random 70%" in text
+
+
 def shown(row: dict[str, Any]) -> str:
     value = 100 * row["robust_accuracy"]["value"]
     return "<0.1%" if 0 < value < 0.05 else f"{value:.1f}%"

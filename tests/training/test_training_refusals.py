@@ -56,6 +56,7 @@ CASES = {
         {"objective": "clean", "threat": {"epsilon_warm_up": 2}},
         "threat.epsilon_warm_up: clean has no budget",
     ),
+    "epochs without end": (rows(), {"epochs": 10**30}, "epochs: 1e+30 will never end. At most 1000000"),
     "unknown action": (rows(), {"on_collapse": "panic"}, "on_collapse: 'panic': must be 'continue', 'stop' or"),
 }
 
@@ -91,3 +92,48 @@ def test_what_to_do_on_collapse_is_an_option(capsys: pytest.CaptureFixture[str],
     assert "collapsed" in err
     assert "training stops" in err
     assert "epoch 6/6" not in err
+
+
+NORMALIZED = """
+from torch import nn
+
+def pooled():
+    return nn.Sequential(nn.Conv2d(1, 4, 3), nn.AdaptiveAvgPool2d(1), nn.BatchNorm2d(4), nn.Flatten(), nn.Linear(4, 2))
+
+def wide():
+    return nn.Sequential(nn.Conv2d(1, 4, 3), nn.BatchNorm2d(4), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 2))
+
+class Judged(nn.Sequential):
+    def forward(self, x):
+        return {}["weights"] if not self.training and x.requires_grad else super().forward(x)
+
+def fails_in_validation():
+    return Judged(nn.Flatten(), nn.Linear(1024, 2))
+"""
+
+
+@pytest.fixture
+def nets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "nets_of_refusals.py").write_text(NORMALIZED)
+    monkeypatch.syspath_prepend(tmp_path)
+
+
+def test_batches_of_one_and_a_variance_of_one_value(capsys, nets, tmp_path: Path) -> None:
+    """ResNet-18 at 32 pixels ends in 1 x 1: what batch normalization computes there needs two images."""
+    recipe = write(tmp_path, rows(), model="nets_of_refusals:pooled", batch_size=1)
+    line = refused(capsys, "train", recipe, "--out", tmp_path / "model")
+    assert "batch_size: 1 on each device is too few: the network has batch normalization. Use 2 or more" in line
+    assert not (tmp_path / "model").exists()
+    code, _, err = run(capsys, "train", recipe, "--out", tmp_path / "model", "model.name=nets_of_refusals:wide")
+    assert code == 0, err
+
+
+def test_what_fails_in_the_first_validation_leaves_nothing(capsys, nets, tmp_path: Path) -> None:
+    robust = {"objective": "adversarial", "threat": {"epsilon": "2/255"}, "attack": {"name": "pgd", "num_steps": 1}}
+    recipe = write(tmp_path, rows(), model="nets_of_refusals:fails_in_validation", **robust)
+    line = refused(capsys, "train", recipe, "--out", tmp_path / "model")
+    assert "nets_of_refusals.py line" in line
+    assert "KeyError: 'weights'" in line
+    assert not (tmp_path / "model").exists()
+    code, _, err = run(capsys, "train", recipe, "--out", tmp_path / "model", "model.name=nets_of_refusals:wide")
+    assert code == 0, err

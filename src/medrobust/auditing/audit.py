@@ -23,7 +23,7 @@ from ..models.digest import weights_digest
 from ..progress import Report
 from ..recipes.plain import deciding
 from ..records.records import Records
-from ..runs import AUDIT_SCHEMA, RUN_FILE, claim, digest, finish, hardware
+from ..runs import AUDIT_SCHEMA, begin, digest, finish, hardware, look
 from ..version import __version__
 from .checks import CHECKS
 from .context import Check, Context, run_checks
@@ -64,23 +64,30 @@ def run_audit(
         report: called with (what, done, of).
         checks: functions (records, context) -> Finding, or several.
 
-    Errors: UserError for every bad input, before anything is written.
+    Errors: UserError for every bad input, and what an attack raises on the first images, before anything is written.
     """
     recipe = setup.recipe
     hashes = identity(setup)
     folder = out or Path("runs") / f"audit-{digest(hashes)[:10]}"
-    # Of a new run, images and answers that make no sense are refused before it has a folder.
-    clean = None if (folder / RUN_FILE).exists() else _clean(setup, report)
-    run = claim(folder, "audit", hashes, {"seed": recipe.seed, "hardware": hardware(setup.plan.device)})
-    write_atomic(folder / "recipe.yaml", recipe_text)
-    finished = (folder / "records.parquet").exists() and run["status"] != "running"
-    if finished:
-        records, cost = Records.read(folder / "records.parquet"), run["cost"]
+    details = {"seed": recipe.seed, "hardware": hardware(setup.plan.device)}
+    run, begun = look(folder, "audit", hashes, details)
+
+    def start() -> None:
+        begin(folder, run)
+        write_atomic(folder / "recipe.yaml", recipe_text)
+
+    if begun:
+        start()
+    if (folder / "records.parquet").exists() and run["status"] != "running":
+        records, cost, finished = Records.read(folder / "records.parquet"), run["cost"], True
     else:
-        records, cost = measure(setup.model, setup.images, setup.plan, folder / "parts", report, clean)
+        # What cannot be measured is refused by the first pass or the first images, before a new run has a folder.
+        clean = None if begun else _clean(setup, report)
+        parts, finished = folder / "parts", False
+        records, cost = measure(setup.model, setup.images, setup.plan, parts, report, clean, start)
     began = perf_counter()
     if not (folder / "images" / "gallery.json").exists():
-        make_gallery(records, setup, folder / "images", report)
+        make_gallery(records, setup, folder / "images", report, folder / "parts")
     context = _context(setup, report)
     findings = run_checks(checks, records, context)
     if not finished:
@@ -145,14 +152,13 @@ def _row(finding: Finding) -> dict[str, Any]:
 def summary(setup: Setup, records: Records, run: dict[str, Any]) -> dict[str, Any]:
     """audit.json without the findings."""
     images, plan, recipe, given = setup.images, setup.plan, setup.recipe, _parameters(setup)
-    bits = min(images.bit_depth(i) for i in range(min(len(images), 16)))
+    source = source_units(images, [e for g in plan.grids if g.norm_name == "linf" for e in g.epsilons])
     measured = summarize(
         records,
         classes=images.classes,
         positive=images.positive_index,
         grids=plan.grids,
-        bits=bits,
-        seed=plan.seed,
+        resolutions=source["resolutions"],
     )
     return {
         "schema": AUDIT_SCHEMA,
@@ -174,8 +180,8 @@ def summary(setup: Setup, records: Records, run: dict[str, Any]) -> dict[str, An
             "num_groups": len(set(images.groups)),
             "classes": list(images.classes),
             "positive_class": None if images.positive_index is None else images.classes[images.positive_index],
-            "bit_depth": bits,
-            "source": source_units(images, [e for g in plan.grids if g.norm_name == "linf" for e in g.epsilons]),
+            "bit_depth": min(source["bits"]),
+            "source": source,
             "image_size": list(images[0][0].shape[1:]),
             "broken": [list(pair) for pair in images.broken],
         },
@@ -185,7 +191,7 @@ def summary(setup: Setup, records: Records, run: dict[str, Any]) -> dict[str, An
             **({"set": " and ".join(plan.sets)} if plan.sets else {}),
             "attacks": {
                 title: _attack(title, given[title], attack) | {"goal": plan.goals[title]} | _only(plan, title)
-                for title, attack in plan.attacks.items()
+                for title, attack in plan.runs.items()
             },
             "verified": "every success was re-checked in float32, inside the exact ball, by the classifier itself",
         },

@@ -21,6 +21,7 @@ from ..models.trials import Trial, try_others
 NUM_IMAGES = 16  # that the contract is looked at on
 NUM_LABELED = 64  # at most, on which other preprocessings are tried
 PATIENCE = 1.0  # seconds for that
+VALUES = 2**26  # of all images together: fewer volumes than pictures are looked at
 
 
 @dataclass(frozen=True)
@@ -58,10 +59,10 @@ def look(model: Classifier, images: ImageSet, device: str = "cpu", seconds: floa
         ('yes', 16, ())
     """
     began = perf_counter()
-    chosen = mixed(images, NUM_LABELED)
+    chosen = mixed(images, affordable(images, NUM_LABELED))
     batch = images.batch(chosen)
     x, y = batch.x.to(device), batch.y.to(device)
-    few = x[:NUM_IMAGES]
+    few = x[: affordable(images, NUM_IMAGES, VALUES // 4)]
     with torch.random.fork_rng(devices=range(torch.cuda.device_count())), model.to(device).frozen():
         try:
             facts = probe(model, few)
@@ -74,6 +75,11 @@ def look(model: Classifier, images: ImageSet, device: str = "cpu", seconds: floa
         right = sum(a == b for a, b in zip(facts.answers, y.tolist(), strict=False))
         trials = try_others(model, x, y, seconds) if seconds is not None and right < len(few) else []
     return Probed(facts, len(few), right, tuple(trials), perf_counter() - began)
+
+
+def affordable(images: ImageSet, count: int, values: int = VALUES) -> int:
+    """So many images, or as many as have this number of values together, and two at least."""
+    return min(count, max(2, values // images[0][0].numel()))
 
 
 def mixed(images: ImageSet, count: int) -> list[int]:
@@ -90,7 +96,10 @@ def mixed(images: ImageSet, count: int) -> list[int]:
     each = -(-count // len(of))
     spread = [found if len(found) <= each else found[:: len(found) // each] for _, found in sorted(of.items())]
     turns = chain.from_iterable(zip_longest(*spread))
-    return [position for position in turns if position is not None][:count]
+    chosen = [position for position in turns if position is not None][:count]
+    rest = sorted(set(range(len(images))).difference(chosen))  # where a class has too few
+    missing = min(count - len(chosen), len(rest))
+    return chosen + (rest[:: len(rest) // missing][:missing] if missing else [])
 
 
 def refuse_without_gradient(model: Classifier, found: Probed, attacks: Mapping[str, Attack]) -> None:

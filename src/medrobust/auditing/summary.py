@@ -13,30 +13,42 @@ from ..measuring.outcome import Grid
 from ..numbers import epsilon_text
 from ..records.curves import Curve, curves, norms, worst_case
 from ..records.groups import groups
-from ..records.metrics import Resampler, clean_metrics
+from ..records.intervals import Grouping
+from ..records.metrics import clean_metrics
 from ..records.records import Records
 from ..records.referral import referral
 from ..records.sensitivity import quantiles, sensitivity
 
 NUM_FRAGILE = 12
-NUM_SOURCES = 16  # images whose source range is looked at
 
 
-def budget(norm: str, epsilon: float, bits: int) -> dict[str, Any]:
+def budget(
+    norm: str, epsilon: float, resolutions: Sequence[float], domain: tuple[float, float] = (0.0, 1.0)
+) -> dict[str, Any]:
     """A budget in the units that people use.
 
+    Args:
+        norm, epsilon: of the budget.
+        resolutions: one stored unit on [0, 1] of the files, each kind once; grey_levels counts these units and is null
+            where files differ or store floating point.
+        domain: lowest and highest value of a pixel; percent is of its width.
+
     Example:
-        >>> budget("linf", 1 / 255, 8)["text"]
-        '1/255'
+        >>> budget("linf", 1 / 255, [1 / 255])["text"], budget("linf", 0.01, [1 / 400])["grey_levels"]
+        ('1/255', 4.0)
     """
     out: dict[str, Any] = {"norm": norm, "epsilon": epsilon, "text": epsilon_text(epsilon, norm)}
     if norm == "linf":
-        out |= {"grey_levels": round(epsilon * (2**bits - 1), 4), "percent": round(100 * epsilon, 4)}
+        share = epsilon / (domain[1] - domain[0])
+        levels = round(share / resolutions[0], 4) if len(resolutions) == 1 and resolutions[0] > 0 else None
+        out |= {"grey_levels": levels, "percent": round(100 * share, 4)}
     return out
 
 
 def source_units(images: ImageSet, epsilons: Sequence[float]) -> dict[str, Any]:
-    """What the first images were stored as, and linf budgets in that unit (HU, grey levels of the file).
+    """What the images were stored as, and linf budgets in that unit (HU, grey levels of the file).
+
+    "step" is one stored unit in the unit of the file, "resolutions" the same on [0, 1]; floating point has neither.
 
     Images whose ranges differ, as DICOM windows may, give the smallest and the largest size of a budget.
 
@@ -46,7 +58,7 @@ def source_units(images: ImageSet, epsilons: Sequence[float]) -> dict[str, Any]:
         >>> found["unit"], found["budgets"]
         ('HU', [{'epsilon': 0.00392156862745098, 'low': 5.4902, 'high': 5.4902}])
     """
-    ranges = [images.source(i) for i in range(min(len(images), NUM_SOURCES))]
+    ranges = list(dict.fromkeys(images.source(i) for i in range(len(images))))
     units = sorted({source.unit for source in ranges})
     sizes = {e: [source.epsilon_in_units(e) for source in ranges] for e in epsilons}
     one = sorted(source.epsilon_in_units(1 / 255) for source in ranges)
@@ -55,6 +67,8 @@ def source_units(images: ImageSet, epsilons: Sequence[float]) -> dict[str, Any]:
         "words": f"1/255 is {span} {units[0]} of the file" if len(units) == 1 else f"files in {' and '.join(units)}",
         "unit": units[0] if len(units) == 1 else "mixed",
         "bits": sorted({source.bits for source in ranges}),
+        "step": sorted({source.step or 0.0 for source in ranges}),
+        "resolutions": sorted({source.resolution for source in ranges}),
         "low": min(min(source.low, source.high) for source in ranges),
         "high": max(max(source.low, source.high) for source in ranges),
         "budgets": [
@@ -64,9 +78,9 @@ def source_units(images: ImageSet, epsilons: Sequence[float]) -> dict[str, Any]:
     }
 
 
-def _points(curve: Curve, resampler: Resampler, raw: bool) -> list[dict[str, Any]]:
+def _points(curve: Curve, raw: bool) -> list[dict[str, Any]]:
     out = []
-    for j, (epsilon, found) in enumerate(zip(curve.epsilons.tolist(), curve.estimates(resampler), strict=True)):
+    for j, (epsilon, found) in enumerate(zip(curve.epsilons.tolist(), curve.estimates(), strict=True)):
         point: dict[str, Any] = {"attack": curve.attack, "norm": curve.norm, "epsilon": epsilon}
         point["robust_accuracy"] = found.as_dict()
         if raw:
@@ -80,15 +94,20 @@ def _without_attack(points: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def _stored(records: Records, norm: str) -> Curve:
-    """The worst case when adversarial images are rounded to the bit depth of their source."""
+    """The worst case when adversarial images are rounded to what their files can hold.
+
+    An image that is right untouched is right again where the success of the attack does not survive.
+    """
     clean = records.clean
     right = clean["clean_prediction"] == clean["label"]
     epsilons = np.unique(records.where(norm=norm)["epsilon"])
-    correct = np.repeat(right[:, None], len(epsilons), axis=1)
-    for name in [attack for attack, n in records.cells if n == norm]:
-        own, survives = records.matrix(name, norm, "survives_source_bit_depth")
-        correct[:, np.searchsorted(epsilons, own)] &= ~survives
-    return Curve("stored", norm, epsilons, correct)
+    correct = np.ones((len(clean), len(epsilons)), dtype=bool)
+    for curve in records.curves(norm):
+        survives = records.matrix(curve.attack, norm, "survives_source_bit_depth")[1]
+        reached = records.matrix(curve.attack, norm, "reached")[1]
+        undone = right[:, None] & (reached | curve.nested) & ~survives
+        correct[:, np.searchsorted(epsilons, curve.epsilons)] &= curve.correct | undone
+    return Curve("stored", norm, epsilons, correct, clean["group_id"], records.honest)
 
 
 def _direction(records: Records, curve: Curve, classes: tuple[str, ...]) -> list[dict[str, Any]]:
@@ -102,7 +121,7 @@ def _direction(records: Records, curve: Curve, classes: tuple[str, ...]) -> list
     for epsilon in curve.epsilons.tolist():
         turned: dict[int, int] = {}
         for own, prediction in answers.values():
-            for column in np.flatnonzero(own <= epsilon):
+            for column in np.flatnonzero(own <= epsilon if curve.nested else own == epsilon):
                 changed = right & (prediction[:, column] != clean["label"])
                 for i in np.flatnonzero(changed).tolist():
                     turned.setdefault(i, int(prediction[i, column]))
@@ -136,8 +155,7 @@ def summarize(
     classes: tuple[str, ...],
     positive: int | None,
     grids: tuple[Grid, ...],
-    bits: int,
-    seed: int,
+    resolutions: Sequence[float],
 ) -> dict[str, Any]:
     """The measured part of audit.json.
 
@@ -146,24 +164,25 @@ def summarize(
         classes: names in the order of the labels.
         positive: the class that sensitivity speaks of.
         grids: what was measured.
-        bits: bit depth of the sources.
-        seed: of the bootstrap.
+        resolutions: one stored unit on [0, 1] of the files, each kind once.
     """
     clean = records.clean
     right = clean["clean_prediction"] == clean["label"]
-    resampler = Resampler(clean["group_id"], seed)
+    grouping = Grouping(clean["group_id"])
     metrics = clean_metrics(
-        clean["label"], clean["clean_prediction"], clean["scores"], resampler, 1 if positive is None else positive
+        clean["label"], clean["clean_prediction"], clean["scores"], grouping, 1 if positive is None else positive
     )
     out: dict[str, Any] = {
-        "threat": {"budgets": [budget(grid.norm_name, e, bits) for grid in grids for e in grid.epsilons]},
-        "clean": {name: value.as_dict() for name, value in metrics.items()} | {"method": resampler.method},
-        "curve": [point for curve in curves(records) for point in _points(curve, resampler, True)],
+        "threat": {
+            "budgets": [budget(grid.norm_name, e, resolutions, grid.domain) for grid in grids for e in grid.epsilons]
+        },
+        "clean": {name: value.as_dict() for name, value in metrics.items()} | {"method": grouping.method},
+        "curve": [point for curve in curves(records) for point in _points(curve, True)],
     }
     names = norms(records)
     worst = {norm: worst_case(records, norm) for norm in names}
-    out["worst_case"] = [p for c in worst.values() for p in _without_attack(_points(c, resampler, False))]
-    out["stored"] = [p for norm in names for p in _without_attack(_points(_stored(records, norm), resampler, False))]
+    out["worst_case"] = [p for c in worst.values() for p in _without_attack(_points(c, False))]
+    out["stored"] = [p for norm in names for p in _without_attack(_points(_stored(records, norm), False))]
     by_norm = {norm: sensitivity(records, norm) for norm in names}
     out["sensitivity"] = [
         {
@@ -179,8 +198,9 @@ def summarize(
     first = names[0]
     out["fragile"] = _fragile(records, first, classes)
     out["direction"] = [row for curve in worst.values() for row in _direction(records, curve, classes)]
-    out["groups"] = groups(records, worst[first], classes, seed)
-    out["referral"] = referral(right, by_norm[first].epsilon_flip, clean["scores"].max(1))
+    out["groups"] = groups(records, worst[first], classes)
+    confidence = clean["scores"].max(1)
+    out["referral"] = referral(right, by_norm[first].epsilon_flip, confidence, groups=clean["group_id"])
     return out
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import logging
 import os
 import re
 import select
@@ -11,7 +12,8 @@ import sys
 import tempfile
 import time
 import traceback
-from collections.abc import Callable, Sequence
+import warnings
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -68,7 +70,8 @@ def finish(app: Callable[..., Any], words: Sequence[str]) -> int:
         with contextlib.suppress(AttributeError, OSError, ValueError):  # where it is no file, or closed
             stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr] # names that it cannot show
     try:
-        code = int(app(args=words, prog_name="medrobust", standalone_mode=False) or 0)
+        with _warnings(show_all=debug):
+            code = int(app(args=words, prog_name="medrobust", standalone_mode=False) or 0)
         sys.stdout.flush()
         return code
     except EndedError as ended:
@@ -87,6 +90,24 @@ def finish(app: Callable[..., Any], words: Sequence[str]) -> int:
     if line:
         sys.stderr.write(f"medrobust: {line}\n")
     return code
+
+
+@contextlib.contextmanager
+def _warnings(*, show_all: bool) -> Iterator[None]:
+    """Warnings of ours as one line each; those of other packages, which speak to who wrote the code, not at all."""
+    package, level = str(Path(__file__).resolve().parents[1]), logging.root.manager.disable
+
+    def show(message: Warning | str, category: type[Warning], filename: str, *more: Any, **named: Any) -> None:
+        if show_all or (filename.startswith(package) and issubclass(category, UserWarning)):
+            sys.stderr.write(f"warning: {printable(str(message))}\n")
+
+    with warnings.catch_warnings():
+        warnings.showwarning = show
+        logging.disable(level if show_all else logging.CRITICAL)
+        try:
+            yield
+        finally:
+            logging.disable(level)
 
 
 def _ending(error: BaseException, words: Sequence[str]) -> tuple[int, str]:

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from ..engine.tree import take
 from ..norms import per_sample
+from ..threat import not_above
 from .outcome import Model, Outcome
 from .subjects import Subjects
 from .verify import verify
@@ -15,8 +16,8 @@ from .verify import verify
 def extend_saved(outcome: Outcome, subjects: Subjects, found: Tensor, model: Model, batch_size: int) -> None:
     """Fill in `survives` above the smallest budget of each image.
 
-    The smallest change that flips an answer lies at the decision boundary and often does not survive rounding to grey
-    levels, while a larger budget allows a longer step in the same direction, which may. What survives at one budget is
+    The smallest change that flips an answer lies at the decision boundary and often does not survive rounding to stored
+    units, while a larger budget allows a longer step in the same direction, which may. What survives at one budget is
     allowed at every larger one. This costs forwards only, which count as checks, not as attacks.
 
     Args:
@@ -34,9 +35,9 @@ def extend_saved(outcome: Outcome, subjects: Subjects, found: Tensor, model: Mod
         for part in open_.split(batch_size):
             where = part.to(found.device)
             own = take(ball, where)
-            own = own._replace(radius=torch.full_like(own.radius, epsilon))
+            own = own._replace(radius=not_above(epsilon, own.radius).expand_as(own.radius))
             d = found[where] - own.center
             longer = own.center + d * per_sample(epsilon / own.norm.size(d).clamp_min(1e-30), d)
-            depth = subjects.depth[where.to(subjects.depth.device)]
-            verdict = verify(model, own.project(longer), own, take(subjects.goal, where), depth)
+            units = subjects.units[where.to(subjects.units.device)]
+            verdict = verify(model, own.project(longer), own, take(subjects.goal, where), units)
             outcome.survives[part[verdict.survives.cpu()], j:] = True

@@ -33,7 +33,7 @@ class _Bisection:
 
     def __init__(self, attack: Attack, subjects: Subjects, grid: Grid, model: Model) -> None:
         self._attack, self._subjects, self._grid, self._model = attack, subjects, grid, model
-        self._epsilons = grid.exact
+        self._epsilons = grid.radii
         self._low, self._high = torch.full((len(subjects.x),), -1), torch.full((len(subjects.x),), len(self._epsilons))
         self._stride = torch.ones_like(self._high)
         self._best = subjects.x.clone()
@@ -82,7 +82,7 @@ class _Bisection:
         x_adv = (attack or self._attack)(counted, part.x, part.y, threat, generator=generator)
         self._outcome.forwards[index, slot] += counted.forwards
         self._outcome.backwards[index, slot] += counted.backwards
-        found = verify(self._model, x_adv, threat.around(part.x), part.goal, part.depth)
+        found = verify(self._model, x_adv, threat.exact(part.x), part.goal, part.units)
         won = (found.reached | (found.logits.argmax(1) != part.y)).cpu()
         claimed = won
         if search_model is not self._model:
@@ -119,6 +119,7 @@ class _Bisection:
     def ended(self, batch_size: int) -> Outcome:
         """The outcome, once no bracket is open any more."""
         extend_saved(self._outcome, self._subjects, self._best, self._model, batch_size)
+        self._outcome.points = self._best
         return self._outcome
 
 

@@ -33,7 +33,7 @@ class Brackets:
         self._program, self._goal = program, subjects.goal
         self._ball = subjects.ball(grid, grid.epsilons[-1])
         m, e = len(subjects.x), len(grid.epsilons)
-        self._epsilons = grid.exact
+        self._epsilons = grid.radii
         self._low, self._high = torch.full((m,), -1), torch.full((m,), e)
         zero = torch.zeros(m, dtype=torch.float64)
         self._low_at, self._high_at = zero.clone(), torch.full_like(zero, torch.inf)

@@ -20,6 +20,7 @@ def each_budget(attack: Attack, subjects: Subjects, grid: Grid, model: Model, ho
     """
     outcome = Outcome.nothing(subjects.logits, grid)
     open_ = torch.ones(len(subjects.x), dtype=torch.bool)
+    outcome.points = subjects.x.clone() if honest else None
     for j, epsilon in enumerate(grid.epsilons):
         index = open_.nonzero()[:, 0]
         if not len(index):
@@ -30,12 +31,13 @@ def each_budget(attack: Attack, subjects: Subjects, grid: Grid, model: Model, ho
         x_adv = attack(counted, part.x, part.y, threat, generator=part.streams.child(j))
         outcome.forwards[index, j] = counted.forwards
         outcome.backwards[index, j] = counted.backwards
-        found = verify(model, x_adv, threat.around(part.x), part.goal, part.depth)
-        if not honest:
+        found = verify(model, x_adv, threat.exact(part.x), part.goal, part.units)
+        if outcome.points is None:
             outcome.set(index, j, found)
             continue
         # A targeted attack that lands on another wrong class has made the answer wrong as well.
         won = (found.reached | (found.logits.argmax(1) != part.y)).cpu()
         outcome.set(index[won], slice(j, None), take(found, won.to(found.x.device)))
+        outcome.points[index[won]] = found.x[won.to(found.x.device)]
         open_[index[won]] = False
     return outcome

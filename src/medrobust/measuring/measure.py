@@ -27,13 +27,16 @@ from .each_budget import each_budget
 from .outcome import Grid, Outcome
 from .plan import Plan
 from .search_model import SearchModel, make_search_model
-from .subjects import Subjects
+from .shown import SPARE, Shown, picks, write_shown
+from .subjects import Subjects, units_of
 from .sweep import Effort, sweep
 
 # Most images, and most bytes of them, between two points at which a killed run resumes.
 CHUNKS = {"cpu": (512, 2**26), "cuda": (4096, 2**29)}
+FIRST = 64  # images of the first part
 LAYOUT = "layout.json"
 Cost = dict[str, Any]
+Chosen = tuple[list[int], Shown]
 
 
 def measure(
@@ -43,6 +46,7 @@ def measure(
     parts: Path | None = None,
     progress: Report | None = None,
     clean: Tensor | None = None,
+    begin: Callable[[], Any] = lambda: None,
 ) -> tuple[Records, Cost]:
     """Attack every image by every attack at every budget.
 
@@ -54,6 +58,7 @@ def measure(
             are written to `parts/../records.parquet`. Without it nothing is written.
         progress: called with (what, done, of).
         clean: (n, k) what clean_pass gives, where it is known already.
+        begin: called before the first chunk is written, when every attack has run on its images.
 
     Returns the records and the cost {forwards, backwards, seconds} of the attacks.
     """
@@ -61,18 +66,21 @@ def measure(
         model.to(plan.device)
         if clean is None:
             clean = clean_pass(model, images, plan, progress)
-        store: _Memory | _Folder = _Memory() if parts is None else _Folder(parts)
+        store: _Memory | _Folder = _Memory() if parts is None else _Folder(parts, begin)
         search, rates = make_search_model(model, images, plan, store.searched_with)
         size = store.laid_out(chunk_size(images, plan), search.kind)
         work = _Work(search, images, clean, plan)
-        chunks = [range(i, min(i + size, len(images))) for i in range(0, len(images), size)]
+        # Of many images the first part is small: once it is there, a killed run goes on from it.
+        first = min(FIRST, size) if len(images) > 2 * FIRST else size
+        ends = [*range(first, len(images), size), len(images)]
+        chunks = [range(a, b) for a, b in zip([0, *ends], ends, strict=False) if a < b]
         cells = sum(len(plan.grids_of(title)) for title in plan.attacks)
         meta = meta_types(sample.metadata for sample in images.samples)
         for number, chunk in enumerate(chunks):
             tell = _teller(progress, chunk, cells, len(images))
             if not store.has(number):
-                rows, cost = work.chunk(chunk, tell)
-                store.add(number, rows_table(rows, meta, plan.protocol), cost)
+                rows, cost, shown = work.chunk(chunk, tell)
+                store.add(number, rows_table(rows, meta, plan.protocol), cost, chunk.start, shown)
             tell(cells)
     records, cost = store.ended(len(chunks))
     return records, {**cost, "search": {"copy": search.kind, "gradients_per_second": rates.get(search.kind)}}
@@ -99,7 +107,7 @@ class _Memory:
     def has(self, number: int) -> bool:
         return number < len(self._tables)
 
-    def add(self, number: int, table: Any, cost: Cost) -> None:
+    def add(self, number: int, table: Any, cost: Cost, first: int, shown: Chosen) -> None:
         self._tables.append(table)
         self._costs.append(cost)
 
@@ -112,8 +120,8 @@ class _Memory:
 class _Folder:
     """Chunks that are files, so that a killed run goes on."""
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
+    def __init__(self, folder: Path, begin: Callable[[], Any]) -> None:
+        self._folder, self._begin, self._layout = folder, begin, folder / LAYOUT
 
     def _path(self, number: int) -> Path:
         return self._folder / f"part-{number:05d}.parquet"
@@ -121,20 +129,21 @@ class _Folder:
     @property
     def searched_with(self) -> str | None:
         """The copy, in words, that searched the parts that are there."""
-        layout = self._folder / LAYOUT
-        return read_json(layout).get("search") if layout.exists() else None
+        return read_json(self._layout).get("search") if self._layout.exists() else None
 
     def laid_out(self, size: int, kind: str) -> int:
         """Images in a part: decided when the run starts, kept when it goes on, maybe on another device."""
-        layout = self._folder / LAYOUT
-        if not layout.exists():
-            write_json(layout, {"images": size, "search": kind})
-        return int(read_json(layout)["images"])
+        self._said: Cost = read_json(self._layout) if self._layout.exists() else {"images": size, "search": kind}
+        return int(self._said["images"])
 
     def has(self, number: int) -> bool:
         return self._path(number).exists()
 
-    def add(self, number: int, table: Any, cost: Cost) -> None:
+    def add(self, number: int, table: Any, cost: Cost, first: int, shown: Chosen) -> None:
+        if not self._layout.exists():
+            self._begin()
+            write_json(self._layout, self._said)
+        write_shown(self._folder / f"shown-{number:05d}.npz", first, *shown)
         write_json(self._folder / f"cost-{number:05d}.json", cost)
         write_table(self._path(number), table)
 
@@ -168,8 +177,8 @@ class _Work(NamedTuple):
     clean: Tensor
     plan: Plan
 
-    def chunk(self, chunk: range, tell: Callable[[int], None]) -> tuple[list[dict[str, Any]], Cost]:
-        """The rows of some images, and what they cost."""
+    def chunk(self, chunk: range, tell: Callable[[int], None]) -> tuple[list[dict[str, Any]], Cost, Chosen]:
+        """The rows of some images, what they cost, and the points of those that may be shown."""
         plan, device = self.plan, self.plan.device
         samples = [self.images.samples[i] for i in chunk]
         logits = self.clean[chunk.start : chunk.stop]
@@ -187,10 +196,11 @@ class _Work(NamedTuple):
         rows = [shared | _clean_row(shared, scores[i]) for i, shared in enumerate(common)]
         x = torch.stack([self.images[i][0] for i in chunk]).to(device)
         labels = torch.tensor([sample.label for sample in samples], device=device)
-        depth = torch.tensor([self.images.bit_depth(i) for i in chunk], device=device)
+        units = units_of(self.images, chunk).to(device)
         streams = Streams.of(plan.seed, [sample.image_id for sample in samples], device)
         seconds, done, goals = 0.0, 0, plan.goals
-        for name, attack in plan.attacks.items():
+        shown = Shown.nothing(x, len(plan.grids[0].epsilons))
+        for name, attack in plan.runs.items():
             y = labels
             if plan.honest and attack.goal is untargeted:
                 # Away from the clean answer: for a right one that is wrong, for a wrong one it is the flip that
@@ -199,16 +209,23 @@ class _Work(NamedTuple):
             # One definition of broken for all attacks, also for those that know of no other success than their target.
             rule = or_wrong(attack.goal) if plan.honest else attack.goal
             goal = rule(logits.to(device), y)
-            subjects = Subjects(x, y, goal, logits, depth, streams.child(name))
+            subjects = Subjects(x, y, goal, logits, units, streams.child(name))
             for grid in plan.grids_of(name):
                 began = perf_counter()
                 outcome = _outcome(attack, subjects, grid, self.search, plan)
                 seconds += perf_counter() - began
+                if grid is plan.grids[0]:
+                    shown = shown.update(outcome, name)
                 rows += outcome.rows(name, goals[name], common)
                 done += 1
                 tell(done)
         forwards, backwards = (sum(row[kind] for row in rows) for kind in ("forwards", "backwards"))
-        return rows, {"forwards": forwards, "backwards": backwards, "seconds": round(seconds, 3)}
+        right = (logits.argmax(1) == labels.cpu()).numpy()
+        budget = np.array([*plan.grids[0].epsilons, np.inf])[shown.slot.numpy()]
+        ids = [sample.image_id for sample in samples]
+        chosen = [i for i, _ in picks(budget, right, ids, plan.seed, SPARE)] if plan.honest else []
+        cost = {"forwards": forwards, "backwards": backwards, "seconds": round(seconds, 3)}
+        return rows, cost, (chosen, shown)
 
 
 def _clean_row(shared: Mapping[str, Any], scores: np.ndarray) -> dict[str, Any]:
@@ -235,11 +252,16 @@ def _outcome(attack: Attack, subjects: Subjects, grid: Grid, search: SearchModel
     if plan.honest and composed and said.program.num_steps > 1:
         return sweep(said.program, subjects, grid, search, effort)
     outcome = Outcome.nothing(subjects.logits, grid)
+    points = subjects.x.clone()
     for begin in range(0, len(subjects.x), plan.batch_size):
         part = slice(begin, begin + plan.batch_size)
         some = take(subjects, torch.arange(len(subjects.x))[part])
         if plan.honest and not composed:
-            outcome.put(part, bisect(attack, some, grid, search, effort))
+            found = bisect(attack, some, grid, search, effort)
         else:
-            outcome.put(part, each_budget(attack, some, grid, search.model, plan.honest))
+            found = each_budget(attack, some, grid, search.model, plan.honest)
+        outcome.put(part, found)
+        if found.points is not None:
+            points[part] = found.points
+            outcome.points = points
     return outcome

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from ..engine.tree import take
 from ..norms import NORMS, Norm
+from ..threat import not_above
 
 Model = Callable[[Tensor], Tensor]
 
@@ -38,16 +39,17 @@ class Grid:
         return NORMS[self.norm_name]
 
     @property
-    def exact(self) -> Tensor:
-        """(e,) the budgets in float64."""
-        return torch.tensor(self.epsilons, dtype=torch.float64)
+    def radii(self) -> Tensor:
+        """(e,) the budgets in float64, rounded down to float32, in which images are: see threat.not_above."""
+        return not_above(torch.tensor(self.epsilons, dtype=torch.float64), torch.empty(0)).double()
 
 
 @dataclass
 class Outcome:
     """Per image and budget (n, e): reached, prediction, distance, survives, forwards, backwards; logits (n, e, k).
 
-    It starts as `nothing`: the clean decision at distance 0.
+    It starts as `nothing`: the clean decision at distance 0. points (n, c, *spatial), where they are known: what broke
+    each image at its smallest budget.
     """
 
     grid: Grid
@@ -58,6 +60,7 @@ class Outcome:
     logits: Tensor
     forwards: Tensor
     backwards: Tensor
+    points: Tensor | None = None
 
     @staticmethod
     def nothing(clean_logits: Tensor, grid: Grid) -> Outcome:
@@ -88,7 +91,7 @@ class Outcome:
     def put(self, rows: slice, part: Outcome) -> None:
         """Take over the outcome of some of the images."""
         for name, value in vars(part).items():
-            if name != "grid":
+            if name not in ("grid", "points"):
                 getattr(self, name)[rows] = value
 
     def rows(self, attack: str, goal: str, common: list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from ..attacks.base import Attack
 from ..attacks.build import goal_name
@@ -20,7 +21,7 @@ class Plan:
     """What to measure.
 
     Args:
-        attacks: title -> attack.
+        attacks: title -> attack, as given; `runs` holds them as the protocol runs them.
         grids: budgets, one grid per norm.
         protocol: "honest" (default) or "paper"; see docs/explanation/concepts.md. In the honest one each attack
             keeps a point that won; see `medrobust.attacks.honest`.
@@ -62,9 +63,11 @@ class Plan:
                 if grid.norm_name not in valid:
                     reason = f"is not made for {grid.norm_name}"
                     raise UserError(f"attacks.{title}", reason, f"valid: {', '.join(valid)}")
-        if self.honest:
-            kept = {title: honest(attack) for title, attack in self.attacks.items()}
-            object.__setattr__(self, "attacks", kept)
+
+    @cached_property
+    def runs(self) -> dict[str, Attack]:
+        """Title -> the attack as it runs under the protocol."""
+        return {title: honest(attack) if self.honest else attack for title, attack in self.attacks.items()}
 
     def grids_of(self, title: str) -> tuple[Grid, ...]:
         """The budgets at which an attack runs."""

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import NamedTuple
 
+import torch
 from torch import Tensor
 
+from ..data.images.image_set import ImageSet
 from ..goals import Goal
 from ..norms import NORMS
 from ..streams import Streams
@@ -21,7 +24,7 @@ class Subjects(NamedTuple):
         y: (m,) the labels to leave: the true ones, or those that the classifier gives.
         goal: of each image.
         logits: (m, k) float32, of the unchanged images.
-        depth: (m,) bits of the source.
+        units: (m, 2) of the files, see verify.stored.
         streams: random numbers of each image.
     """
 
@@ -29,7 +32,7 @@ class Subjects(NamedTuple):
     y: Tensor
     goal: Goal
     logits: Tensor
-    depth: Tensor
+    units: Tensor
     streams: Streams
 
     def threat(self, grid: Grid, epsilon: float | Tensor) -> Threat:
@@ -39,3 +42,15 @@ class Subjects(NamedTuple):
     def ball(self, grid: Grid, epsilon: float | Tensor) -> Ball:
         """The points allowed around each image at a budget."""
         return self.threat(grid, epsilon).around(self.x)
+
+
+def units_of(images: ImageSet, indices: Iterable[int]) -> Tensor:
+    """(m, 2) float64: of each image one stored unit on [0, 1] and a stored value, see verify.stored.
+
+    Example:
+        >>> images = ImageSet.of(torch.zeros(2, 1, 4, 4, dtype=torch.uint8), [0, 1])
+        >>> (units_of(images, [1]) * 255).tolist()
+        [[1.0, 0.0]]
+    """
+    rows = [(images.resolution(i), images.origin(i)) for i in indices]
+    return torch.tensor(rows, dtype=torch.float64).reshape(-1, 2)

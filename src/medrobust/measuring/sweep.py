@@ -67,6 +67,7 @@ def sweep(program: Program, subjects: Subjects, grid: Grid, search: SearchModel,
     """
     swept = bracket(program, subjects, grid, search, effort)
     extend_saved(swept.outcome, subjects, swept.found, search.model, effort.num_lanes)
+    swept.outcome.points = swept.found
     return swept.outcome
 
 
@@ -84,7 +85,7 @@ def bracket(program: Program, subjects: Subjects, grid: Grid, search: SearchMode
 
     def judged(points: Tensor, items: Tensor, ball: object) -> Verdict:
         where = items.to(points.device)
-        return verify(search.model, points, ball, take(subjects.goal, where), subjects.depth[where])  # type: ignore[arg-type]
+        return verify(search.model, points, ball, take(subjects.goal, where), subjects.units[where])  # type: ignore[arg-type]
 
     brackets.estimate(searcher, effort.num_lanes)
     run(searcher)

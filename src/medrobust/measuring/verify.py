@@ -24,7 +24,7 @@ class Verdict(NamedTuple):
         logits: (n, k) of x, float32.
         reached: (n,) bool, whether x reaches the goal.
         distance: (n,) float64, the norm of the change.
-        survives: (n,) bool, whether the goal is still reached after rounding to the bit depth of the source.
+        survives: (n,) bool, whether the goal is still reached after rounding to what the file can hold.
     """
 
     x: Tensor
@@ -45,16 +45,26 @@ def exact_float32() -> Iterator[None]:
         torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32 = matmul, conv
 
 
-def stored(x: Tensor, bit_depth: Tensor, domain: tuple[float, float]) -> Tensor:
-    """x as a file of this bit depth (n,) holds it: rounded to the nearest of its 2^bits values.
+def stored(x: Tensor, units: Tensor, domain: tuple[float, float]) -> Tensor:
+    """x as its files hold it: rounded to the nearest stored value, of the width that is shown.
+
+    Args:
+        x: (n, ...).
+        units: (n, 2) float64, of each image one stored unit on [0, 1], 0 where nothing is rounded, and a stored value;
+            see ImageSet.resolution and ImageSet.origin.
+        domain: lowest and highest value of a pixel.
 
     Example:
-        >>> stored(torch.tensor([[0.501]]), torch.tensor([1]), (0.0, 1.0))
-        tensor([[1.]])
+        >>> stored(torch.tensor([[0.501]]), torch.tensor([[1 / 4, 0.0]]), (0.0, 1.0))
+        tensor([[0.5000]])
     """
     low, high = domain
-    levels = per_sample(2.0 ** bit_depth.double() - 1, x)
-    return ((((x.double() - low) / (high - low)) * levels).round() / levels * (high - low) + low).to(x.dtype)
+    unit, origin = (per_sample(column, x) for column in units.double().unbind(1))
+    levels = 1 / unit
+    levels = torch.where((levels - levels.round()).abs() < 1e-9 * levels, levels.round(), levels)
+    share = (x.double() - low) / (high - low)
+    found = (((share - origin) * levels).round() / levels + origin).clamp(0, 1) * (high - low) + low
+    return torch.where(unit > 0, found.to(x.dtype), x)
 
 
 def _answers(model: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
@@ -62,11 +72,18 @@ def _answers(model: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
     return as_classes(model(channels_last(x)))
 
 
-def verify(model: Callable[[Tensor], Tensor], x_adv: Tensor, ball: Ball, goal: Goal, bit_depth: Tensor) -> Verdict:
+def verify(model: Callable[[Tensor], Tensor], x_adv: Tensor, ball: Ball, goal: Goal, units: Tensor) -> Verdict:
     """Two float32 forwards: of the candidate moved inside the exact ball, and of its stored form.
 
     A candidate whose stored form is that of the image itself does not survive, and is not asked about. One whose logits
     are not finite has no answer: the image itself stands in its place.
+
+    Args:
+        model: the classifier.
+        x_adv: (n, ...) the candidates.
+        ball: what is allowed around each image.
+        goal: of each image.
+        units: (n, 2) of the files, see stored.
     """
     x = ball.round_inside(x_adv)
     with torch.no_grad(), exact_float32():
@@ -76,8 +93,8 @@ def verify(model: Callable[[Tensor], Tensor], x_adv: Tensor, ball: Ball, goal: G
             x = x.index_copy(0, silent, ball.center[silent])
             logits = logits.index_copy(0, silent, _answers(model, ball.center[silent]))
         reached = goal.reached(logits) & torch.isfinite(logits).all(1)
-        kept = stored(x, bit_depth, ball.domain)
-        differs = (kept != stored(ball.center, bit_depth, ball.domain)).flatten(1).any(1)
+        kept = stored(x, units, ball.domain)
+        differs = (kept != stored(ball.center, units, ball.domain)).flatten(1).any(1)
         ask = (reached & differs).nonzero()[:, 0]
         survives = torch.zeros_like(reached)
         if len(ask):

@@ -9,15 +9,25 @@ from typing import Any
 from torch import nn
 
 from ..errors import UserError
-from ..files import read_json, write_json, write_with
+from ..files import write_json, write_with
+from .card import CARD, SCHEMA, read_card
 from .classifier import Classifier
 from .fitting import fit_weights
 from .foreign import from_callable, is_callable_spec
-from .weights import read_weights, refuse_pointer
+from .weights import read_weights
 from .zoo import TRANSFORMING, build_network, parse_spec, stated
 
-SCHEMA = "medrobust.model/1"
-WEIGHTS, CARD = "model.safetensors", "card.json"
+WEIGHTS = "model.safetensors"
+__all__ = [
+    "CARD",
+    "SCHEMA",
+    "WEIGHTS",
+    "describe",
+    "find_checkpoint",
+    "load_checkpoint",
+    "read_card",
+    "save_checkpoint",
+]
 
 
 def save_checkpoint(folder: Path | str, classifier: Classifier, card: Mapping[str, Any] | None = None) -> None:
@@ -99,15 +109,6 @@ def load_checkpoint(folder: Path | str, network: nn.Module | None = None) -> Cla
         raise UserError(str(folder / CARD), f"lacks the key {error.args[0]!r}") from error
     fit_weights(network, read_weights(folder / WEIGHTS), str(folder / WEIGHTS))
     return classifier.eval()
-
-
-def read_card(folder: Path) -> dict[str, Any]:
-    """The card of a checkpoint. Errors: UserError when it is missing, no card, or only a pointer to one."""
-    refuse_pointer(folder / CARD)
-    card = read_json(folder / CARD)
-    if not isinstance(card, dict) or card.get("schema") != SCHEMA:
-        raise UserError(str(folder / CARD), f"is not a {SCHEMA} card")
-    return card
 
 
 def said(spec: str) -> dict[str, Any]:

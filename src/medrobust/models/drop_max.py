@@ -18,9 +18,10 @@ CHUNK = 1 << 18  # elements worked on at a time on a CPU, so that they stay in i
 class DropMax(nn.Module):
     """y = second largest of each window (Sun et al. 2022, arXiv:2205.01674), in the place of max-pooling.
 
-    Maps (n, c, h, w) to the size that nn.MaxPool2d gives. Outside the image is -inf. Where the largest value occurs
-    twice, it is also the second largest. The gradient goes to one element that has the value, the first in reading
-    order. Values are compared exactly; gradients of gradients work.
+    Maps (n, c, h, w) to the size that nn.MaxPool2d gives. Outside the image is -inf, and a window with one pixel of the
+    image gives that pixel. Where the largest value occurs twice, it is also the second largest. The gradient goes to
+    one element that has the value, the first in reading order. Values are compared exactly; gradients of gradients
+    work.
 
     Args:
         kernel_size, stride, padding: as in nn.MaxPool2d; kernel_size at least 2, padding at most half of it.
@@ -54,13 +55,15 @@ class _SecondLargest(torch.autograd.Function):
         rows, columns = ((size + 2 * padding - kernel_size) // stride + 1 for size in x.shape[2:])
         out = torch.empty((len(x), rows, columns, x.shape[1]), dtype=x.dtype, device=x.device).permute(0, 3, 1, 2)
         for part in _chunks(x, padding):
-            padded = _padded(x[part], padding)
+            padded = _padded(x[part], padding, -torch.inf)
             across = _top_two([_strided(padded, 2, j, stride, columns) for j in range(kernel_size)])
             largest, second = ([_strided(t, 1, i, stride, rows) for i in range(kernel_size)] for t in across)
             found = _top_two(largest)[1]
             for other in second:
                 torch.maximum(found, other, out=found)
             out[part] = found.permute(0, 3, 1, 2)
+        (row, i), (column, j) = (_alone(x.shape[d], *shape, out.shape[d]) for d in (2, 3))
+        out[:, :, row[:, None], column] = x[:, :, i[:, None], j]
         ctx.save_for_backward(x, out)
         ctx.shape = shape
         return out
@@ -80,7 +83,7 @@ class _Spread(torch.autograd.Function):
         ctx.shape = (k, stride, padding)
         spread = torch.empty_like(x.permute(0, 2, 3, 1), memory_format=torch.contiguous_format).permute(0, 3, 1, 2)
         for part in _chunks(x, padding):
-            padded = _padded(x[part], padding)
+            padded = _padded(x[part], padding, torch.nan)
             rest, total = _last(grad[part]).clone(), torch.zeros_like(padded)
             for view, place in _selected(padded, _last(out[part]), k, stride, total):
                 view.mul_(rest)
@@ -95,7 +98,8 @@ class _Spread(torch.autograd.Function):
         x, out = ctx.saved_tensors
         k, stride, padding = ctx.shape
         back = torch.zeros_like(out)
-        padded, slope = _padded(x, padding), F.pad(_last(grads[0]), (0, 0, padding, padding, padding, padding))
+        padded = _padded(x, padding, torch.nan)
+        slope = F.pad(_last(grads[0]), (0, 0, padding, padding, padding, padding))
         rest = torch.ones_like(_last(out))
         for view, place in _selected(padded, _last(out), k, stride, slope):
             view.mul_(rest)
@@ -121,11 +125,20 @@ def _last(x: Tensor) -> Tensor:
     return x.permute(0, 2, 3, 1).contiguous()
 
 
-def _padded(x: Tensor, padding: int) -> Tensor:
+def _padded(x: Tensor, padding: int, value: float) -> Tensor:
+    """(n, h', w', c) with a value around the image: -inf is below every pixel, NaN equals none."""
     n, c, h, w = x.shape
-    out = x.new_full((n, h + 2 * padding, w + 2 * padding, c), -torch.inf)
+    out = x.new_full((n, h + 2 * padding, w + 2 * padding, c), value)
     out[:, padding : padding + h, padding : padding + w] = x.permute(0, 2, 3, 1)
     return out
+
+
+def _alone(size: int, kernel_size: int, stride: int, padding: int, count: int) -> tuple[Tensor, Tensor]:
+    """Along one side, the windows that hold one line of the image, and that line."""
+    first = torch.arange(count) * stride - padding
+    begin, end = first.clamp_min(0), (first + kernel_size).clamp_max(size)
+    window = (end - begin == 1).nonzero()[:, 0]
+    return window, begin[window]
 
 
 def _strided(x: Tensor, dim: int, first: int, stride: int, count: int) -> Tensor:
@@ -161,6 +174,8 @@ def drop_first_max(network: nn.Module) -> nn.Module:
     Errors: UserError when there is none, or it has a form that DropMax lacks (dilation, ceil_mode).
     """
     for name, module in network.named_modules():
+        if isinstance(module, nn.MaxPool1d | nn.MaxPool3d):
+            raise UserError("model.drop_max", f"cannot take the place of {name}: {module}, it is for images in 2-D")
         if isinstance(module, nn.MaxPool2d):
             numbers = [module.kernel_size, module.stride, module.padding, module.dilation]
             square = [n if isinstance(n, int) else n[0] if len(set(n)) == 1 else None for n in numbers]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import pickle
 import re
+import struct
 import warnings
 import zipfile
 from collections.abc import Iterable, Mapping
@@ -64,7 +65,10 @@ def read_nests(path: Path | str) -> list[Nest]:
         raise UserError(str(path), "unknown kind of weights file", f"valid: {', '.join(KNOWN)}")
     if is_torchscript(path):
         raise UserError(str(path), "is a TorchScript archive, which is code and never loaded", EXPORT)
-    nests = list(_nests(_unpickled(path)))
+    try:
+        nests = list(_nests(_unpickled(path)))
+    except RecursionError as error:
+        raise UserError(str(path), "its dictionaries are nested without end", ALONE) from error
     if not nests:
         raise UserError(str(path), "is not a state dict", ALONE)
     return nests
@@ -109,8 +113,11 @@ def is_torchscript(path: Path) -> bool:
     """
     if not path.is_file() or not zipfile.is_zipfile(path):
         return False
-    with zipfile.ZipFile(path) as archive:
-        names = archive.namelist()
+    try:
+        with zipfile.ZipFile(path) as archive:
+            names = archive.namelist()
+    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError, struct.error):
+        return False  # damaged: whoever reads it will say so
     return any("/code/" in name for name in names) and any(name.endswith("/constants.pkl") for name in names)
 
 

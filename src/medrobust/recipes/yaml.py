@@ -18,6 +18,8 @@ from .train import TrainRecipe
 Recipe = TypeVar("Recipe", AuditRecipe, TrainRecipe)
 # Sections that one word may stand for: `model: default` is `model: {name: default}`.
 NAMED = ("model", "data", "objective", "attack", "optimizer", "schedule")
+# Of a date or a number that cannot be, and of brackets without an end, too.
+UNREADABLE = (yaml.YAMLError, ValueError, RecursionError)
 DEFAULT_MODEL = {AuditRecipe: "default", TrainRecipe: "zoo:cbr_tiny"}
 
 
@@ -41,7 +43,7 @@ def read_recipe(
             raise UserError(override, "is not key=value", "write for example batch_size=16")
         try:
             value = yaml.safe_load(text)
-        except yaml.YAMLError as error:
+        except UNREADABLE as error:
             raise UserError(key, f"{text!r} cannot be read", "quote it as YAML") from error
         put_key(content, key.split("."), value)
     return content
@@ -50,13 +52,14 @@ def read_recipe(
 def _read(path: Path) -> dict[str, Any]:
     try:
         content: Any = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
-    except (OSError, UnicodeDecodeError) as error:
+    except (OSError, UnicodeDecodeError) as error:  # the latter is a ValueError too
         reason = getattr(error, "strerror", None) or "is not text"
         raise UserError(str(path), f"cannot be read: {reason}") from error
-    except yaml.YAMLError as error:
+    except UNREADABLE as error:
         mark = getattr(error, "problem_mark", None)
         line = f", line {mark.line + 1}" if mark else ""
-        raise UserError(f"{path}{line}", f"is not YAML: {getattr(error, 'problem', error)}") from error
+        deep = "nested too deeply" if isinstance(error, RecursionError) else error
+        raise UserError(f"{path}{line}", f"is not YAML: {getattr(error, 'problem', deep)}") from error
     if not isinstance(content, dict):
         raise UserError(str(path), "is not a mapping of keys to values")
     return content
@@ -160,7 +163,7 @@ def _checked(kind: type[Recipe], content: dict[str, Any]) -> Recipe:
     if isinstance(model, Mapping) and "name" not in model:
         content = {**content, "model": {"name": DEFAULT_MODEL[kind], **model}}
     for part in _dataclasses(kind):
-        part.__pydantic_config__ = ConfigDict(extra="forbid")
+        part.__pydantic_config__ = ConfigDict(extra="forbid", allow_inf_nan=False)
     try:
         return TypeAdapter(kind).validate_python(content)
     except ValidationError as error:

@@ -1,7 +1,8 @@
 """Rows, and what they say: curves, intervals, sensitivity, referral and groups, as pure functions of the rows."""
 
 from .curves import Curve, correct_under, curves, worst_case
-from .metrics import Estimate, Resampler, clean_metrics, wilson
+from .intervals import Estimate, Grouping, wilson
+from .metrics import clean_metrics
 from .records import Records
 from .referral import referral
 from .sensitivity import Sensitivity, sensitivity
@@ -9,8 +10,8 @@ from .sensitivity import Sensitivity, sensitivity
 __all__ = [
     "Curve",
     "Estimate",
+    "Grouping",
     "Records",
-    "Resampler",
     "Sensitivity",
     "clean_metrics",
     "correct_under",

@@ -40,7 +40,7 @@ def curve_svg(curves: Sequence[Curve]) -> str:
         color = BOLD if bold else next(colors)
         points = [
             (axis(e), _height(float(share)))
-            for e, share in zip(curve.epsilons.tolist(), curve.envelope.mean(0), strict=True)
+            for e, share in zip(curve.epsilons.tolist(), curve.counted.mean(0), strict=True)
             if e > 0
         ]
         parts.append(path(points, stroke=color, fill="none", stroke_width=2.4 if bold else 1.2))

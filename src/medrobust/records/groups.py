@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from .curves import Curve
-from .metrics import Resampler
+from .intervals import Grouping
 from .rows import META, Rows
 
 MOST_VALUES = 8
@@ -16,7 +16,7 @@ MOST_VALUES = 8
 def bands(values: np.ndarray) -> np.ndarray:
     """Words as they are; numbers of many values as four bands of about equal size; missing values as "unknown"."""
     if values.dtype.kind not in "fiu":
-        return np.array(["unknown" if v is None or v == "" else str(v) for v in values], dtype=object)
+        return np.array(["unknown" if v is None or v == "" or v != v else str(v) for v in values], dtype=object)
     out = np.full(len(values), "unknown", dtype=object)
     known = np.isfinite(values.astype(float))
     if len(np.unique(values[known])) <= MOST_VALUES:
@@ -28,7 +28,7 @@ def bands(values: np.ndarray) -> np.ndarray:
     return out
 
 
-def groups(rows: Rows, curve: Curve, classes: tuple[str, ...], seed: int = 0) -> list[dict[str, Any]]:
+def groups(rows: Rows, curve: Curve, classes: tuple[str, ...]) -> list[dict[str, Any]]:
     """Clean and robust accuracy of each value of each metadata column, and of each true class.
 
     Columns with one value or with more than MOST_VALUES words are left out.
@@ -36,7 +36,8 @@ def groups(rows: Rows, curve: Curve, classes: tuple[str, ...], seed: int = 0) ->
     clean = rows.clean
     named = {"class": np.array([classes[k] for k in clean["label"]], dtype=object)}
     for name in sorted(c for c in rows.columns if c.startswith(META)):
-        named[name[len(META) :]] = bands(clean[name])
+        column = name[len(META) :]
+        named[f"{column} (metadata)" if column in named else column] = bands(clean[name])
     right = clean["clean_prediction"] == clean["label"]
     found = []
     for column, values in named.items():
@@ -45,14 +46,14 @@ def groups(rows: Rows, curve: Curve, classes: tuple[str, ...], seed: int = 0) ->
             continue
         for value in present:
             mask = values == value
-            resampler = Resampler(clean["group_id"][mask], seed)
-            robust = [resampler.mean(at[mask]).as_dict() for at in curve.envelope.T]
+            grouping = Grouping(clean["group_id"][mask])
+            robust = [grouping.mean(at[mask]).as_dict() for at in curve.counted.T]
             found.append(
                 {
                     "column": column,
                     "value": value,
                     "num_images": int(mask.sum()),
-                    "clean_accuracy": resampler.mean(right[mask]).as_dict(),
+                    "clean_accuracy": grouping.mean(right[mask]).as_dict(),
                     "robust_accuracy": [
                         {"epsilon": float(e), "norm": curve.norm} | r
                         for e, r in zip(curve.epsilons, robust, strict=True)

@@ -1,221 +1,151 @@
-"""Numbers with intervals: the one place for statistics.
-
-Intervals are Wilson's for proportions of independent images, and otherwise a percentile bootstrap that draws whole
-groups (patients, lesions), because images of one patient are not independent.
-"""
+"""Metrics of the answers to unchanged images, each with its interval."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from functools import cached_property
+import math
+from typing import NamedTuple
 
 import numpy as np
 
-LEVEL = 0.95
-BLOCK = 2**20  # counts turned into floating point at a time
+from .intervals import UNDEFINED, Estimate, Grouping, area_interval, mean_of, wilson
+
+__all__ = ["Estimate", "Grouping", "auroc", "clean_metrics", "wilson"]
+
+NEAR_ONE = 1e-3  # probabilities nearer to 1 are told apart by what is left for the other classes
 
 
-@dataclass(frozen=True)
-class Estimate:
-    """A value and the ends of its 95 % interval."""
+class _Part(NamedTuple):
+    """A number of one class, what each image adds to it beyond its expectation (n,), and the images it speaks of."""
 
-    value: float
-    low: float
-    high: float
-
-    def as_dict(self) -> dict[str, float | None]:
-        """JSON form; an undefined number is null."""
-        return {name: None if np.isnan(v) else round(float(v), 6) for name, v in vars(self).items()}
+    found: Estimate
+    influence: np.ndarray
+    touched: np.ndarray
 
 
-def wilson(num_successes: int, n: int) -> Estimate:
-    """A proportion with Wilson's score interval (Wilson 1927, doi:10.1080/01621459.1927.10502953).
+def _rate(hit: np.ndarray, among: np.ndarray, grouping: Grouping) -> _Part:
+    found = grouping.mean(hit, among)
+    value = 0.0 if math.isnan(found.value) else found.value
+    return _Part(found, np.where(among, hit - value, 0.0) / max(among.sum(), 1), among)
 
-    Example:
-        >>> e = wilson(9, 10); round(e.low, 3), round(e.high, 3)
-        (0.596, 0.982)
+
+def _f1(hit: np.ndarray, union: np.ndarray, grouping: Grouping) -> _Part:
+    """F1 = 2 J / (1 + J) of the share J of hits among the images that are of a class or are read as it.
+
+    J is a plain proportion, so its interval gives that of F1.
     """
-    from scipy.stats import binomtest
-
-    if n == 0:
-        return Estimate(float("nan"), float("nan"), float("nan"))
-    interval = binomtest(num_successes, n).proportion_ci(LEVEL, method="wilson")
-    return Estimate(num_successes / n, float(interval.low), float(interval.high))
+    part = _rate(hit, union, grouping)
+    return part._replace(found=Estimate(*(2 * end / (1 + end) for end in vars(part.found).values())))
 
 
-@dataclass(frozen=True)
-class Resampler:
-    """Bootstrap weights of groups, drawn once and shared by every number of a report, so that they can be compared.
+def _placements(truth: np.ndarray, score: np.ndarray) -> np.ndarray:
+    """(n,) of each image the share of the other kind that it is on the right side of, ties half."""
+    out = np.empty(len(score))
+    for mine, others in ((truth, np.sort(score[~truth])), (~truth, np.sort(score[truth]))):
+        below = sum(np.searchsorted(others, score[mine], side) for side in ("left", "right")) / (2 * len(others))
+        out[mine] = below if mine is truth else 1 - below
+    return out
 
-    Args:
-        groups: (n,) group of each image.
-        seed: of the draws.
-        num_draws: bootstrap samples.
+
+def _area(truth: np.ndarray, score: np.ndarray, grouping: Grouping) -> _Part | None:
+    """The area of one class against the rest; None without images of both kinds or with a score that is no number.
+
+    With groups, both numbers of images are divided by the design effect: the variance of the placements summed over
+    groups, over their variance as single images (Obuchowski 1997, doi:10.2307/2533958), at least 1. Where nothing
+    varies the numbers are those of the groups, and no area has a higher lower end than perfect separation has.
     """
-
-    groups: np.ndarray
-    seed: int = 0
-    num_draws: int = 1000
-
-    @cached_property
-    def _group_of(self) -> np.ndarray:
-        return np.unique(self.groups.astype(str), return_inverse=True)[1]
-
-    @property
-    def num_groups(self) -> int:
-        """How many groups there are."""
-        return int(self._group_of.max(initial=-1)) + 1
-
-    @property
-    def clustered(self) -> bool:
-        """Whether some group has several images."""
-        return self.num_groups < len(self.groups)
-
-    @property
-    def method(self) -> str:
-        """How the intervals of proportions were made, in words."""
-        if self.clustered:
-            return f"95 % percentile bootstrap over {self.num_groups} groups, {self.num_draws} draws"
-        return "95 % Wilson interval"
-
-    @cached_property
-    def _counts(self) -> np.ndarray:
-        """(num_draws, num_groups) how often each group is in each draw: one byte each, and nothing per image."""
-        rng = np.random.default_rng(self.seed)
-        p = np.full(self.num_groups, 1 / self.num_groups)
-        counts = np.empty((self.num_draws, self.num_groups), np.uint8)
-        for draw in counts:
-            draw[:] = rng.multinomial(self.num_groups, p).clip(max=255)
-        return counts
-
-    def weights(self, num_draws: int | None = None) -> np.ndarray:
-        """(num_draws, n) how often each image is in each of the first draws."""
-        return self._counts[:num_draws].astype(np.float32)[:, self._group_of]
-
-    def sums(self, values: np.ndarray) -> np.ndarray:
-        """(num_draws, k) the sum over each draw of values (n, k)."""
-        groups = np.stack([np.bincount(self._group_of, column, self.num_groups) for column in values.T], 1)
-        blocks = np.array_split(self._counts, max(1, self._counts.size // BLOCK))
-        return np.concatenate([block.astype(np.float64) @ groups for block in blocks])
-
-    def interval(self, value: float, draws: np.ndarray) -> Estimate:
-        """The estimate whose interval is the middle 95 % of the draws that are defined."""
-        draws = draws[np.isfinite(draws)]
-        if not len(draws):
-            return Estimate(value, float("nan"), float("nan"))
-        low, high = np.quantile(draws, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
-        return Estimate(value, float(min(low, value)), float(max(high, value)))
-
-    def mean(self, values: np.ndarray, among: np.ndarray | None = None) -> Estimate:
-        """The mean of values (n,) bool among some of the images; Wilson's interval when images are independent.
-
-        Args:
-            values: (n,) bool.
-            among: (n,) bool, the images that count; all by default.
-        """
-        among = np.ones(len(values), dtype=bool) if among is None else among
-        n, hits = int(among.sum()), int((values & among).sum())
-        if not self.clustered or n == 0:
-            return wilson(hits, n)
-        if hits in (0, n):
-            # Every draw is the same: the interval of as many independent images as there are groups.
-            num = len(np.unique(self._group_of[among]))
-            return wilson(num if hits else 0, num)
-        drawn = self.sums(np.stack([values & among, among], 1))
-        with np.errstate(invalid="ignore", divide="ignore"):
-            return self.interval(hits / n, drawn[:, 0] / drawn[:, 1])
+    if truth.all() or not truth.any() or np.isnan(score).any():
+        return None
+    placed = _placements(truth, score)
+    value = float(placed[truth].mean())
+    influence = (placed - value) / np.where(truth, truth.sum(), (~truth).sum())
+    numbers = np.array([truth.sum(), (~truth).sum()], dtype=float)
+    found = area_interval(value, *numbers)
+    if grouping.clustered:
+        groups = (grouping.sums(np.stack([truth, ~truth], 1)) > 0).sum(0).astype(float)
+        alone, together = (influence**2).sum(), (grouping.sums(influence[:, None]) ** 2).sum()
+        g = grouping.num_groups
+        design = max(together / alone * g / (g - 1), 1.0) if alone > 0 and g > 1 else 1.0
+        found = area_interval(value, *np.maximum(numbers / design, 1))
+        perfect, reversed_ = area_interval(1.0, *groups), area_interval(0.0, *groups)
+        found = Estimate(value, min(found.low, perfect.low), max(found.high, reversed_.high))
+    return _Part(found, influence, np.ones(len(truth), dtype=bool))
 
 
-def _ratio(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    with np.errstate(invalid="ignore", divide="ignore"):
-        return np.where(b > 0, a / b, np.nan)
+def _ranks(scores: np.ndarray, k: int) -> np.ndarray:
+    """Probabilities of class k in an order that float32 near 1 does not blur: -(sum of the others) tells them apart."""
+    p, rest = scores[:, k].astype(np.float64), np.delete(scores, k, 1).sum(1, dtype=np.float64)
+    return np.where(p > 1 - NEAR_ONE, -rest.astype(np.float32), p - 1)
 
 
-def _counted(confusion: np.ndarray, positive: int) -> dict[str, np.ndarray]:
-    """Metrics of confusion matrices (..., true, predicted)."""
-    hits = np.diagonal(confusion, axis1=-2, axis2=-1)
-    recall = _ratio(hits, confusion.sum(-1))
-    precision = _ratio(hits, confusion.sum(-2))
-    f1 = _ratio(2 * hits, confusion.sum(-1) + confusion.sum(-2))
-    out = {
-        "accuracy": _ratio(hits.sum(-1), confusion.sum((-2, -1))),
-        # Classes without images do not count, as in scikit-learn.
-        "balanced_accuracy": np.nanmean(np.where(confusion.sum(-1) > 0, recall, np.nan), -1),
-    }
-    if confusion.shape[-1] > 2:
-        return out | {"macro_f1": np.nanmean(f1, -1), "macro_sensitivity": np.nanmean(recall, -1)}
-    negative = 1 - positive
-    return out | {
-        "sensitivity": recall[..., positive],
-        "specificity": recall[..., negative],
-        "precision": precision[..., positive],
-        "f1": f1[..., positive],
-    }
+def _areas(labels: np.ndarray, scores: np.ndarray, positive: int, grouping: Grouping) -> list[_Part]:
+    classes = [positive] if scores.shape[1] == 2 else range(scores.shape[1])
+    found = [_area(labels == k, _ranks(scores, k), grouping) for k in classes]
+    return [part for part in found if part is not None]
 
 
-def auroc(labels: np.ndarray, scores: np.ndarray, positive: int, weights: np.ndarray | None = None) -> np.ndarray:
-    """(num_draws,) area under the ROC curve, the share of pairs in the right order, ties half.
+def _mean(parts: list[_Part], grouping: Grouping) -> Estimate:
+    known = [part for part in parts if not math.isnan(part.found.value)]
+    if not known:
+        return UNDEFINED
+    influence = grouping.sums(np.stack([part.influence for part in known], 1))
+    touched = grouping.sums(np.stack([part.touched for part in known], 1)) > 0
+    return mean_of([part.found for part in known], influence, touched)
+
+
+def auroc(labels: np.ndarray, scores: np.ndarray, positive: int) -> float:
+    """Area under the ROC curve, the share of pairs in the right order, ties half.
 
     For several classes the mean over classes, one against the rest; a class without images or without others is left
-    out. NaN with one class only.
+    out. NaN with one class only, or where a score is no number.
 
     Args:
         labels: (n,) true classes.
-        scores: (n, k).
+        scores: (n, k) probabilities.
         positive: the class, where there are two.
-        weights: (num_draws, n) how often each image counts; by default one draw, each image once.
 
     Example:
         >>> auroc(np.array([0, 1, 0, 1]), np.array([[0.9, 0.1], [0.2, 0.8], [0.4, 0.6], [0.7, 0.3]]), 1)
-        array([0.75])
+        0.75
     """
-    weights = np.ones((1, len(labels))) if weights is None else weights
-    classes = [positive] if scores.shape[1] == 2 else range(scores.shape[1])
-    blocks = np.array_split(weights, max(1, weights.size // BLOCK))
-    with np.errstate(invalid="ignore", divide="ignore"):
-        areas = [np.concatenate([_area(labels == k, scores[:, k], block) for block in blocks]) for k in classes]
-    known = np.isfinite(areas)
-    return _ratio(np.where(known, areas, 0).sum(0), known.sum(0))
-
-
-def _area(truth: np.ndarray, score: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    order = np.argsort(score, kind="stable")
-    starts = np.flatnonzero(np.diff(score[order], prepend=-np.inf))  # of each run of ties
-    counted = weights[:, order].astype(np.float64)
-    hits, others = (np.add.reduceat(counted * mine, starts, axis=1) for mine in (truth[order], ~truth[order]))
-    below = others.cumsum(1) - others / 2
-    return np.asarray((hits * below).sum(1) / (hits.sum(1) * others.sum(1)))
+    alone = Grouping(np.arange(len(labels)))
+    return _mean(_areas(labels, scores, positive, alone), alone).value
 
 
 def clean_metrics(
-    labels: np.ndarray, predictions: np.ndarray, scores: np.ndarray, resampler: Resampler, positive: int = 1
+    labels: np.ndarray, predictions: np.ndarray, scores: np.ndarray, grouping: Grouping, positive: int = 1
 ) -> dict[str, Estimate]:
     """Accuracy, balanced accuracy, sensitivity, specificity, precision, F1, AUROC, each with its interval.
+
+    A metric that compares classes is not defined where the images are of one class only: balanced accuracy, precision,
+    F1, AUROC. With more than two classes, those without images are left out of the means, as in scikit-learn.
 
     Args:
         labels: (n,) true classes.
         predictions: (n,) predicted classes.
         scores: (n, k) probabilities.
-        resampler: the groups of the images.
+        grouping: the groups of the images.
         positive: class index that sensitivity speaks of, with two classes. More classes give macro averages.
-    """
-    import warnings
 
-    k = scores.shape[1]
-    cells = np.eye(k * k, dtype=np.float32)[labels * k + predictions]
-    with warnings.catch_warnings():
-        # A draw without any image of a class has no recall for it: NaN, left out of the interval.
-        warnings.simplefilter("ignore", RuntimeWarning)
-        point = _counted(cells.sum(0).reshape(k, k), positive)
-        draws = _counted(resampler.sums(cells).reshape(-1, k, k), positive)
-    out = {name: resampler.interval(float(point[name]), draws[name]) for name in point}
-    if not resampler.clustered:
-        hit = labels == predictions
-        out["accuracy"] = resampler.mean(hit)
-        if k == 2:
-            out["sensitivity"] = resampler.mean(hit, labels == positive)
-            out["specificity"] = resampler.mean(hit, labels != positive)
-            out["precision"] = resampler.mean(hit, predictions == positive)
-    few = resampler.weights(200 if len(labels) > 2000 else None)
-    out["auroc"] = resampler.interval(float(auroc(labels, scores, positive)[0]), auroc(labels, scores, positive, few))
-    return out
+    Example:
+        >>> y = np.array([0] * 10 + [1] * 10)
+        >>> found = clean_metrics(y, y, np.eye(2)[y], Grouping(np.arange(20) // 2))
+        >>> [(name, round(found[name].low, 3), found[name].high) for name in ("accuracy", "sensitivity", "f1")]
+        [('accuracy', 0.722, 1.0), ('sensitivity', 0.566, 1.0), ('f1', 0.722, 1.0)]
+    """
+    classes, hit = range(scores.shape[1]), labels == predictions
+    recalls = [_rate(hit, labels == k, grouping) for k in classes]
+    compared = len(np.unique(labels)) > 1
+    out = {
+        "accuracy": grouping.mean(hit),
+        "balanced_accuracy": _mean(recalls, grouping) if compared else UNDEFINED,
+    }
+    f1 = [_f1(hit, (labels == k) | (predictions == k), grouping) for k in classes]
+    if len(classes) > 2:
+        out["macro_f1"] = _mean(f1, grouping) if compared else UNDEFINED
+        out["macro_sensitivity"] = out["balanced_accuracy"]
+    else:
+        out["sensitivity"] = recalls[positive].found
+        out["specificity"] = recalls[1 - positive].found
+        out["precision"] = grouping.mean(hit, predictions == positive) if compared else UNDEFINED
+        out["f1"] = f1[positive].found if compared else UNDEFINED
+    return out | {"auroc": _mean(_areas(labels, scores, positive, grouping), grouping)}

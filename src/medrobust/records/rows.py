@@ -96,7 +96,7 @@ def rows_table(rows: Sequence[Mapping[str, Any]], meta: Mapping[str, str], proto
     def column(name: str, kind: Any) -> Any:
         values = [row.get(name) for row in rows]
         if pa.types.is_string(kind):
-            values = [None if value is None else str(value) for value in values]
+            values = [None if value is None or value != value else str(value) for value in values]  # NaN: missing
         return pa.array(values, kind)
 
     schema = _schema(meta, protocol)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -53,11 +54,15 @@ def sensitivity(rows: Rows, norm: str) -> Sensitivity:
 def quantiles(values: np.ndarray, at: tuple[float, ...] = (0.05, 0.25, 0.5, 0.75, 0.95)) -> dict[str, float | None]:
     """Quantiles of values that may be inf: null where the quantile lies beyond the largest budget tried.
 
+    The value at position ceil(q (n - 1)) of the sorted ones, from 0: one that was measured, never a mean with a value
+    that was not. Of an even number of values the median is thus the upper one of the two in the middle.
+
     Example:
         >>> quantiles(np.array([0.1, 0.2, np.inf]), (0.0, 0.5, 1.0))
         {'0.0': 0.1, '0.5': 0.2, '1.0': None}
     """
     if not len(values):
         return {str(q): None for q in at}
-    found = np.quantile(values, at, method="higher")
+    ordered = np.sort(values)
+    found = [ordered[math.ceil(q * (len(values) - 1) - 1e-9)] for q in at]
     return {str(q): float(v) if np.isfinite(v) else None for q, v in zip(at, found, strict=True)}

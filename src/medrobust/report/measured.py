@@ -26,7 +26,7 @@ class Estimate:
 
     @property
     def range(self) -> str:
-        """The interval; nothing where it is unknown or has no width, which a bootstrap of equal values gives."""
+        """The interval; nothing where it is unknown or has no width, which proves nothing."""
         return "" if self.low == self.high else interval(self.low, self.high)
 
 

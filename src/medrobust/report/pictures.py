@@ -67,6 +67,7 @@ class Frame:
     """One image changed within one budget: the texts and pictures that the slider swaps in."""
 
     budget: Budget
+    size: str
     attack: str
     amplified: str
     read: str
@@ -140,14 +141,23 @@ def _kept(entry: Json, kept: Sequence[Budget], norm: str) -> list[Json]:
     return [f for b in kept for f in frames if b.same(f.get("norm", norm), f["epsilon"])]
 
 
+def _size(raw: Json, within: Budget) -> str:
+    """The change that is shown, which may be smaller than the budget; the budget where its size is not known."""
+    if "size" not in raw:
+        return within.short
+    return Budget(within.norm, float(raw["size"])).short if raw["size"] > 0 else "nothing"
+
+
 def _case(audit: Json, entry: Mapping[str, Any], kept: Sequence[Budget], norm: str, album: Album, place: int) -> Case:
     label, clean = entry["label"], entry["clean_probabilities"]
     frames = []
     for raw in _kept(entry, kept, norm):
+        within = Budget(raw.get("norm", norm), float(raw["epsilon"]))
         frames.append(
             Frame(
-                Budget(raw.get("norm", norm), float(raw["epsilon"])),
-                attack_name(audit, str(raw.get("attack", ""))),
+                within,
+                _size(raw, within),
+                attack_name(audit, str(raw["attack"])) if raw.get("attack") else "No attack changed the answer.",
                 number(raw.get("amplification"), 3),
                 class_name(audit, raw["prediction"]),
                 _probability(raw["probabilities"], raw["prediction"]),
@@ -264,7 +274,7 @@ def slider_data(pictures: Gallery) -> dict[str, Any]:
                     {
                         "adversarial": frame.adversarial,
                         "perturbation": frame.perturbation,
-                        "size": frame.budget.short,
+                        "size": frame.size,
                         "attack": frame.attack,
                         "amplified": frame.amplified,
                         "read": frame.read,

@@ -115,7 +115,7 @@ def context(audit: Json) -> list[str]:
     kept = estimate(stored[0]["robust_accuracy"]) if stored else None
     if kept and kept.value is not None and kept.value - (after.value or 0) >= VISIBLY_KEPT:
         sentences.append(
-            "Saved as image files, which rounds these changes to whole grey levels, "
+            f"Saved as image files, which rounds these changes to whole {_steps(data)}, "
             f"{percent(kept.value)} are read correctly."
         )
     others = [name for name in norms(audit) if name != budget.norm]
@@ -144,6 +144,12 @@ def first(audit: Json) -> list[dict[str, str]]:
         }
         for row in chosen
     ]
+
+
+def _steps(data: Json) -> str:
+    """What files round to: grey levels, or the unit that they say."""
+    unit = str((data.get("source") or {}).get("unit") or "grey level")
+    return "grey levels" if unit == "grey level" else "stored units" if unit in ("mixed", "float") else unit
 
 
 def trust(audit: Json) -> tuple[str, str]:

@@ -27,6 +27,7 @@ from .settings import LoopSettings, Row
 from .validate import CLEAN_METRICS, METRICS, evenly, validate
 
 Made = TypeVar("Made")
+MOST_EPOCHS = 1_000_000
 
 
 def check(recipe: TrainRecipe) -> None:
@@ -48,6 +49,8 @@ def check_loop(recipe: TrainRecipe) -> None:
     for place, part in phase_recipes(recipe):
         if part.epochs < 1:
             raise UserError(f"{place}epochs", f"{part.epochs} is not a positive number")
+        if part.epochs > MOST_EPOCHS:
+            raise UserError(f"{place}epochs", f"{part.epochs:.3g} will never end", f"at most {MOST_EPOCHS}")
         if part.optimizer.lr <= 0:
             raise UserError(f"{place}optimizer.lr", f"{part.optimizer.lr} must be above 0")
     if recipe.on_collapse not in ACTIONS:

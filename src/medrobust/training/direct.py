@@ -25,7 +25,7 @@ from ..progress import Report
 from ..recipes.plain import deciding
 from ..recipes.train import TrainRecipe
 from ..resolve import pick_device
-from ..runs import claim, digest, read_run
+from ..runs import digest, look, read_run
 from ..version import __version__
 from .build import check_batch, check_loop, make_judge, make_settings, metric_of, train_and_val
 from .collapse import CollapsedError
@@ -34,7 +34,7 @@ from .launch import alone
 from .optimize import make_optimizer
 from .phases import Begun, Phase
 from .resume import STATE
-from .run import SPLITS, details, end, write_splits
+from .run import SPLITS, details, end, start, write_splits
 from .validate import CLEAN_METRICS
 
 
@@ -113,11 +113,13 @@ def train_objective(
         "version": __version__,
     }
     more = {"objective": describe_objective(objective)}
-    run = claim(out, "train", identity, details(recipe, images, train_set, val_set, device) | more)
+    run, begun = look(out, "train", identity, details(recipe, images, train_set, val_set, device) | more)
     for left in (*unfinished(out), *unfinished(out / LAST)):
         left.unlink()
     if run["status"] == "running":
-        write_splits(out, images, train_set, val_set)
+        sets = (images, train_set, val_set)
+        if begun and not (out / SPLITS).exists():
+            write_splits(out, *sets)
         names = ("data", "view", "objective", "recipe", "versions", "command", "commit")
         card = {**{name: run[name] for name in names}, "split": SPLITS, "metric": metric}
         fabric = alone(device)
@@ -133,8 +135,18 @@ def train_objective(
         phase = Phase(epochs=recipe.epochs, begin=begin, schedule=recipe.schedule, full_budget_from=full)
         say = (lambda line: print(line, file=sys.stderr, flush=True)) if report else (lambda line: None)
         try:
+            settings = make_settings(recipe)
             history = fit(
-                fabric, model, [phase], train_set, make_settings(recipe), out, card=card, report=report, say=say
+                fabric,
+                model,
+                [phase],
+                train_set,
+                settings,
+                out,
+                card=card,
+                report=report,
+                say=say,
+                begin=lambda: start(out, run, sets),
             )
         except CollapsedError as error:
             raise UserError(str(out), f"training collapsed in epoch {error.epoch + 1}: {error}") from error

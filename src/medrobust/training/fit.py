@@ -52,6 +52,7 @@ class _Run:
     report: Report
     say: Callable[[str], None]
     log: Callable[[Row], None]
+    begin: Callable[[], None]
 
     def __post_init__(self) -> None:
         self.model.to(self.fabric.device)
@@ -99,6 +100,7 @@ class _Run:
         sums = {name: self.fabric.all_gather(value).reshape(-1) for name, value in self.place.sums.items()}
         place = dataclasses.replace(self.place, sums=sums)
         if self.fabric.is_global_zero:
+            self.begin()
             save(self.out, self.settings.seed, place, self.model, None if between else self.parts)
         self.fabric.barrier()
 
@@ -115,6 +117,7 @@ def fit(
     report: Report | None = None,
     say: Callable[[str], None] = lambda line: None,
     log: Callable[[Row], None] = lambda row: None,
+    begin: Callable[[], None] = lambda: None,
 ) -> list[Row]:
     """Train; keep the best checkpoint in out and the last in out/last; go on from a saved state if there is one.
 
@@ -135,6 +138,7 @@ def fit(
         card: what the checkpoint's card says besides the model.
         report, say, log: called in the first process only: report with (what, done, of) after each step, say with a
             line and log with a row after each epoch.
+        begin: called in the first process before it writes anything; may be called again.
 
     Returns: one row per epoch.
 
@@ -147,7 +151,7 @@ def fit(
     if not fabric.is_global_zero:
         report, say, log = None, lambda line: None, lambda row: None
     show = report or (lambda what, done, of: None)
-    run = _Run(fabric, model, phases, settings, train, out, card or {}, show, say, log)
+    run = _Run(fabric, model, phases, settings, train, out, card or {}, show, say, log, begin)
     with torch.random.fork_rng([fabric.device] if fabric.device.type == "cuda" else []):
         while run.unfinished:
             run.begin_phase()
@@ -246,6 +250,7 @@ def _end_epoch(run: _Run, seconds: float) -> None:
         if found and settings.on_collapse == "restart":
             raise CollapsedError(found, place.epoch)  # before anything is saved: a killed process comes here again
         if fabric.is_global_zero:
+            run.begin()
             for folder in (run.out, run.out / LAST)[0 if row["best"] else 1 :]:
                 save_checkpoint(folder, run.model, {**run.card, "metrics": row})
     if row["best"]:

@@ -17,7 +17,7 @@ from ..progress import Report
 from ..recipes.plain import as_dict, deciding
 from ..recipes.train import TrainRecipe
 from ..resolve import create_classifier, pick_device
-from ..runs import claim, digest, finish, hardware, record
+from ..runs import RUN_FILE, begin, digest, finish, hardware, look, record
 from ..version import __version__
 from .build import accepts, check, check_batch, make_phases, make_settings, open_sets, spares_weights
 from .collapse import MOST_RESTARTS, CollapsedError
@@ -37,7 +37,8 @@ def train(
 ) -> Path:
     """Train; returns the folder with the best checkpoint, last/, run.json, history.json and splits.csv.
 
-    A run that was interrupted goes on where it stopped; one that is finished is left as it is.
+    A run that was interrupted goes on where it stopped; one that is finished is left as it is. Nothing is written
+    before the first state is: what fails until then, in a batch or in validation, leaves no folder.
 
     Args:
         recipe: what to train.
@@ -60,13 +61,15 @@ def train(
     )
     identity = {"recipe": digest(deciding(recipe)), "data": seen, "version": __version__}
     folder = out or Path("runs") / f"train-{digest(identity)[:10]}"
-    run = claim(folder, "train", identity, details(recipe, images, train_set, val_set, device))
+    run, begun = look(folder, "train", identity, details(recipe, images, train_set, val_set, device))
     for left in (*unfinished(folder), *unfinished(folder / LAST)):
         left.unlink()
     if run["status"] != "running":
         (folder / STATE).unlink(missing_ok=True)
         return folder
-    write_splits(folder, images, train_set, val_set)
+    sets = (images, train_set, val_set)
+    if begun and not (folder / SPLITS).exists():
+        write_splits(folder, *sets)
     names = ("data", "view", "objective", "threat", "recipe", "versions", "command", "commit")
     card = {**{name: run[name] for name in names}, "split": SPLITS, "metric": metric}
     history = None
@@ -75,17 +78,24 @@ def train(
         attempt = _attempt(recipe, len(restarts))
         try:
             if recipe.devices > 1:
-                group = (share, (attempt, folder, card), recipe.devices, device, folder, report, say)
+                group = (share, (attempt, folder, card, run), recipe.devices, device, folder, report, say)
                 history = in_processes(*group, spares=spares_weights(recipe))
             else:
-                sets = (train_set, val_set)
-                history = share(alone(device), attempt, folder, card, report=report, say=say, sets=sets)
+                history = share(alone(device), attempt, folder, card, run, report=report, say=say, sets=sets)
         except CollapsedError as error:
             row = {"seed": attempt.seed, "epoch": error.epoch, "kind": error.collapse.kind, "says": error.collapse.text}
+            start(folder, run, sets)
             run = record(folder, run, restarts=[*restarts, row])
     end(folder, run, history, metric)
     (folder / STATE).unlink(missing_ok=True)
     return folder
+
+
+def start(folder: Path, run: dict[str, Any], sets: tuple[ImageSet, ImageSet, ImageSet]) -> None:
+    """Begin the run in its folder, unless it has begun there: all images, those of train and of val say its split."""
+    if not (folder / RUN_FILE).exists():
+        begin(folder, run)
+        write_splits(folder, *sets)
 
 
 def end(folder: Path, run: dict[str, Any], history: list[dict[str, Any]], metric: str) -> None:
@@ -114,18 +124,31 @@ def share(
     recipe: TrainRecipe,
     folder: Path,
     card: dict[str, Any],
+    run: dict[str, Any],
     *,
     report: Report | None,
     say: Say,
-    sets: tuple[ImageSet, ImageSet] | None = None,
+    sets: tuple[ImageSet, ImageSet, ImageSet] | None = None,
 ) -> list[dict[str, Any]]:
     """What each process of a group does, or the only one: build everything and train. Returns the history."""
-    train_set, val_set = sets or open_sets(recipe)[1:]
+    sets = sets or open_sets(recipe)
+    _, train_set, val_set = sets
     model = create_classifier(recipe.model, train_set, recipe.seed)
     phases, _ = make_phases(fabric, recipe, train_set, val_set, model)
     log = make_log(recipe.logger, folder) if fabric.is_global_zero else lambda row: None
+    settings = make_settings(recipe)
     return fit(
-        fabric, model, phases, train_set, make_settings(recipe), folder, card=card, report=report, say=say, log=log
+        fabric,
+        model,
+        phases,
+        train_set,
+        settings,
+        folder,
+        card=card,
+        report=report,
+        say=say,
+        log=log,
+        begin=lambda: start(folder, run, sets),
     )
 
 

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from ..data.images.batch import Batch
+from ..errors import UserError
 from ..models.classifier import Classifier
 from ..objectives.base import TrainingLoss, TrainingObjective
 from ..recipes.train import AugmentSpec, AverageSpec
@@ -46,10 +47,19 @@ class TrainingStep(nn.Module):
         self.model, self.objective, self.low = model, objective, low
 
     def forward(self, x: Tensor, y: Tensor, index: Tensor) -> TrainingLoss:
-        """The loss of the batch x (n, c, *spatial), y (n,), index (n,)."""
+        """The loss of the batch x (n, c, *spatial), y (n,), index (n,).
+
+        Errors: UserError when a batch normalization has one value per channel only, of which there is no variance.
+        """
         # Not the trainer's own mixed precision: it would round the pixels before anything else sees them.
         with torch.autocast(x.device.type, self.low, enabled=self.low is not None):
-            return self.objective(self.model, Batch(x, y, index))
+            try:
+                return self.objective(self.model, Batch(x, y, index))
+            except ValueError as error:
+                if "more than 1 value per channel" not in str(error):
+                    raise
+                reason = f"{len(x)} on each device is too few: the network has batch normalization"
+                raise UserError("batch_size", reason, "use 2 or more, or a network without it") from error
 
 
 def epoch_line(row: Row, num_epochs: int) -> str:

@@ -48,7 +48,7 @@ def largest_budget_breaks_all(records: Records, context: Context) -> Finding:
     parts, left = [], 0.0
     for norm in norms(records):
         curve = records.worst_case(norm)
-        share = float(curve.envelope[:, -1].mean())
+        share = float(curve.counted[:, -1].mean())
         left = max(left, share)
         parts.append(f"{norm} {curve.epsilons[-1]:.4g}: {share:.1%} still right")
     evidence = "; ".join(parts)
@@ -62,17 +62,19 @@ def largest_budget_breaks_all(records: Records, context: Context) -> Finding:
 
 
 def below_half_grey_level(records: Records, context: Context) -> Finding:
-    """Changes below half a grey level vanish when the image is stored.
+    """Changes below half a stored unit (a grey level, one HU) vanish when the image is stored.
 
-    A file holds whole grey levels, to which a change is rounded: the discretization of Carlini & Wagner 2017
-    (arXiv:1608.04644).
+    A file holds whole units, to which a change is rounded: the discretization of Carlini & Wagner 2017
+    (arXiv:1608.04644). The unit is that of the file, over the width of what is shown.
     """
-    bits = min(context.images.bit_depth(i) for i in range(min(len(context.images), 16)))
-    half = 0.5 / (2**bits - 1)
+    source = max((context.images.source(i) for i in range(len(context.images))), key=lambda s: s.resolution)
+    half, unit = 0.5 * source.resolution, f"{source.unit} of {source.bits} bits"
     small = [e for grid in context.plan.grids if grid.norm_name == "linf" for e in grid.epsilons if 0 < e < half]
     title = "Do all budgets exist in an image file of this bit depth?"
+    if not half:
+        return Finding("grey-level", "pass", title, "the images are floating point, which is not rounded")
     if not small:
-        return Finding("grey-level", "pass", title, f"every linf budget is at least half a grey level of {bits} bits")
-    evidence = f"{len(small)} linf budgets are below half a grey level of {bits} bits ({half:.2g})"
+        return Finding("grey-level", "pass", title, f"every linf budget is at least half a stored unit ({unit})")
+    evidence = f"{len(small)} linf budgets are below half a stored unit ({unit}, {half:.2g})"
     advice = "Such a change exists in memory only; the column 'as stored' says what is left after saving to a file."
     return Finding("grey-level", "warn", title, evidence, advice)

@@ -11,7 +11,7 @@ from ...models.trials import try_others
 from ...records.metrics import auroc
 from ...records.records import Records
 from ..context import Context
-from ..probed import NUM_LABELED, PATIENCE, mixed
+from ..probed import NUM_LABELED, PATIENCE, affordable, mixed
 
 GAIN = 0.1  # of accuracy that is worth a finding
 SURE, LIKELY = 1e-3, 1e-2  # that chance alone gives it
@@ -48,7 +48,7 @@ def class_order(records: Records, context: Context) -> Finding:
     sure = chance < SURE
     ordered = [classes[k] for k in best.tolist()]
     if len(classes) == 2:
-        area = float(auroc(labels, clean["scores"], 1)[0])
+        area = auroc(labels, clean["scores"], 1)
         ones, zeros = int((labels == 1).sum()), int((labels == 0).sum())
         evidence += f", AUROC {area:.3f}" if math.isfinite(area) else ""
         swapped = swapped and area < 0.5
@@ -75,8 +75,9 @@ def normalization(records: Records, context: Context) -> Finding:
             "normalization", "pass", title, f"{few} looked at: {found.num_right} of {found.num_images} right"
         )
     trials = found.trials
-    if trials[0].num_images < min(NUM_LABELED, len(context.images)):  # the first look had little time
-        batch = context.images.batch(mixed(context.images, NUM_LABELED))
+    chosen = mixed(context.images, affordable(context.images, NUM_LABELED))
+    if trials[0].num_images < len(chosen):  # the first look had little time
+        batch = context.images.batch(chosen)
         device = context.plan.device
         trials = tuple(try_others(context.model, batch.x.to(device), batch.y.to(device), SECONDS))
     best = trials[0]

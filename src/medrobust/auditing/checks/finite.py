@@ -14,7 +14,7 @@ from ...records.records import Records
 from ...streams import Streams
 from ...threat import Threat
 from ..context import Context
-from ..probed import mixed
+from ..probed import affordable, mixed
 
 NUM_DRAWN = 64  # images that are looked at in random points of the ball
 NUM_CLIMBED = 8  # of these, images that are looked at along an attack
@@ -28,7 +28,7 @@ def finite_under_attack(records: Records, context: Context) -> Finding:
     points without an answer and leaves no trace of them in the rows.
     """
     title = "Are the outputs numbers everywhere inside the budgets?"
-    chosen = mixed(context.images, NUM_DRAWN)
+    chosen = mixed(context.images, affordable(context.images, NUM_DRAWN))
     batch = context.images.batch(chosen)
     ids = [context.images.samples[i].image_id for i in chosen]
     device = context.plan.device

@@ -71,7 +71,14 @@ def answers_something(records: Records, context: Context) -> Finding:
     ]
     balanced = float(np.mean(recalls))
     title = "Does the classifier tell the classes apart at all?"
-    evidence = (
+    present = np.bincount(clean["label"], minlength=k) > 0
+    absent = [repr(name) for name, here in zip(context.images.classes, present, strict=True) if not here]
+    missing = f"no image of class {', '.join(absent)} in the part audited; " if absent else ""
+    if present.sum() == 1:
+        # All right or all wrong says nothing here: one constant answer is as good as any.
+        right = f"{missing}{balanced:.0%} of the images of the only class there are right"
+        return Finding("answers-something", "fail", title, right, "Audit a part that has images of every class.")
+    evidence = missing + (
         f"{share:.0%} of the answers are '{context.images.classes[int(counts.argmax())]}'; "
         f"balanced accuracy {balanced:.3f}, guessing gives {1 / k:.3f}"
     )

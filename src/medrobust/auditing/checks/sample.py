@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from ...findings import Finding
-from ...records.metrics import Resampler
+from ...records.intervals import Grouping
 from ...records.records import Records
 from ..context import Context
 
@@ -15,11 +15,11 @@ WIDEST = 0.10  # half-width of an interval that still says something
 def enough_images(records: Records, context: Context) -> Finding:
     """The interval of the clean accuracy is narrow enough, and every class has some images.
 
-    Wilson 1927, doi:10.1080/01621459.1927.10502953; with several images per patient, a bootstrap over the patients.
+    Wilson 1927, doi:10.1080/01621459.1927.10502953; with several images per patient, of the effective number of images.
     """
     clean = records.clean
     right = clean["clean_prediction"] == clean["label"]
-    found = Resampler(clean["group_id"]).mean(right)
+    found = Grouping(clean["group_id"]).mean(right)
     half = (found.high - found.low) / 2
     counts = np.bincount(clean["label"], minlength=len(context.images.classes))
     title = "Are there enough images?"

@@ -42,7 +42,7 @@ def content_hashes(paths: Iterable[Path]) -> dict[Path, str]:
 
 def _hash(path: Path) -> str:
     try:
-        return sha256_file(path)
+        return sha256_file(path) if path.is_file() else MISSING  # a pipe or a device may have no end
     except OSError:
         return MISSING
 

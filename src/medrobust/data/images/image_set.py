@@ -103,7 +103,8 @@ class ImageSet(Dataset[tuple[Tensor, int, int]]):
                 or DataLoader, a MONAI data set of dicts, or any iterable of (image, label) or mappings.
             labels: (n,) whole numbers or class names, with a tensor or an array.
             classes: class names in the order of the labels.
-            groups: patient or lesion of each image, for splits and intervals; each image its own by default.
+            groups: patient or lesion of each image, for splits and intervals; each image its own by default, and where
+                the group is None, "" or NaN.
             ids: a stable name for each image; "000000", "000001", ... by default.
             splits: "train", "val", "test" or "" for each image.
             metadata: name -> a value for each image (age, sex, site), for the groups of a report.
@@ -131,7 +132,7 @@ class ImageSet(Dataset[tuple[Tensor, int, int]]):
         split = split_names(per_image("splits", splits, n) or [None] * n)
         table = {key: per_image(f"metadata.{key}", column, n) or () for key, column in (metadata or {}).items()}
         samples = [
-            Sample(own[i], None, numbers[i], own[i] if group[i] is None else str(group[i]), split[i], known, i)
+            Sample(own[i], None, numbers[i], own[i] if _unknown(group[i]) else str(group[i]), split[i], known, i)
             for i, known in enumerate(rows_of(table, n))
         ]
         store = ArrayStore(values, source_of(values, bits))
@@ -284,3 +285,7 @@ class ImageSet(Dataset[tuple[Tensor, int, int]]):
             row = [sample.image_id, sample.frame, sample.label, sample.group_id, content]
             digest.update(json.dumps(row).encode())
         return digest.hexdigest()
+
+
+def _unknown(group: Any) -> bool:
+    return group is None or group == "" or group != group

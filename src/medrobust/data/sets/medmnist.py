@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -62,12 +63,17 @@ def open_medmnist(
         except Exception as error:  # zip, zlib, KeyError and pickle each have their own
             fix = "it needs {train,val,test}_{images,labels}; download it again"
             raise UserError(str(file), f"cannot be read: {error}", fix) from error
-        values = _classes(labels.reshape(len(labels), -1), names, finding, file)
+        values = _classes(_whole(labels, f"{file} {split}_labels"), names, finding, file)
         if len(values) != count:
             raise UserError(str(file), f"{count} images and {len(values)} labels in {split}", "download it again")
         for k, label in enumerate(values.tolist()):
             image_id = f"{split}/{k:06d}"
             samples.append(Sample(image_id, file, int(label), image_id, split, frame=k))
+    if not samples:
+        raise UserError(str(file), "holds no images", "download it again")
+    largest, most = max(sample.label for sample in samples), len(names) or len(samples)
+    if finding is None and largest >= most:
+        raise UserError(str(file), f"has the label {largest} for {most} {'classes' if names else 'images'}")
     classes = _names(samples, names, finding)
     positive = next((name for name in classes if name in _POSITIVE), finding)
     card = dataclasses.replace(
@@ -106,6 +112,16 @@ def _fetched(path: str, root: str | None, progress: Progress | None) -> tuple[Pa
     if f"url{suffix}" not in info:
         raise UserError("data.name", f"{name} has no size {text}", "valid: 28, 64")
     return download(info[f"url{suffix}"], file, md5=info[f"MD5{suffix}"], progress=progress), info
+
+
+def _whole(labels: np.ndarray, place: str) -> np.ndarray:
+    """Labels (n, k) as whole numbers. Errors: UserError for others, which would be cut off to a class."""
+    if labels.ndim not in (1, 2) or labels.dtype.kind not in "biuf" or 0 in labels.shape[1:]:
+        raise UserError(place, f"is {labels.dtype} of shape {labels.shape}, not numbers (n,) or (n, labels)")
+    odd = labels[~((labels >= 0) & (labels == np.floor(labels)) & (labels < 2**31))]
+    if odd.size:
+        raise UserError(place, f"{odd.flat[0]} is not the number of a class", "classes are 0, 1, 2 ...")
+    return labels.reshape(len(labels), math.prod(labels.shape[1:])).astype(np.int64)
 
 
 def _classes(labels: np.ndarray, names: dict[str, str], finding: str | None, file: Path) -> np.ndarray:

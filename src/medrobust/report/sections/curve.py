@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from .. import figures
-from ..measured import Json, broken_share, class_names, clean_accuracy, focus, lines, norms
+from ..measured import Json, broken_share, class_names, clean_accuracy, focus, lines, name_of, norms
 from ..words import percent
 from .section import Section, Seen
 
@@ -49,7 +49,8 @@ def _curve(audit: Json, norm: str) -> dict[str, Any]:
 def build(seen: Seen) -> dict[str, Any]:
     """What the template shows."""
     curves = [_curve(seen.audit, norm) for norm in norms(seen.audit)]
-    return {"curves": curves, "clean": clean_accuracy(seen.audit)}
+    as_published = name_of(seen.audit.get("protocol", "")) == "paper"
+    return {"curves": curves, "clean": clean_accuracy(seen.audit), "as_published": as_published}
 
 
 SECTION = Section(

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from .. import figures
-from ..measured import Json, estimate
-from ..words import percent
+from ..measured import Json, estimate, mapping
+from ..words import counted, percent
 from .section import Section, Seen
 
 
@@ -19,18 +19,34 @@ def referral(audit: Json) -> dict[str, Any] | None:
         ("baseline_confidence", "Least confident", "attack a0"),
         ("random", "At random", "attack a5"),
     )
-    series = []
+    series, keys = [], []
     for key, name, style in ways:
         found = [estimate(row.get(key)) for row in rows]
         values = [None if e is None else e.value for e in found]
         if any(v is not None for v in values):
             series.append((name, style, values))
+            keys.append(key)
     if len(rows) < 2 or not series:
         return None
     fractions = [float(row["fraction"]) for row in rows]
     at = min(range(len(rows)), key=lambda i: abs(fractions[i] - 0.2))
-    told = [f"{name.lower()} {percent(v)}" for name, _, values in series if (v := values[at]) is not None]
-    return {"fractions": fractions, "series": series, "at": percent(fractions[at], 0), "told": told}
+    told = [
+        f"{name.lower()} {percent(v)}{_range(rows[at], key)}"
+        for (name, _, values), key in zip(series, keys, strict=True)
+        if (v := values[at]) is not None
+    ]
+    return {"fractions": fractions, "series": series, "at": _sent(rows[at]), "told": told}
+
+
+def _sent(row: Json) -> str:
+    """The share sent to a person, and how many images that is where the audit says it."""
+    share, sent = percent(float(row["fraction"]), 0), row.get("num_referred")
+    return share if sent is None else f"{share} ({sent} of {counted(sent + int(row['num_kept']), 'image')})"
+
+
+def _range(row: Json, key: str) -> str:
+    found = estimate(mapping(row.get("intervals")).get(key))
+    return f" ({found.range})" if found and found.range else ""
 
 
 def build(seen: Seen) -> dict[str, Any]:
