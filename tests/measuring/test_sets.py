@@ -115,6 +115,7 @@ def test_the_default_is_as_strong_as_longer_searches_on_the_bundled_classifier(n
 
 
 def test_the_default_is_as_strong_as_apgd_on_a_few_images_of_the_bundled_classifier() -> None:
+    """One of 12 images more may stand."""
     setup = resolve(audit_recipe({"data": {"limit": 12, "split": "all"}, "device": "cpu"}))
     given = {"l1": [1.0, 2.0, 4.0], "precision": "float32", "batch_size": 12, "device": "cpu"}
     ours = mr.measure(setup.model, setup.images, **given)

@@ -18,7 +18,7 @@ Members = Mapping[str, Mapping[str, Any]]
 # Whole runs inside the largest budget that a search for the smallest change left standing.
 BELOW: Mapping[str, Any] = {"name": "apgd", "loss": "margin", "num_steps": 40}
 SMALLEST: Mapping[str, Any] = {**BELOW, "scout": "smallest"}
-SMALLEST_L1: Mapping[str, Any] = {**BELOW, "scout": {"name": "fmn", "num_steps": 50}}
+SMALLEST_L1: Mapping[str, Any] = {**BELOW, "num_steps": 55, "scout": {"name": "fmn", "num_steps": 50}}
 
 SETS: dict[str, dict[str, Members]] = {
     "standard": {
