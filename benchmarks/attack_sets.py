@@ -33,10 +33,8 @@ BESIDE: dict[str, dict[str, Any]] = {
     "apgd_ce": {"num_steps": 50},
     "apgd_margin": {"name": "apgd", "loss": "margin", "num_steps": 50},
     "apgd_t": {"num_steps": 50},
-    "apgd_t2": {"name": "apgd_t", "rank": 2, "num_steps": 50},
     "fab_t": {"num_steps": 50, "num_targets": 3},
     "fmn": {},
-    "smallest_200": {"name": "smallest", "num_steps": 200},
 }
 BUDGETS = {norm: parse_budgets(given, norm, norm) for norm, given in DEFAULT_EPSILONS.items()}  # those of an audit
 PARTS = RESULTS.parent.parent / "runs" / "attack_sets"
