@@ -152,7 +152,7 @@ def test_the_pictures_are_the_points_of_the_rows_and_nothing_is_attacked_twice(t
 
 @pytest.mark.parametrize("size", [1, 3, 5, 12])
 def test_what_is_chosen_of_the_whole_is_kept_of_its_parts(size: int) -> None:
-    from medrobust.measuring.shown import SPARE, picks
+    from medrobust.measuring.shown import picks
 
     random = np.random.default_rng(0)
     for seed in range(20):
@@ -162,7 +162,7 @@ def test_what_is_chosen_of_the_whole_is_kept_of_its_parts(size: int) -> None:
         kept = set()
         for first in range(0, 23, size):
             part = slice(first, first + size)
-            kept |= {first + i for i, _ in picks(budget[part], right[part], ids[part], seed, SPARE)}
+            kept |= {first + i for i, _ in picks(budget[part], right[part], ids[part], seed)}
         chosen = picks(budget, right, ids, seed)
         assert {i for i, _ in chosen} <= kept
         assert len(chosen) == 4
@@ -180,3 +180,21 @@ def test_the_kept_points_break_the_images(tmp_path: Path) -> None:
         with torch.no_grad(), context.model.frozen():
             answer = int(context.model(point[None]).argmax())
         assert (answer != context.images[i][1]) == bool(attack)
+
+
+def test_the_attack_listed_first_keeps_its_point_and_a_smaller_budget_wins() -> None:
+    from medrobust.measuring.outcome import Grid, Outcome
+    from medrobust.measuring.shown import Shown
+
+    def outcome(first: list[int], value: float) -> Outcome:
+        found = Outcome.nothing(torch.zeros(3, 2), Grid("linf", (0.1, 0.2)))
+        for i, at in enumerate(first):
+            found.reached[i, at:] = True
+        found.points = torch.full((3, 1, 2, 2), value)
+        return found
+
+    shown = Shown.nothing(torch.zeros(3, 1, 2, 2), 2)
+    shown = shown.update(outcome([0, 1, 2], 0.1), "one").update(outcome([0, 0, 2], 0.2), "other")
+    assert shown.attack == ["one", "other", ""]
+    assert shown.points[:, 0, 0, 0].tolist() == pytest.approx([0.1, 0.2, 0.0])
+    assert shown.slot.tolist() == [0, 0, 2]

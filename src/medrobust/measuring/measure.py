@@ -27,7 +27,7 @@ from .each_budget import each_budget
 from .outcome import Grid, Outcome
 from .plan import Plan
 from .search_model import SearchModel, make_search_model
-from .shown import SPARE, Shown, picks, write_shown
+from .shown import Shown, picks, write_shown
 from .subjects import Subjects, units_of
 from .sweep import Effort, sweep
 
@@ -223,7 +223,7 @@ class _Work(NamedTuple):
         right = (logits.argmax(1) == labels.cpu()).numpy()
         budget = np.array([*plan.grids[0].epsilons, np.inf])[shown.slot.numpy()]
         ids = [sample.image_id for sample in samples]
-        chosen = [i for i, _ in picks(budget, right, ids, plan.seed, SPARE)] if plan.honest else []
+        chosen = [i for i, _ in picks(budget, right, ids, plan.seed)] if plan.honest else []
         cost = {"forwards": forwards, "backwards": backwards, "seconds": round(seconds, 3)}
         return rows, cost, (chosen, shown)
 

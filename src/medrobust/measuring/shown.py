@@ -14,8 +14,6 @@ from torch import Tensor
 from ..files import write_with
 from .outcome import Outcome
 
-SPARE = 4  # images kept of each part for the one drawn at random, some of which may be chosen for another reason
-
 
 class Shown(NamedTuple):
     """For m images the point that broke each at the smallest budget, over the attacks so far.
@@ -47,18 +45,15 @@ class Shown(NamedTuple):
         return Shown(self.points, torch.where(better, slot, self.slot), attack)
 
 
-def picks(
-    budget: np.ndarray, right: np.ndarray, ids: Sequence[str], seed: int, spare: int = 1
-) -> list[tuple[int, str]]:
+def picks(budget: np.ndarray, right: np.ndarray, ids: Sequence[str], seed: int) -> list[tuple[int, str]]:
     """Positions of images worth showing, and why: two fragile, one robust, one drawn at random.
 
-    What is chosen of a whole set is among what is chosen of its parts, when those keep SPARE images at random.
+    What is chosen of a whole set is among what is chosen of its parts, however it is cut.
 
     Args:
         budget: (n,) the smallest that breaks each image; inf where none does.
         right: (n,) bool: answered correctly untouched; no others are shown.
         ids: of the images, which with the seed decide who is drawn.
-        spare: images drawn.
 
     Example:
         >>> picks(np.array([3.0, 1.0, 2.0, np.inf]), np.ones(4, dtype=bool), ["a", "b", "c", "d"], 0)
@@ -69,7 +64,7 @@ def picks(
     found = [(i, "most fragile") for i in order[:2]] + [(i, "most robust") for i in order[2:][-1:]]
     taken = {i for i, _ in found}
     drawn = sorted((i for i in order if i not in taken), key=lambda i: _draw(seed, ids[i]))
-    return found + [(i, "random") for i in drawn[:spare]]
+    return found + [(i, "random") for i in drawn[:1]]
 
 
 def _draw(seed: int, image_id: str) -> bytes:
