@@ -63,7 +63,7 @@ def resolve(recipe: AuditRecipe, report: Report | None = None) -> Setup:
 
     Errors: UserError for whichever of these does not work.
     """
-    chosen = choose(recipe.attacks, tuple(recipe.threat.grids()))
+    chosen = choose(recipe.attacks, list(recipe.threat.grids()))
     attacks = make_attacks(chosen.attacks)
     card = card_of(recipe.model)
     named = recipe.data.classes or recipe.model.classes
