@@ -53,4 +53,5 @@ def test_faults_of_a_site_are_found(reference: ModuleType, tmp_path: Path) -> No
         "reference/api/threat.html: fetches //far.example/far.css",
         "reference/api/threat.html: fetches https://far.example/far.js",
         "reference/api/threat.html: lacks medrobust.threat.Threat",
+        "reference/api/threat.html: lacks medrobust.threat.not_above",
     ]

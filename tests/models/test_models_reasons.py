@@ -53,7 +53,7 @@ SAYS = {
     "grey": r"takes images of 1 channel, not 3\. Set data\.color=grey",
     "grey_by_28": r"28 x 28 pixels, not 24 x 24, and of 1 channel, not 3.*data\.image_size=28 and data\.color=grey",
     "at_the_end": r"takes images \(n, h, w, c\).*model\.layout=nhwc",
-    "missing": r"needs a_module_that_nobody_has, which is not here.*Pip install a_module_that_nobody_has",
+    "missing": r"needs a_module_that_nobody_has, which is not here.*pip install a_module_that_nobody_has",
     "key": r"fails on images of shape \(3, 3, 24, 24\): KeyError: 'nothing'",
     "maps": r"returns \(3, 2, 24, 24\) for 3 images",
     "Labels": "returns whole numbers .*perhaps the class itself",

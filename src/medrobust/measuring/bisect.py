@@ -127,8 +127,8 @@ def bisect(attack: Attack, subjects: Subjects, grid: Grid, search: SearchModel, 
     """The smallest budget of a grid at which the attack breaks each image; budgets differ from image to image.
 
     A budget that fails rules out the smaller ones, one that succeeds the larger ones; a point nearer than its budget
-    counts for every budget it fits. A minimal-norm attack runs once, at the largest budget, on the classifier itself. A
-    attack with a scout starts below the smallest budget at which that broke the image, and steps down, twice as far
+    counts for every budget it fits. A minimal-norm attack runs once, at the largest budget, on the classifier itself.
+    An attack with a scout starts below the smallest budget at which that broke the image, and steps down, twice as far
     each time. In the end every failure is one of the attack on the classifier itself.
 
     Args:
