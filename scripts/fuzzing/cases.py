@@ -200,7 +200,7 @@ KINDS: dict[str, Callable[[Given], Words]] = {
     "recipes": recipes,
     "overrides": overrides,
     "weights": weights,
-    "onnx": onnx,
+    **({"onnx": onnx} if valid.HAS_ONNX else {}),
     "cards": cards,
     "records": records,
 }

@@ -6,6 +6,7 @@ import gzip
 import json
 import zlib
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import numpy as np
 
 SIDE, PER_CLASS, CLASSES = 32, 8, ("benign", "malignant")
 NETWORK = "zoo:cbr_tiny(width=4)"
+HAS_ONNX = find_spec("onnx2torch") is not None  # medrobust[onnx]; without it there are no such cases
 
 
 def pixels(seed: int, label: int, dtype: type = np.uint8) -> np.ndarray:
@@ -190,5 +192,6 @@ def everything(folder: Path) -> None:
     npz(folder / "set.npz")
     (folder / "weights").mkdir()
     weights(folder / "weights")
-    onnx(folder / "net.onnx")
+    if HAS_ONNX:
+        onnx(folder / "net.onnx")
     checkpoint(folder / "model")
