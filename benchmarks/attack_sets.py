@@ -49,13 +49,14 @@ def wanted(norm: str) -> dict[str, dict[str, Any]]:
 
 def broken_from(name: str, norm: str, limit: int, batch_size: int) -> dict[str, Any]:
     """Per attack: the position of the first budget that breaks each image, and gradients of each."""
-    model, images = load(name, limit)
     part = PARTS / f"{name}-{norm}-{limit}.json"
     known: dict[str, Any] = json.loads(part.read_text()) if part.exists() else {}
-    for title, given in wanted(norm).items():
-        key = f"{title} {json.dumps(given, sort_keys=True)}"
-        if key in known:
-            continue
+    missing = {f"{title} {json.dumps(given, sort_keys=True)}": (title, given) for title, given in wanted(norm).items()}
+    missing = {key: one for key, one in missing.items() if key not in known}
+    if not missing:
+        return known
+    model, images = load(name, limit)
+    for key, (title, given) in missing.items():
         began, attack = perf_counter(), build_attack(title, given)
         budgets: dict[str, Any] = {norm: BUDGETS[norm]}
         records = mr.measure(model, images, {title: attack}, batch_size=batch_size, precision="float32", **budgets)
