@@ -1,7 +1,7 @@
 """Named sets of attacks, per norm: plain data, title -> parameters as a recipe gives them, and who is in a choice.
 
 standard: the default. One step, which no set should be weaker than at any budget; and a search for the smallest change,
-then whole runs of APGD below what it found, for the images on which it ends in a side valley.
+then whole runs of APGD at the largest budget that it left standing.
 quick: a first look. full: AutoAttack, minimal-norm and black-box attacks, for a number to publish.
 """
 
