@@ -18,6 +18,7 @@ from .noise import gaussian_noise, rician_noise, uniform_noise
 from .pgd import bim, cw_linf, fgsm, mi_fgsm, pgd
 from .registry import ATTACKS
 from .smallest import smallest
+from .smallest_t import smallest_t
 from .square import square
 from .transfer import transfer
 from .translation_invariant import ti_fgsm
@@ -54,6 +55,7 @@ __all__ = [
     "rician_noise",
     "smallest",
     "smallest_epsilon",
+    "smallest_t",
     "square",
     "ti_fgsm",
     "transfer",

@@ -17,6 +17,7 @@ SPELLED = {
     "apgd_ce": "APGD-CE",
     "square": "Square",
     "smallest": "Smallest change",
+    "smallest_t": "Smallest change by class",
     "autoattack": "AutoAttack",
     "hop_skip_jump": "HopSkipJump",
     "one_step_target": "One-step target",

@@ -17,6 +17,7 @@ from .minimal import ddn, fmn
 from .noise import gaussian_noise, rician_noise, uniform_noise
 from .pgd import bim, cw_linf, fgsm, mi_fgsm, pgd
 from .smallest import smallest
+from .smallest_t import smallest_t
 from .square import square
 from .translation_invariant import ti_fgsm
 
@@ -31,6 +32,7 @@ ATTACKS: dict[str, Callable[..., Attack]] = {
     "ddn": ddn,
     "fmn": fmn,
     "smallest": smallest,
+    "smallest_t": smallest_t,
     "cw_l2": cw_l2,
     "cw_linf_min": cw_linf_min,
     "deepfool": deepfool,

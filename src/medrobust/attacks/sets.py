@@ -17,24 +17,40 @@ Members = Mapping[str, Mapping[str, Any]]
 
 # Whole runs inside the largest budget that a search for the smallest change left standing.
 BELOW: Mapping[str, Any] = {"name": "apgd", "loss": "margin", "num_steps": 40}
-SMALLEST: Mapping[str, Any] = {**BELOW, "scout": "smallest"}
-SMALLEST_L1: Mapping[str, Any] = {**BELOW, "num_steps": 55, "scout": {"name": "fmn", "num_steps": 50}}
+SMALLEST: Mapping[str, Any] = {**BELOW, "scout": {"name": "smallest_t", "num_steps": 40}}
 
 SETS: dict[str, dict[str, Members]] = {
     "standard": {
         "linf": {"fgsm": {}, "smallest_apgd": SMALLEST},
         "l2": {"fgsm": {}, "smallest_apgd": SMALLEST},
-        "l1": {"fgsm": {}, "fmn_apgd": SMALLEST_L1},
+        "l1": {"fgsm": {}, "smallest_apgd": SMALLEST},
     },
     "quick": {
-        "linf": {"fgsm": {}, "smallest": {"num_steps": 20}},
-        "l2": {"fgsm": {}, "smallest": {"num_steps": 20}},
-        "l1": {"fgsm": {}, "fmn": {"num_steps": 20}},
+        "linf": {"fgsm": {}, "smallest_t": {"num_steps": 20}},
+        "l2": {"fgsm": {}, "smallest_t": {"num_steps": 20}},
+        "l1": {"fgsm": {}, "smallest_t": {"num_steps": 20}},
     },
     "full": {
-        "linf": {"autoattack": {}, "smallest": {}, "fmn": {}, "deepfool": {}, "square": {}, "hop_skip_jump": {}},
-        "l2": {"autoattack": {}, "smallest": {}, "fmn": {}, "ddn": {}, "cw_l2": {}, "square": {}, "hop_skip_jump": {}},
-        "l1": {"autoattack": {}, "fmn": {}, "fab": {}, "square": {}},
+        "linf": {
+            "autoattack": {},
+            "smallest": {},
+            "smallest_t": {},
+            "fmn": {},
+            "deepfool": {},
+            "square": {},
+            "hop_skip_jump": {},
+        },
+        "l2": {
+            "autoattack": {},
+            "smallest": {},
+            "smallest_t": {},
+            "fmn": {},
+            "ddn": {},
+            "cw_l2": {},
+            "square": {},
+            "hop_skip_jump": {},
+        },
+        "l1": {"autoattack": {}, "smallest": {}, "smallest_t": {}, "fmn": {}, "fab": {}, "square": {}},
     },
 }
 
@@ -63,8 +79,8 @@ def choose(given: Members, norms: Iterable[str]) -> Chosen:
 
     Example:
         >>> chosen = choose({"standard": {}, "square": {}}, ["linf", "l1"])
-        >>> list(chosen.attacks), chosen.norms["fmn_apgd"], chosen.sets
-        (['fgsm', 'smallest_apgd', 'fmn_apgd', 'square'], ('l1',), ('standard',))
+        >>> list(chosen.attacks), chosen.norms["fgsm"], chosen.sets
+        (['fgsm', 'smallest_apgd', 'square'], ('linf', 'l1'), ('standard',))
     """
     norms, attacks, where, sets = tuple(norms), dict[str, dict[str, Any]](), dict[str, tuple[str, ...]](), []
     for title, parameters in given.items():

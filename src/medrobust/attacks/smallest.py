@@ -17,10 +17,12 @@ from ..engine.radii import Nearest
 from ..engine.steps import Clock, slope
 from ..goals import GoalRule, untargeted
 from ..losses import margin, soft_margin
-from ..norms import per_sample
+from ..norms import L2, per_sample
 from ..threat import Ball
 
 EARLY_SHARE = 0.1  # of the steps, in which the class to go to is chosen
+DECAY = {"linf": 0.75, "l2": 0.5, "l1": 0.5}
+_L2 = L2()
 
 
 @dataclass(frozen=True)
@@ -59,15 +61,18 @@ class Newton:
 class AnnealedMomentum:
     """Steps of a multiple of the radius along the steepest direction of the decayed sum of normalized gradients.
 
+    In l1, where that is one pixel after the other, steps are Euclidean: along the sum itself, in multiples of the
+    Euclidean length of a change that takes as many pixels as the radius allows from one end of the domain to the other.
+
     Args:
-        first, last: multiples of the radius, along half a cosine; the very first step has the length of the radius.
-        decay: of the sum; None for 0.75 in linf and 0 in l2.
+        first, last: multiples, along half a cosine; the very first step is one.
+        decay: of the sum; None for 0.75 in linf and 0.5 in l2 and l1.
     """
 
     first: float
     last: float
     decay: float | None
-    abilities: ClassVar[StepAbilities] = StepAbilities(norms=("linf", "l2"))
+    abilities: ClassVar[StepAbilities] = StepAbilities()
 
     def init(self, ball: Ball, num_steps: int) -> tuple[Clock, Tensor]:
         return Clock.start(ball, num_steps), torch.zeros_like(ball.center)
@@ -75,11 +80,15 @@ class AnnealedMomentum:
     def __call__(self, point: Point, state: tuple[Clock, Tensor], ball: Ball) -> tuple[Tensor, tuple[Clock, Tensor]]:
         clock, velocity = state
         grad = slope(point, ball)
-        decay = (0.75 if ball.norm.name == "linf" else 0.0) if self.decay is None else self.decay
-        steepness = ball.norm.dual_size(grad).clamp_min(torch.finfo(grad.dtype).tiny)
+        decay = DECAY[ball.norm.name] if self.decay is None else self.decay
+        sparse = ball.norm.name == "l1"
+        norm = _L2 if sparse else ball.norm
+        steepness = norm.dual_size(grad).clamp_min(torch.finfo(grad.dtype).tiny)
         velocity = decay * velocity + grad / per_sample(steepness, grad)
         share = torch.where(clock.k == 0, 1.0, clock.cosine(self.first, self.last))
-        x = point.x + per_sample(share * ball.radius, point.x) * ball.steepest(velocity, point.x)
+        low, high = ball.domain
+        length = torch.minimum(ball.radius, (ball.radius * (high - low)).sqrt()) if sparse else ball.radius
+        x = point.x + per_sample(share * length, point.x) * norm.steepest(ball.free(velocity, point.x))
         return ball.project(x), (clock.tick(), velocity)
 
 
@@ -91,7 +100,7 @@ def smallest(
     decay: float | None = None,
     goal: GoalRule = untargeted,
 ) -> Program:
-    """The smallest change in linf or l2, with momentum along the boundary and Newton's method for the radius.
+    """The smallest change in linf, l2 or l1, with momentum along the boundary and Newton's method for the radius.
 
     FMN (Pintor et al. 2021, arXiv:2102.12827) with three rules changed. The radius follows the linear estimate of the
     distance to the boundary on both sides of it instead of a fixed rate. Steps go along the steepest direction of the
@@ -106,7 +115,7 @@ def smallest(
     Args:
         num_steps: gradient steps; one more forward scores the last point.
         step_size, last_step_size: first and last, multiples of the radius.
-        decay: of the momentum; by default 0.75 in linf and 0, none, in l2.
+        decay: of the momentum; by default 0.75 in linf and 0.5 in l2 and l1.
         goal: see `medrobust.goals`.
 
     Errors: ValueError when num_steps < 1.

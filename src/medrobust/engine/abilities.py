@@ -46,6 +46,8 @@ class Abilities:
         parts: the attacks inside it.
         keeping: () -> the same attack as an honest measurement runs it: it returns a point that won instead of its last
             one, and any wrong answer has won (see `medrobust.goals.or_wrong`); None where it does so already.
+        nearing: distance -> the same search for the smallest change, content with a success within that distance, as a
+            program always can be (see `engine.until_reached.Near`).
 
     Example:
         >>> from medrobust.attacks import deepfool, fgsm, restarts, square
@@ -66,6 +68,7 @@ class Abilities:
     scout: Any = None
     parts: tuple[Any, ...] = ()
     keeping: Callable[[], Any] | None = None
+    nearing: Callable[[float], Any] | None = None
 
 
 ORDER: tuple[Needs, ...] = ("labels", "scores", "gradients")

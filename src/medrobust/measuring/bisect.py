@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -11,6 +12,7 @@ from torch import Tensor
 from ..attacks.base import Attack
 from ..engine.count import Counted
 from ..engine.tree import take
+from ..engine.until_reached import Near
 from .as_saved import extend_saved
 from .outcome import Grid, Model, Outcome
 from .search_model import SearchModel
@@ -44,6 +46,11 @@ class _Bisection:
         scout, last = self._attack.abilities.scout, len(self._epsilons) - 1
         if scout.abilities.kind == "minimal":
             everyone = torch.arange(len(self._high))
+            near, said = float(self._epsilons[0]) * (1 - 1e-6), scout.abilities
+            if said.nearing is not None:  # no smaller budget is asked about
+                scout = said.nearing(near)
+            elif said.program is not None:
+                scout = Near(said.program, near)
             self._note(everyone, self._ask(everyone, torch.full_like(self._high, last), self._model, scout))
             self._low[:] = -1
             return
@@ -73,7 +80,9 @@ class _Bisection:
             self._note(again, self._ask(again, slot[doubtful], self._model))
         return True
 
-    def _ask(self, index: Tensor, slot: Tensor, search_model: Model, attack: Attack | None = None) -> _Asked:
+    def _ask(
+        self, index: Tensor, slot: Tensor, search_model: Model, attack: Callable[..., Tensor] | None = None
+    ) -> _Asked:
         """Attack the images at index (m,), each at its slot, with the search model; the classifier judges."""
         part = take(self._subjects, index.to(self._subjects.x.device))
         counted = Counted(search_model, len(index))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import torch
@@ -120,25 +121,50 @@ class Boundary(NamedTuple):
     slope: Tensor
 
 
-def nearest_boundary(model: Model, x: Tensor, goal: Goal, ball: Ball, candidates: Tensor) -> Boundary:
-    """Of the boundaries of the candidates (n, m), linear at x, the one that is nearest in the norm of the ball.
+class _Side(NamedTuple):
+    """The boundary of one candidate, linear at the point: gap (n,), its gradient (n, ...), and how far it is (n,)."""
 
-    One forward and m backwards; one backward for two classes, one logit, or a target.
-    """
+    gap: Tensor
+    grad: Tensor
+    distance: Tensor
+
+
+def _sides(model: Model, x: Tensor, goal: Goal, ball: Ball, candidates: Tensor) -> tuple[Tensor, Iterator[_Side]]:
+    """The logits, and the boundary of each candidate: one forward, and one backward for each that is taken."""
     with torch.enable_grad():
         asked = x.detach().requires_grad_()
         logits = model(asked)
         columns = gaps(logits, goal, candidates).unbind(1)
         sums = [column.sum() for column in columns]
+
+    def each() -> Iterator[_Side]:
+        for number, column in enumerate(columns, 1):
+            (grad,) = torch.autograd.grad(sums[number - 1], asked, retain_graph=number < len(columns))
+            grad, gap = grad if ball.mask is None else torch.where(ball.mask, grad, 0), column.detach()
+            # The way to a boundary is that of the pixels that can go it.
+            usable = ball.free(per_sample(torch.where(gap > 0, -1.0, 1.0), grad) * grad, x)
+            yield _Side(gap, grad, (gap.abs() / ball.norm.dual_size(usable)).to(ball.radius).nan_to_num(torch.inf))
+
+    return logits.detach(), each()
+
+
+def distances(model: Model, x: Tensor, goal: Goal, ball: Ball, candidates: Tensor) -> Tensor:
+    """(n, m) how far the boundary of each candidate is if the logits were linear; inf where nothing leads there."""
+    return torch.stack([side.distance for side in _sides(model, x, goal, ball, candidates)[1]], 1)
+
+
+def nearest_boundary(model: Model, x: Tensor, goal: Goal, ball: Ball, candidates: Tensor) -> Boundary:
+    """Of the boundaries of the candidates (n, m), linear at x, the one that is nearest in the norm of the ball.
+
+    One forward and m backwards; one backward for two classes, one logit, or a target.
+    """
+    logits, sides = _sides(model, x, goal, ball, candidates)
     gap, slope, distance = torch.zeros_like(ball.radius), torch.zeros_like(x), torch.full_like(ball.radius, torch.inf)
-    for number, column in enumerate(columns, 1):
-        (grad,) = torch.autograd.grad(sums[number - 1], asked, retain_graph=number < len(columns))
-        grad = grad if ball.mask is None else torch.where(ball.mask, grad, 0)
-        # The way to a boundary is that of the pixels that can go it.
-        usable = ball.free(per_sample(torch.where(column.detach() > 0, -1.0, 1.0), grad) * grad, x)
-        ratio = (column.detach().abs() / ball.norm.dual_size(usable)).to(distance).nan_to_num(torch.inf)
-        nearer = ratio < distance
-        gap, distance = torch.where(nearer, column.detach(), gap), torch.where(nearer, ratio, distance)
-        slope = torch.where(per_sample(nearer, x), grad, slope)
-    value = torch.stack([column.detach() for column in columns], 1).amax(1)
-    return Boundary(scored(x, Score(value, logits.detach(), goal.reached(logits.detach()))), gap, slope)
+    gaps_seen = []
+    for side in sides:
+        nearer = side.distance < distance
+        gap, distance = torch.where(nearer, side.gap, gap), torch.where(nearer, side.distance, distance)
+        slope = torch.where(per_sample(nearer, x), side.grad, slope)
+        gaps_seen.append(side.gap)
+    value = torch.stack(gaps_seen, 1).amax(1)
+    return Boundary(scored(x, Score(value, logits, goal.reached(logits))), gap, slope)
