@@ -54,6 +54,10 @@ class Ball(NamedTuple):
         d = self.norm.project_box(d, self.radius, low - self.center, high - self.center)
         return (self.center + d).clamp(low, high)
 
+    def may(self, direction: Tensor) -> Tensor:
+        """A direction, zero outside the mask."""
+        return direction if self.mask is None else torch.where(self.mask, direction, 0)
+
     def free(self, direction: Tensor, x: Tensor) -> Tensor:
         """A direction at x, zero where a pixel cannot follow it: outside the mask, or at its edge of the domain.
 
@@ -65,7 +69,7 @@ class Ball(NamedTuple):
         # A pixel that a projection has left by a rounding inside its edge is at its edge. In linf no other pixel gains.
         near = 0.0 if self.norm.name == "linf" else 4 * torch.finfo(x.dtype).eps * max(abs(low), abs(high))
         can = torch.where(direction > 0, x < high - near, x > low + near)
-        return torch.where(can if self.mask is None else can & self.mask, direction, 0)
+        return torch.where(can, self.may(direction), 0)
 
     def steepest(self, direction: Tensor, x: Tensor) -> Tensor:
         """The longest step of size 1 along a direction that the pixels at x can follow."""
@@ -93,7 +97,7 @@ class Ball(NamedTuple):
         direction = direction / per_sample(direction.flatten(1).abs().amax(1), x).clamp_min(tiny)
         length = per_sample(self.norm.size(self.free(direction, x)), x)
         # Pixels at their edge are pushed as well, or projecting on the ball would take them away from it.
-        allowed = direction if self.mask is None else torch.where(self.mask, direction, 0)
+        allowed = self.may(direction)
         unit = torch.where(length > 0, allowed / length.clamp_min(tiny), 0)
         step = size * unit
         kept = self.norm.size(torch.minimum(torch.maximum(step, low - x), high - x))

@@ -7,7 +7,19 @@ import torch
 from torch import Tensor
 
 from exact.clipped import OFF, WEIGHT, X, nearest, one_logit, softmax_of, two_logits
-from medrobust.attacks import Attack, cw_l2, cw_linf_min, deepfool, fab, fab_t, fmn, lbfgs, one_step_target, smallest
+from medrobust.attacks import (
+    Attack,
+    cw_l2,
+    cw_linf_min,
+    deepfool,
+    fab,
+    fab_t,
+    fmn,
+    lbfgs,
+    one_step_target,
+    smallest,
+    smallest_t,
+)
 from medrobust.attacks.parts.hyperplanes import shortest
 from medrobust.goals import as_classes
 from medrobust.norms import NORMS
@@ -47,6 +59,7 @@ MINIMAL: dict[str, tuple[Attack, float]] = {
     "fab_t": (fab_t(num_steps=20), 1.03),
     "fmn": (fmn(num_steps=200), 1.05),
     "smallest": (smallest(), 1.02),
+    "smallest_t": (smallest_t(), 1.02),
     "cw_l2": (cw_l2(num_steps=400), 1.05),
     "cw_linf_min": (cw_linf_min(num_steps=500), 1.05),
     "lbfgs": (lbfgs(), 1.05),

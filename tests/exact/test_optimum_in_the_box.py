@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from medrobust.attacks import Attack, apgd, bim, cw_linf, ddn, fgsm, fmn, mi_fgsm, pgd, smallest
+from medrobust.attacks import Attack, apgd, bim, cw_linf, ddn, fgsm, fmn, mi_fgsm, pgd, smallest, smallest_t
 from medrobust.losses import margin
 from medrobust.models.classifier import Classifier
 from medrobust.norms import NORMS
@@ -103,7 +103,12 @@ def test_the_budget_is_used_as_far_as_pixels_can_go(name: str, norm: str, kind: 
     assert bool((best <= 1.02 * reached).all()), f"{(best / reached).max():.3f} times as much was possible"
 
 
-MINIMAL: dict[str, Attack] = {"fmn": fmn(num_steps=200), "ddn": ddn(num_steps=400, gamma=0.01), "smallest": smallest()}
+MINIMAL: dict[str, Attack] = {
+    "fmn": fmn(num_steps=200),
+    "ddn": ddn(num_steps=400, gamma=0.01),
+    "smallest": smallest(),
+    "smallest_t": smallest_t(num_steps=50),
+}
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 from torch import nn
@@ -62,7 +64,7 @@ def test_a_recipe_mixes_sets_and_names() -> None:
 def test_what_a_set_cannot_be_told() -> None:
     with pytest.raises(UserError, match=r"attacks\.standard: a set has no parameters"):
         choose({"standard": {"num_steps": 3}}, ["linf"])
-    with pytest.raises(UserError, match="both have smallest, with other parameters"):
+    with pytest.raises(UserError, match="both have smallest_t, with other parameters"):
         choose({"full": {}, "quick": {}}, ["linf"])
     with pytest.raises(UserError, match="Did you mean 'standard'"):
         build_attack("standrad")
@@ -85,15 +87,17 @@ def test_every_member_runs_in_its_norms_and_no_other() -> None:
 
 
 def test_an_attack_named_by_itself_is_still_refused_in_a_foreign_norm() -> None:
-    with pytest.raises(UserError, match=r"attacks\.smallest: is not made for l1"):
-        mr.measure(network(), images(), ["smallest"], l1=[1.0])
+    with pytest.raises(UserError, match=r"attacks\.deepfool: is not made for l1"):
+        mr.measure(network(), images(), ["deepfool"], l1=[1.0])
 
 
-def test_a_report_says_which_set_it_was(tmp_path) -> None:
+def test_a_report_says_which_set_it_was(tmp_path, monkeypatch) -> None:
+    members = {"fgsm": {}, "deepfool": {}}
+    monkeypatch.setitem(SETS, "quick", {"linf": members, "l2": members, "l1": {"fgsm": {}}})
     run = mr.audit(network(), images(), "quick", linf=["1/255"], l1=[1.0], out=tmp_path / "audit")
     how = run.content["protocol"]
     assert how["set"] == "quick"
-    assert how["attacks"]["smallest"]["norms"] == ["linf"]
+    assert how["attacks"]["deepfool"]["norms"] == ["linf"]
     assert "norms" not in how["attacks"]["fgsm"]
     page = run.report.read_text()
     assert "run in linf only" in page
@@ -135,7 +139,7 @@ def test_a_scout_goes_first_and_whole_runs_follow_below_it() -> None:
             shown.append((name, round(float(threat.epsilon.max()), 3)))
             return attack(model, x, y, threat, generator=generator)
 
-        run.goal, run.abilities = attack.goal, attack.abilities
+        run.goal, run.abilities = attack.goal, replace(attack.abilities, program=None)
         return run
 
     def model(x: torch.Tensor) -> torch.Tensor:
@@ -154,7 +158,7 @@ def test_a_scout_goes_first_and_whole_runs_follow_below_it() -> None:
 def test_a_scout_looks_for_the_smallest_change() -> None:
     made = build_attack("apgd", {"scout": "smallest", "num_steps": 3})
     assert made.abilities.scout == smallest()
-    assert made.abilities.norms == ("linf", "l2")
+    assert made.abilities.norms == ("linf", "l2", "l1")
     with pytest.raises(UserError, match=r"attacks\.apgd\.scout: an attack that goes before others"):
         build_attack("apgd", {"scout": "pgd"})
     with pytest.raises(UserError, match=r"attacks\.apgd\.scout: 3 is neither"):

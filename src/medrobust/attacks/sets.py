@@ -18,12 +18,13 @@ Members = Mapping[str, Mapping[str, Any]]
 # Whole runs inside the largest budget that a search for the smallest change left standing.
 BELOW: Mapping[str, Any] = {"name": "apgd", "loss": "margin", "num_steps": 40}
 SMALLEST: Mapping[str, Any] = {**BELOW, "scout": {"name": "smallest_t", "num_steps": 40}}
+SMALLEST_L1: Mapping[str, Any] = {**SMALLEST, "num_steps": 55}
 
 SETS: dict[str, dict[str, Members]] = {
     "standard": {
         "linf": {"fgsm": {}, "smallest_apgd": SMALLEST},
         "l2": {"fgsm": {}, "smallest_apgd": SMALLEST},
-        "l1": {"fgsm": {}, "smallest_apgd": SMALLEST},
+        "l1": {"fgsm": {}, "smallest_apgd_l1": SMALLEST_L1},
     },
     "quick": {
         "linf": {"fgsm": {}, "smallest_t": {"num_steps": 20}},
@@ -79,8 +80,8 @@ def choose(given: Members, norms: Iterable[str]) -> Chosen:
 
     Example:
         >>> chosen = choose({"standard": {}, "square": {}}, ["linf", "l1"])
-        >>> list(chosen.attacks), chosen.norms["fgsm"], chosen.sets
-        (['fgsm', 'smallest_apgd', 'square'], ('linf', 'l1'), ('standard',))
+        >>> list(chosen.attacks), chosen.norms["smallest_apgd_l1"], chosen.sets
+        (['fgsm', 'smallest_apgd', 'smallest_apgd_l1', 'square'], ('l1',), ('standard',))
     """
     norms, attacks, where, sets = tuple(norms), dict[str, dict[str, Any]](), dict[str, tuple[str, ...]](), []
     for title, parameters in given.items():

@@ -79,16 +79,20 @@ class AnnealedMomentum:
 
     def __call__(self, point: Point, state: tuple[Clock, Tensor], ball: Ball) -> tuple[Tensor, tuple[Clock, Tensor]]:
         clock, velocity = state
-        grad = slope(point, ball)
         decay = DECAY[ball.norm.name] if self.decay is None else self.decay
-        sparse = ball.norm.name == "l1"
-        norm = _L2 if sparse else ball.norm
-        steepness = norm.dual_size(grad).clamp_min(torch.finfo(grad.dtype).tiny)
-        velocity = decay * velocity + grad / per_sample(steepness, grad)
         share = torch.where(clock.k == 0, 1.0, clock.cosine(self.first, self.last))
-        low, high = ball.domain
-        length = torch.minimum(ball.radius, (ball.radius * (high - low)).sqrt()) if sparse else ball.radius
-        x = point.x + per_sample(share * length, point.x) * norm.steepest(ball.free(velocity, point.x))
+        sparse = ball.norm.name == "l1"
+        norm, grad = (_L2, ball.may(point.grad)) if sparse else (ball.norm, slope(point, ball))
+        tiny = torch.finfo(grad.dtype).tiny
+        velocity = decay * velocity + grad / per_sample(norm.dual_size(grad).clamp_min(tiny), grad)
+        if sparse:
+            low, high = ball.domain
+            length = share * torch.minimum(ball.radius, (ball.radius * (high - low)).sqrt())
+            # Pixels at their edge are pushed as well, or projecting on the ball would take them away from it.
+            step = velocity / per_sample(norm.size(ball.free(velocity, point.x)).clamp_min(tiny), grad)
+            x = point.x + per_sample(length, grad) * step
+        else:
+            x = point.x + per_sample(share * ball.radius, grad) * ball.steepest(velocity, point.x)
         return ball.project(x), (clock.tick(), velocity)
 
 
