@@ -51,11 +51,9 @@ def broken_from(name: str, norm: str, limit: int, batch_size: int) -> dict[str, 
     """Per attack: the position of the first budget that breaks each image, and gradients of each."""
     part = PARTS / f"{name}-{norm}-{limit}.json"
     known: dict[str, Any] = json.loads(part.read_text()) if part.exists() else {}
-    missing = {f"{title} {json.dumps(given, sort_keys=True)}": (title, given) for title, given in wanted(norm).items()}
-    missing = {key: one for key, one in missing.items() if key not in known}
-    if not missing:
-        return known
-    model, images = load(name, limit)
+    asked = {f"{title} {json.dumps(given, sort_keys=True)}": (title, given) for title, given in wanted(norm).items()}
+    missing = {key: one for key, one in asked.items() if key not in known}
+    model, images = load(name, limit) if missing else (None, None)
     for key, (title, given) in missing.items():
         began, attack = perf_counter(), build_attack(title, given)
         budgets: dict[str, Any] = {norm: BUDGETS[norm]}
@@ -67,7 +65,7 @@ def broken_from(name: str, norm: str, limit: int, batch_size: int) -> dict[str, 
         known[key] = {"first": first.tolist(), "gradients": float(cost.mean()), "forwards": float(forwards.mean())}
         print(name, norm, title, known[key]["gradients"], f"{perf_counter() - began:.0f} s", flush=True)
         part.write_text(json.dumps(known))
-    return known
+    return {key: known[key] for key in asked}  # an attack with other parameters may have been run before
 
 
 def row(name: str, norm: str, known: dict[str, Any], title: str, members: Sequence[str]) -> list[Any]:

@@ -25,7 +25,7 @@ from medrobust.auditing.setup import Setup, resolve
 from medrobust.goals import as_classes
 from medrobust.measuring.measure import measure
 from medrobust.measuring.outcome import Grid
-from medrobust.numbers import parse_budgets
+from medrobust.numbers import DEFAULT_EPSILONS, parse_budgets
 from medrobust.recipes.yaml import audit_recipe, read_recipe
 from medrobust.runs import commit
 
@@ -122,7 +122,9 @@ def job(arguments: argparse.Namespace, norm: str = "linf") -> Job:
     given: dict[str, object] = {"model.name": arguments.model, "model.weights": arguments.weights}
     given |= {"data.name": arguments.data, "data.limit": arguments.limit or None, "device": arguments.device}
     recipe = audit_recipe(read_recipe(None, arguments.overrides, given | {"batch_size": arguments.batch_size}))
-    grid = parse_budgets(arguments.epsilons, norm) if arguments.epsilons else recipe.threat.grids().get(norm, [])
+    grid = parse_budgets(arguments.epsilons or DEFAULT_EPSILONS[norm], norm)
+    if not arguments.epsilons:
+        grid = recipe.threat.grids().get(norm, grid)
     threat = dataclasses.replace(recipe.threat, norm=norm, epsilons=grid)
     setup = resolve(dataclasses.replace(recipe, attacks={"pgd": {}}, threat=threat))
     device = setup.plan.device
