@@ -19,7 +19,7 @@ import torch
 from common import Job, finish, interleaved, job, parser
 from torch import Tensor
 
-from medrobust.attacks import Attack, apgd, ddn, fmn, smallest, smallest_epsilon
+from medrobust.attacks import Attack, apgd, ddn, fmn, smallest, smallest_epsilon, smallest_t
 from medrobust.engine.keep import first_reached
 from medrobust.norms import NORMS
 from medrobust.threat import Threat
@@ -83,6 +83,7 @@ def sides(norm: str, gradients: int) -> dict[str, Minimal]:
     """Everyone's best for this norm: peers at a number of gradients, medrobust at half of it."""
     half = max(gradients // 2, 1)
     out = {f"medrobust smallest {half}": _ours(partial(smallest, num_steps=half))}
+    out[f"medrobust smallest_t {half}"] = _ours(partial(smallest_t, num_steps=half))
     out[f"medrobust fmn {half}"] = _ours(partial(fmn, num_steps=half))
     steps = apgd(num_steps=max(half // 10, 1), keep=first_reached)
     out["medrobust bisected apgd"] = _ours(partial(smallest_epsilon, steps, 10))
