@@ -140,7 +140,7 @@ def _sides(model: Model, x: Tensor, goal: Goal, ball: Ball, candidates: Tensor) 
     def each() -> Iterator[_Side]:
         for number, column in enumerate(columns, 1):
             (grad,) = torch.autograd.grad(sums[number - 1], asked, retain_graph=number < len(columns))
-            grad, gap = grad if ball.mask is None else torch.where(ball.mask, grad, 0), column.detach()
+            grad, gap = ball.may(grad), column.detach()
             # The way to a boundary is that of the pixels that can go it.
             usable = ball.free(per_sample(torch.where(gap > 0, -1.0, 1.0), grad) * grad, x)
             yield _Side(gap, grad, (gap.abs() / ball.norm.dual_size(usable)).to(ball.radius).nan_to_num(torch.inf))
