@@ -19,7 +19,7 @@ from common import Job, finish, interleaved, job, parser
 from torch import nn
 
 from medrobust.attacks import mi_fgsm, pgd
-from medrobust.engine.lanes import Lanes, open_lanes, run_lanes
+from medrobust.engine.lanes import Done, Lanes, open_lanes, run_lanes
 from medrobust.engine.program import Program
 from medrobust.engine.tree import take
 from medrobust.goals import Goal
@@ -56,11 +56,11 @@ def engine(job: Job, model: nn.Module, program: Program, num_jobs: int) -> int:
         part = take(ball, item)
         return open_lanes(program, item, torch.zeros_like(item), take(goal, item), part, part.center)
 
-    def seen(lanes: Lanes) -> None:
+    def finished(done: Done) -> None:
         nonlocal gradients
-        gradients += len(lanes.item)
+        gradients += int(done.age.sum())
 
-    run_lanes(program, model, n, refill, lambda done: None, seen, patience=None)
+    run_lanes(program, model, n, refill, finished, patience=None)
     return gradients
 
 

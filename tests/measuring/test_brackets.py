@@ -30,14 +30,19 @@ def slow(x: torch.Tensor) -> torch.Tensor:
     return torch.stack([-z, z], 1)
 
 
-def begun(num_images: int, epsilons: tuple[float, ...], num_lanes: int = 3) -> Brackets:
+def begun(num_images: int, epsilons: tuple[float, ...], num_lanes: int = 3, whole: bool = False) -> Brackets:
     x = torch.full((num_images, 1, 2, 2), CENTER)
     y = torch.zeros(num_images, dtype=torch.long)
     units = of_bits([8] * num_images)
     subjects = Subjects(x, y, Goal(y, False), slow(x), units, Streams.of(0, range(num_images)))
-    brackets = Brackets(pgd(num_steps=3), subjects, Grid("linf", epsilons))
+    brackets = Brackets(pgd(num_steps=3), subjects, Grid("linf", epsilons), whole)
     brackets.estimate(slow, num_lanes)
     return brackets
+
+
+def ended(item: torch.Tensor, slot: torch.Tensor, reached: torch.Tensor, x: torch.Tensor, best: torch.Tensor) -> Done:
+    """Searches, none of them whole runs, that took one gradient each."""
+    return Done(item, slot, torch.zeros_like(reached), torch.ones_like(item), reached, x, best)
 
 
 class Searches:
@@ -54,7 +59,6 @@ class Searches:
         while True:
             lanes = self.brackets.jobs(draw.draw(st.integers(1, 3)))
             if lanes is not None:
-                self.brackets.count(lanes)
                 for i, slot, radius in zip(lanes.item, lanes.slot, lanes.search.ball.radius, strict=True):
                     self.check_job(int(i), int(slot), float(radius))
                     waiting.append((int(i), int(slot)))
@@ -89,7 +93,7 @@ class Searches:
         item, slot = (torch.tensor(column) for column in zip(*jobs, strict=True))
         moved = torch.tensor(distances).reshape(-1, 1, 1, 1)
         x = torch.full((len(jobs), 1, 2, 2), CENTER) + moved
-        self.brackets.finished(Done(item, slot, torch.tensor(reached), x, torch.tensor(margins)))
+        self.brackets.finished(ended(item, slot, torch.tensor(reached), x, torch.tensor(margins)))
 
 
 GRIDS = st.integers(1, 7).map(lambda e: tuple(0.01 * 1.6**k for k in range(e)))
@@ -175,42 +179,50 @@ def test_what_is_denied_is_asked_again_and_ends(case, up: int, data) -> None:
 def test_failures_are_those_of_whole_runs(case, data) -> None:
     """Searches may lose what the attack itself wins: whole runs go down until one fails at the budget below."""
     epsilons, thresholds = case
-    brackets = begun(len(thresholds), epsilons)
-    Searches(brackets, epsilons, thresholds).run(data)
+    brackets = begun(len(thresholds), epsilons, whole=True)
     truth = [min(t, 0.9) * data.draw(st.sampled_from([0.1, 0.45, 1.0])) if t != NEVER else NEVER for t in thresholds]
     failed: list[set[int]] = [set() for _ in truth]
-    rounds = 0
-    while brackets.whole(2):
-        rounds += 1
-        assert rounds <= len(epsilons) + 1
-        while (lanes := brackets.jobs(2)) is not None:
-            items, slots = lanes.item.tolist(), lanes.slot.tolist()
-            won = [epsilons[slot] >= truth[i] for i, slot in zip(items, slots, strict=True)]
-            for i, slot, yes in zip(items, slots, won, strict=True):
+    while (lanes := brackets.jobs(data.draw(st.integers(1, 3)))) is not None:
+        items, slots, whole = lanes.item.tolist(), lanes.slot.tolist(), lanes.whole
+        from_ = [truth[i] if cold else thresholds[i] for i, cold in zip(items, whole.tolist(), strict=True)]
+        won = [epsilons[slot] >= least for slot, least in zip(slots, from_, strict=True)]
+        for i, slot, yes, cold in zip(items, slots, won, whole.tolist(), strict=True):
+            if cold:
                 assert int(brackets.high[i]) == slot + 1, "the largest budget that failed"
                 assert slot not in failed[i], "asks twice"
                 failed[i] |= set() if yes else {slot}
-            reach = torch.tensor(
-                [truth[i] if yes else epsilons[k] for i, k, yes in zip(items, slots, won, strict=True)]
-            )
-            x = torch.full((len(items), 1, 2, 2), CENTER) + reach.reshape(-1, 1, 1, 1)
-            best = torch.where(torch.tensor(won), 1.0, -1.0)
-            brackets.finished(Done(lanes.item, lanes.slot, torch.tensor(won), x, best))
-        for items, points, ball in brackets.offers(2):
-            assert bool(ball.contains(points, 1e-5).all())
-            brackets.settle(items, torch.ones(len(items), dtype=torch.bool))
+        reach = [t if yes else epsilons[k] for t, k, yes in zip(from_, slots, won, strict=True)]
+        x = torch.full((len(items), 1, 2, 2), CENTER) + torch.tensor(reach).reshape(-1, 1, 1, 1)
+        best = torch.where(torch.tensor(won), 1.0, -1.0)
+        done = ended(lanes.item, lanes.slot, torch.tensor(won), x, best)
+        brackets.finished(done._replace(whole=whole))
+    for _, points, ball in brackets.claims(brackets.broken, 2):
+        assert bool(ball.contains(points, 1e-5).all())
     expected = [sum(e < t for e in epsilons) for t in truth]
     assert brackets.high.tolist() == expected
     assert all(high == 0 or high - 1 in seen for high, seen in zip(expected, failed, strict=True))
 
 
-def failing(margins: list[float], epsilons: tuple[float, ...] = (0.01, 0.02)) -> Brackets:
+def test_the_classifier_is_asked_about_the_failures_that_came_nearest() -> None:
+    brackets = failing([-0.5, -0.01, -0.2, -0.3], whole=True)
+    assert brackets.ask_itself(2).tolist() == [1, 2]
+    brackets.itself = True
+    lanes = brackets.jobs(8)
+    assert lanes is not None
+    assert (lanes.item.tolist(), lanes.slot.tolist(), lanes.whole.tolist()) == ([1, 2], [1, 1], [True, True])
+    lost = ended(lanes.item, lanes.slot, torch.zeros(2, dtype=torch.bool), lanes.search.x, torch.tensor([-1.0, -1.0]))
+    brackets.finished(lost._replace(whole=lanes.whole))
+    assert brackets.ask_itself(2).tolist() == [3, 0], "its own failures are not asked about again"
+
+
+def failing(margins: list[float], epsilons: tuple[float, ...] = (0.01, 0.02), whole: bool = False) -> Brackets:
     """Every search of every budget failed, the last one by these margins."""
-    brackets = begun(len(margins), epsilons)
+    brackets = begun(len(margins), epsilons, whole=whole)
     while (lanes := brackets.jobs(8)) is not None:
         best = torch.tensor([margins[int(i)] for i in lanes.item])
         x = lanes.search.ball.center + lanes.search.ball.radius.reshape(-1, 1, 1, 1)
-        brackets.finished(Done(lanes.item, lanes.slot, torch.zeros(len(best), dtype=torch.bool), x, best))
+        lost = ended(lanes.item, lanes.slot, torch.zeros(len(best), dtype=torch.bool), x, best)
+        brackets.finished(lost._replace(whole=lanes.whole))
     return brackets
 
 
@@ -235,7 +247,7 @@ def test_failures_near_a_success_are_looked_at_again_where_they_ended() -> None:
     assert lanes is not None
     assert (lanes.item.tolist(), lanes.slot.tolist()) == ([1], [1])
     assert float(lanes.search.x.max()) == pytest.approx(CENTER + 0.02)
-    won = Done(lanes.item, lanes.slot, torch.tensor([True]), lanes.search.x, torch.tensor([0.1]))
+    won = ended(lanes.item, lanes.slot, torch.tensor([True]), lanes.search.x, torch.tensor([0.1]))
     brackets.finished(won)
     assert brackets.high.tolist() == [2, 1]
 

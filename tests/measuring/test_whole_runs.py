@@ -87,6 +87,20 @@ def test_no_failure_rests_on_the_copy_that_searches(attack: Attack) -> None:
     assert bool((found.reached.sum(0) >= alone.reached.sum(0) - 1).all())
 
 
+def test_a_sweep_does_not_believe_a_deaf_copy() -> None:
+    """The classifier wins the failures that came nearest, so it is asked about more of them, until it wins none."""
+    model, attack = network("bends"), honest(pgd(num_steps=8))
+    x = torch.rand(128, 1, 8, 8, generator=torch.Generator().manual_seed(0)).double()
+    x = x[model(x).argmax(1) == 0][:40]
+    logits, y = model(x), torch.zeros(40, dtype=torch.long)
+    shown = Subjects(x, y, Goal(y, False), logits, of_bits([8] * 40), Streams.of(0, range(40)))
+    grid = Grid("linf", EPSILONS)
+    found = sweep(attack, shown, grid, SearchModel(model, deaf(model)), Effort())
+    alone = each_budget(attack, shown, grid, model, honest=True)
+    assert 5 < int(alone.reached[:, 2].sum()) < 40 or 5 < int(alone.reached[:, 4].sum()) < 40
+    assert bool((found.reached.sum(0) >= alone.reached.sum(0) - 1).all())
+
+
 def test_a_search_that_asks_for_decisions_serves_smaller_budgets_too() -> None:
     """One run at the largest budget does not end there, for the smaller ones rest on it."""
     weight = torch.linspace(0.5, 1.5, 16)

@@ -26,10 +26,16 @@ class Brackets:
     """Each of m images was broken at budget `high`, not at `low` (positions on the grid; at first e and -1).
 
     All changes go through the methods: what a search found (`finished`), what the classifier says of it
-    (`broken_at_low`, `look_again`, `reopen`), and which search comes next (`jobs`).
+    (`broken_at_low`, `look_again`, `ask_itself`, `reopen`), and which search comes next (`jobs`). Once the bracket of
+    an image is closed, one whole run of the attack, as it is defined, is queued at `low`: a failure rests on such a run
+    only; searches from a neighbor's point, or given up early, find successes and choose budgets.
+
+    Args:
+        program, subjects, grid: see sweep.
+        whole: whether failures are to rest on whole runs.
     """
 
-    def __init__(self, program: Program, subjects: Subjects, grid: Grid) -> None:
+    def __init__(self, program: Program, subjects: Subjects, grid: Grid, whole: bool = True) -> None:
         self._program, self._goal = program, subjects.goal
         self._ball = subjects.ball(grid, grid.epsilons[-1])
         m, e = len(subjects.x), len(grid.epsilons)
@@ -41,8 +47,11 @@ class Brackets:
         self._probes, self._guess = torch.zeros(m, dtype=torch.int64), torch.zeros(m, dtype=torch.int64)
         self._start, self._found, self._edge = (subjects.x.clone() for _ in range(3))
         self._streams = subjects.streams
-        self._failed, self._won = (torch.zeros(m, dtype=torch.bool) for _ in range(2))  # of whole runs of the attack
-        self._whole = False
+        self._whole = whole
+        # Whether a whole run comes next, whether one has failed at `low`, and whether that was the classifier's own.
+        self._next_whole, self._failed, self._own = (torch.zeros(m, dtype=torch.bool) for _ in range(3))
+        self._won_whole = torch.zeros(m, dtype=torch.bool)  # `found` is of a whole run at `high`
+        self.itself = False  # the classifier itself searches
         self._queue: deque[int] = deque()
         self.forwards = torch.zeros(m, e, dtype=torch.int64)
         self.backwards = torch.zeros(m, e, dtype=torch.int64)
@@ -81,55 +90,57 @@ class Brackets:
         self._clean_margin = self._low_margin.clone()
 
     def jobs(self, count: int) -> Lanes | None:
-        """New lanes for images that wait, at their guessed budget, from their best start."""
+        """New lanes for images that wait, at their guessed budget, from their best start or that of a whole run."""
         if not self._queue or not count:
             return None
         item = torch.tensor([self._queue.popleft() for _ in range(min(count, len(self._queue)))])
-        slot = self._guess[item]
-        ball = self._at(item, slot)
-        start = ball.project(self._start[item])
-        device = ball.center.device
-        return open_lanes(
-            self._program, item.to(device), slot.to(device), take(self._goal, item.to(device)), ball, start
-        )
+        slot, whole, device = self._guess[item], self._next_whole[item], self._start.device
+        here, ball = item.to(device), self._at(item, slot)
+        start = ball.project(self._start[here])
+        for k in slot[whole].unique().tolist():
+            at = (whole & (slot == k)).nonzero()[:, 0].to(device)
+            # The same random numbers as where every budget is attacked on its own.
+            start[at] = self._program.first(take(ball, at), take(self._streams, here[at]).child(k))
+        goal = take(self._goal, here)
+        return open_lanes(self._program, here, slot.to(device), goal, ball, start, whole.to(device))
 
     def _at(self, item: Tensor, slot: Tensor) -> Ball:
         """The balls of some images, each at its budget."""
         ball = take(self._ball, item.to(self._ball.center.device))
         return ball._replace(radius=self._epsilons[slot].to(ball.center))
 
-    def count(self, lanes: Lanes) -> None:
-        """Count a forward and a backward of every lane."""
-        item, slot = lanes.item.cpu(), lanes.slot.cpu()
-        one = torch.ones_like(item)
-        self.forwards.index_put_((item, slot), one, accumulate=True)
-        self.backwards.index_put_((item, slot), one, accumulate=True)
-
     def finished(self, done: Done) -> None:
-        """Narrow the bracket of each image, and queue it again unless it is closed."""
-        items, slots, reached = done.item.cpu(), done.slot.cpu(), done.reached.cpu()
-        best = done.best.double().cpu()
-        distance = take(self._ball, done.item).distance(done.x).double().cpu()
-        self._start[done.item] = done.x
-        won, lost = items[reached], items[~reached]
+        """Count the gradients, narrow the bracket of each image, and queue it again unless all is known of it."""
+        items, slots, reached = done.item, done.slot, done.reached
+        for counts in (self.forwards, self.backwards):
+            counts.index_put_((items, slots), done.age, accumulate=True)
+        best, where = done.best.double(), items.to(done.x.device)
+        distance = take(self._ball, where).distance(done.x).double().cpu()
+        self._start[where] = done.x
+        wins, losses = (kind.nonzero()[:, 0] for kind in (reached, ~reached))
+        won, lost = items[wins], items[losses]
+        self._found[won.to(where.device)] = done.x[wins.to(where.device)]
         # A point nearer than its budget closes larger gaps; half a unit in the last place is not nearer.
-        nearest = torch.searchsorted(self._epsilons, distance[reached] * (1 - 1e-6))
-        if self._whole:
-            self._failed[lost], self._won[won] = True, True
-            self._guess[won] = torch.minimum(nearest, slots[reached])
-            return
-        self._found[won] = done.x[reached.to(done.x.device)]
-        self._high[won] = torch.maximum(torch.minimum(nearest, slots[reached]), self._low[won] + 1)
-        self._high_at[won], self._high_margin[won] = distance[reached], best[reached].clamp_min(0)
-        self._low[lost], self._low_at[lost] = slots[~reached], self._epsilons[slots[~reached]]
-        self._low_margin[lost] = best[~reached].clamp_max(-1e-12)
-        self._edge[lost] = done.x[~reached.to(done.x.device)]
-        self._probes[items] += 1
+        nearest = torch.searchsorted(self._epsilons, distance[wins] * (1 - 1e-6))
+        floor = torch.where(done.whole[wins], 0, self._low[won] + 1)
+        self._high[won] = torch.maximum(torch.minimum(nearest, slots[wins]), floor)
+        self._high_at[won], self._high_margin[won] = distance[wins], best[wins].clamp_min(0)
+        self._won_whole[won] = done.whole[wins] & (self._high[won] == slots[wins])
+        below = won[done.whole[wins]]
+        self._low[below], self._failed[below] = self._high[below] - 1, False
+        self._low[lost], self._low_at[lost] = slots[losses], self._epsilons[slots[losses]]
+        self._low_margin[lost] = best[losses].clamp_max(-1e-12)
+        self._edge[lost.to(where.device)] = done.x[losses.to(where.device)]
+        self._failed[lost], self._own[lost] = done.whole[losses], done.whole[losses] & self.itself
+        self._probes[items] += ~done.whole
         self._requeue(items)
 
     def _requeue(self, items: Tensor) -> None:
-        """Guess the next budget of the images whose bracket is open."""
-        open_ = items[self._high[items] - self._low[items] > 1]
+        """Guess the next budget of the images whose bracket is open; a whole run for those where it is closed."""
+        closed = self._high[items] - self._low[items] <= 1
+        if self._whole:
+            self._queue_whole(items[closed & (self._low[items] >= 0) & ~self._failed[items]])
+        open_ = items[~closed]
         if not len(open_):
             return
         low, high = self._low[open_], self._high[open_]
@@ -142,8 +153,15 @@ class Brackets:
         root = torch.where(broken, at0 + share * (at1.nan_to_num(0, 0) - at0), at0 - 1.1 * m0 / gain)
         guess = torch.searchsorted(self._epsilons, root)
         guess = torch.where(self._probes[open_] > MOST_GUESSES, (low + high) // 2, guess)
-        self._guess[open_] = torch.minimum(torch.maximum(guess, low + 1), high - 1)
-        self._queue.extend(open_.tolist())
+        self._queue_search(open_, torch.minimum(torch.maximum(guess, low + 1), high - 1))
+
+    def _queue_search(self, items: Tensor, guess: Tensor) -> None:
+        self._guess[items], self._next_whole[items] = guess, False
+        self._queue.extend(items.tolist())
+
+    def _queue_whole(self, items: Tensor) -> None:
+        self._guess[items], self._next_whole[items], self._failed[items] = self._low[items], True, False
+        self._queue.extend(items.tolist())
 
     def claims(self, items: Tensor, batch_size: int) -> Iterator[tuple[Tensor, Tensor, Ball]]:
         """(items, points, balls) of images said to be broken, a batch at a time: for the classifier to judge."""
@@ -160,55 +178,37 @@ class Brackets:
 
     def broken_at_low(self, won: Tensor) -> None:
         """The classifier says that the failures of these images were successes."""
-        self._high[won], self._found[won] = self._low[won], self._edge[won]
+        self._high[won] = self._low[won]
+        self._found[won.to(self._found.device)] = self._edge[won.to(self._edge.device)]
         self._low[won] -= 1
+        self._failed[won] = False
+        self._requeue(won)
 
     def look_again(self, shortfall: float) -> None:
         """Queue the images whose search failed by less than shortfall once more, from where it ended."""
         again = self._close(shortfall)
-        self._guess[again], self._start[again] = self._low[again], self._edge[again]
-        self._low[again] -= 1
-        self._queue.extend(again.tolist())
+        self._start[again.to(self._start.device)] = self._edge[again.to(self._edge.device)]
+        at = self._low[again]
+        self._low[again], self._failed[again] = at - 1, False
+        self._queue_search(again, at)
 
-    def whole(self, batch_size: int) -> bool:
-        """Queue one run of the attack, as it is defined, at the largest budget that failed; False when none is left.
-
-        A failure rests on such a run only: searches from a neighbor's point, or given up early, find successes and
-        choose budgets.
-        """
-        self._whole = True
-        items = ((self._low >= 0) & ~self._failed).nonzero()[:, 0]
-        self._won[:] = False
-        self._guess[items] = self._low[items]
-        for slot in range(len(self._epsilons)):
-            for part in items[self._low[items] == slot].split(batch_size):
-                # The same random numbers as where every budget is attacked on its own.
-                streams = take(self._streams, part.to(self._start.device)).child(slot)
-                self._start[part] = self._program.first(self._at(part, self._low[part]), streams)
-        self._queue.extend(items.tolist())
-        return bool(len(items))
-
-    def offers(self, batch_size: int) -> Iterator[tuple[Tensor, Tensor, Ball]]:
-        """(items, points, balls) of the whole runs that say they won, a batch at a time."""
-        for part in self._won.nonzero()[:, 0].split(batch_size):
-            yield part, self._start[part.to(self._start.device)], self._at(part, self._guess[part])
-
-    def settle(self, items: Tensor, kept: Tensor) -> None:
-        """The classifier confirms the offers of some images: the next budget below is open. The others have failed."""
-        won = items[kept]
-        self._found[won], self._high[won] = self._start[won], self._guess[won]
-        self._low[won] = self._guess[won] - 1
-        self._failed[items[~kept]] = True
+    def ask_itself(self, most: int) -> Tensor:
+        """Queue whole runs of the images that came nearest to a success without the classifier; returns them."""
+        left = ((self._low >= 0) & self._failed & ~self._own).nonzero()[:, 0]
+        asked = left[self._low_margin[left].argsort(descending=True, stable=True)[:most]]
+        self._queue_whole(asked)
+        return asked
 
     def reopen(self, doubtful: Tensor, up: int) -> Tensor:
         """Queue images again, `up` budgets above the one that was claimed, from the point in question; returns them."""
         at = self._high[doubtful] + up
         doubtful, at = doubtful[at < len(self._epsilons)], at[at < len(self._epsilons)]
-        self._guess[doubtful] = at
-        self._start[doubtful] = self._found[doubtful]
+        self._start[doubtful.to(self._start.device)] = self._found[doubtful.to(self._found.device)]
         if up:
             self._low[doubtful], self._low_at[doubtful] = at - up, self._epsilons[at - up]
+            # A whole run that won by less than rounding has failed.
+            self._failed[doubtful] = self._won_whole[doubtful]
         self._high[doubtful] = len(self._epsilons)
         self._high_at[doubtful] = torch.inf
-        self._queue.extend(doubtful.tolist())
+        self._queue_search(doubtful, at)
         return doubtful

@@ -5,7 +5,9 @@ failed at smaller ones. So each image needs one success and one failure next to 
 budget. The first guess is the linear estimate of the distance to the decision boundary; later ones interpolate the
 margin. Searches start from the best point of the neighboring budget. What was found with a fast copy of the model
 counts only after the classifier itself confirmed it. In the end the attack runs as it is defined, whole and from its
-own start, at the largest budget that failed: only where it fails there does the image count as robust.
+own start, at the largest budget that failed: only where it fails there does the image count as robust. These runs may
+use the copy too; then the failures that came nearest to a success are asked of the classifier itself, and as long as it
+wins one, more of them.
 """
 
 from __future__ import annotations
@@ -27,6 +29,7 @@ from .subjects import Subjects
 from .verify import Verdict, verify
 
 NEAR = 2.0  # times the rounding error of a margin: as near as the fast copy can lead a search astray
+ASKED = 8  # failures of the copy that the classifier is asked about first; twice as many each time it wins one
 
 
 @dataclass(frozen=True)
@@ -74,13 +77,14 @@ def sweep(program: Program, subjects: Subjects, grid: Grid, search: SearchModel,
 def bracket(program: Program, subjects: Subjects, grid: Grid, search: SearchModel, effort: Effort) -> Swept:
     """As sweep, with the points found; `survives` is that of the smallest budget."""
     outcome = Outcome.nothing(subjects.logits, grid)
-    brackets = Brackets(program, subjects, grid)
+    brackets = Brackets(program, subjects, grid, effort.whole)
     searcher = search.fast
 
     def run(model: Model) -> None:
+        brackets.itself = model is search.model
         # Steps that begin long and shrink gain most at the end: no forecast holds for them.
         patience = effort.patience if program.abilities.steady else None
-        told = (brackets.jobs, brackets.finished, brackets.count)
+        told = (brackets.jobs, brackets.finished)
         run_lanes(program, model, effort.num_lanes, *told, patience=patience, shortfall=search.shortfall)
 
     def judged(points: Tensor, items: Tensor, ball: object) -> Verdict:
@@ -93,9 +97,17 @@ def bracket(program: Program, subjects: Subjects, grid: Grid, search: SearchMode
         # Failures of the fast copy within rounding of a success: asked of the classifier itself.
         for items, points, ball in brackets.near_failures(search.shortfall, effort.num_lanes):
             brackets.broken_at_low(items[judged(points, items, ball).reached.cpu()])
-        # Searches that it may have lost by its rounding: taken up by the classifier where they ended.
+        # Searches that it may have lost by its rounding are taken up by the classifier where they ended. Beside them
+        # run the failures that came nearest: as long as none of these is a success, those of the copy count.
         brackets.look_again(NEAR * search.shortfall)
-        run(search.model)
+        asked, most = brackets.ask_itself(ASKED) if effort.whole else torch.arange(0), ASKED
+        while True:
+            before = brackets.high[asked]
+            run(search.model)
+            if bool((brackets.high[asked] == before).all()):
+                break
+            most *= 2
+            asked = brackets.ask_itself(most)
     items = brackets.broken
     while len(items):
         claims = brackets.claims(items, effort.num_lanes)
@@ -108,14 +120,5 @@ def bracket(program: Program, subjects: Subjects, grid: Grid, search: SearchMode
         searcher = search.model
         run(searcher)
         items = items[torch.isin(items, brackets.broken)]
-    while effort.whole and brackets.whole(effort.num_lanes):
-        told = (brackets.jobs, brackets.finished, brackets.count)
-        run_lanes(program, search.model, effort.num_lanes, *told, patience=None)
-        for items, points, ball in brackets.offers(effort.num_lanes):
-            verdict = judged(points, items, ball)
-            kept = verdict.reached.cpu()
-            brackets.settle(items, kept)
-            won = items[kept]
-            outcome.set_from(won, brackets.high[won], take(verdict, kept.to(verdict.reached.device)))
     outcome.forwards, outcome.backwards = brackets.forwards, brackets.backwards
     return Swept(outcome, brackets.found, brackets.high)
