@@ -47,38 +47,41 @@ def plain(
 ) -> list[int]:
     """Images that stand at each budget."""
     attack, standing, counts = honest(build_attack(name, ATTACKS[name])), torch.ones(len(x), dtype=torch.bool), []
-    streams = Streams.of(0, ids).child(name)
+    streams = Streams.of(0, ids, x.device).child(name)
     for j, epsilon in enumerate(epsilons):
         for part in standing.nonzero()[:, 0].split(batch_size):
-            threat = mr.Threat(epsilon)
+            part, threat = part.to(x.device), mr.Threat(epsilon)
             x_adv = attack(model, x[part], y[part], threat, generator=streams[part].child(j))
             with torch.no_grad():
-                standing[part] = as_classes(model.model(x_adv)).argmax(1) == y[part]
+                standing[part.cpu()] = as_classes(model.model(x_adv)).argmax(1).cpu() == y[part].cpu()
         counts.append(int(standing.sum()))
     return counts
 
 
 def swept(
-    model: mr.Classifier, images: mr.ImageSet, name: str, linf: list[float], batch_size: int
+    model: mr.Classifier, images: mr.ImageSet, name: str, linf: list[float], batch_size: int, device: str
 ) -> tuple[list[int], float]:
     """Images that stand at each budget, and gradients per image."""
     attacks = {name: build_attack(name, ATTACKS[name])}
-    records = mr.measure(model, images, attacks, linf=linf, batch_size=batch_size, device="cpu")
+    records = mr.measure(model, images, attacks, linf=linf, batch_size=batch_size, device=device)
     rows = records.where(attack=name)
     epsilons = sorted(set(rows["epsilon"].tolist()))
     standing = [int((~rows["reached"][rows["epsilon"] == e]).sum()) for e in epsilons]
     return standing, float(rows["backwards"].sum()) / len(images)
 
 
-def compare(name: str, limit: int, batch_size: int) -> list[dict[str, Any]]:
+def compare(name: str, limit: int, batch_size: int, device: str) -> list[dict[str, Any]]:
     """One row an attack, for one model."""
     model, images = load(name, limit)
+    # The plain runs are those of single precision.
+    torch.backends.cudnn.allow_tf32 = False
     with model.frozen():
         batch, ids = images.batch(range(len(images))), [sample.image_id for sample in images.samples]
-        counting, rows, epsilons = Counting(model), [], budgets(model, images)
+        epsilons = budgets(model, images)
+        counting, rows = Counting(model.to(device)), list[dict[str, Any]]()
         for attack in ATTACKS:
             began = perf_counter()
-            alone = plain(counting, batch.x, batch.y, ids, attack, epsilons, batch_size)
+            alone = plain(counting, batch.x.to(device), batch.y.to(device), ids, attack, epsilons, batch_size)
             cost, seconds = counting.counts()[1] / len(images), perf_counter() - began
             row: dict[str, Any] = {
                 "model": name,
@@ -89,7 +92,7 @@ def compare(name: str, limit: int, batch_size: int) -> list[dict[str, Any]]:
             }
             row |= {"plain_gradients": cost, "plain_seconds": seconds}
             began = perf_counter()
-            row["sweep"], row["sweep_gradients"] = swept(model, images, attack, epsilons, batch_size)
+            row["sweep"], row["sweep_gradients"] = swept(model, images, attack, epsilons, batch_size, device)
             row["sweep_seconds"] = perf_counter() - began
             rows.append(row)
             print(json.dumps(row), flush=True)
@@ -102,16 +105,16 @@ def main() -> int:
     options.add_argument("--limit", type=int, default=160, help="right images of each model")
     options.add_argument("--batch-size", type=int, default=64)
     options.add_argument("--threads", type=int, default=1)
+    options.add_argument("--device", default="cpu")
     options.add_argument("--name")
     arguments = options.parse_args()
-    arguments.device = "cpu"
     torch.set_num_threads(arguments.threads)
     PARTS.mkdir(parents=True, exist_ok=True)
     rows = []
     for name in arguments.only:
-        part = PARTS / f"{name}-{arguments.limit}.json"
+        part = PARTS / f"{name}-{arguments.limit}-{arguments.device}.json"
         if not part.exists():
-            part.write_text(json.dumps(compare(name, arguments.limit, arguments.batch_size)))
+            part.write_text(json.dumps(compare(name, arguments.limit, arguments.batch_size, arguments.device)))
         rows += json.loads(part.read_text())
     table = [
         [

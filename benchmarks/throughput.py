@@ -24,6 +24,7 @@ from medrobust.engine.program import Program
 from medrobust.engine.tree import take
 from medrobust.goals import Goal
 from medrobust.losses import cross_entropy
+from medrobust.models.replayed import replayed
 from medrobust.models.search_copy import search_copy
 from medrobust.threat import Threat
 
@@ -69,8 +70,11 @@ def main() -> int:
     warnings.simplefilter("ignore")
     task = job(options)
     sides: dict[str, Callable[[], int]] = {}
-    kinds = {"plain": (task.model.model, "float32, as given")}
+    kinds: dict[str, tuple[nn.Module, str]] = {"plain": (task.model.model, "float32, as given")}
     kinds |= {precision: search_copy(task.model.model, task.x[:16], precision) for precision in ("float32", "fast")}
+    fast, words = kinds["fast"]
+    if (graphs := replayed(fast, task.x[:16], task.batch_size, 1.0)) is not None:
+        kinds["graphs"] = graphs, f"{words}, CUDA graphs"
     for kind, (model, _) in kinds.items():
         sides[f"bare {kind}"] = partial(bare, task, model, options.jobs)
         for name, make in PROGRAMS.items():

@@ -71,7 +71,7 @@ def parse_budgets(
         raise UserError(place, "no budget", "give at least one, for example 1/255")
     for value in values:
         if not value >= 0 or math.isinf(value):
-            raise UserError(place, f"{value:g} is not a budget", "epsilon is 0 or larger")
+            raise UserError(place, f"{value:g} is not a budget", "epsilon is a finite number, 0 or larger")
         low, high = domain
         if norm == "linf" and value > high - low:
             reason = f"{value:g} is larger than the domain [{low:g}, {high:g}]"

@@ -1,7 +1,7 @@
 """Attacks by their names in the literature, and the combinators that make attacks of attacks."""
 
 from ..engine.abilities import Abilities
-from .apgd import apgd, apgd_ce, apgd_dlr, apgd_t
+from .apgd import apgd, apgd_ce, apgd_dlr, apgd_larger_first, apgd_t
 from .autoattack import autoattack
 from .base import Attack
 from .build import build_attack
@@ -30,6 +30,7 @@ __all__ = [
     "apgd",
     "apgd_ce",
     "apgd_dlr",
+    "apgd_larger_first",
     "apgd_t",
     "autoattack",
     "bim",

@@ -128,6 +128,23 @@ class LargerBallsFirst:
         return _fold(program, program.keep, model, goal, ball, start)
 
 
+def apgd_larger_first(
+    *, num_steps: int = 100, loss: Loss = cross_entropy, goal: GoalRule = untargeted
+) -> LargerBallsFirst:
+    """APGD that comes from larger balls (Croce & Hein 2021, arXiv:2103.01208), as AutoAttack runs it in l1.
+
+    Args:
+        num_steps, loss, goal: as of `apgd`; the steps are those of all balls together.
+
+    Errors: ValueError when num_steps < 1.
+
+    Example:
+        >>> apgd_larger_first(num_steps=50).program.num_steps
+        50
+    """
+    return LargerBallsFirst(apgd(num_steps=num_steps, loss=loss, goal=goal))
+
+
 def _fold(program: Program, keep: Keep, model: Model, goal: Goal, ball: Ball, start: Tensor) -> Tensor:
     points = ascend(program.objective(model, goal), ball, start, program.step, program.num_steps, program.radius)
     return fold(keep, points, ball)

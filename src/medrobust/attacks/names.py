@@ -15,6 +15,7 @@ SPELLED = {
     "deepfool": "DeepFool",
     "lbfgs": "L-BFGS",
     "apgd_ce": "APGD-CE",
+    "apgd_larger_first": "APGD from larger balls",
     "square": "Square",
     "smallest": "Smallest change",
     "smallest_t": "Smallest change by class",

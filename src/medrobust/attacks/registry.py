@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from .apgd import apgd, apgd_ce, apgd_dlr, apgd_t
+from .apgd import apgd, apgd_ce, apgd_dlr, apgd_larger_first, apgd_t
 from .autoattack import autoattack
 from .base import Attack
 from .carlini_wagner import cw_l2
@@ -44,6 +44,7 @@ ATTACKS: dict[str, Callable[..., Attack]] = {
     "apgd_dlr": apgd_dlr,
     "apgd_t": apgd_t,
     "apgd": apgd,
+    "apgd_larger_first": apgd_larger_first,
     "square": square,
     "autoattack": autoattack,
     "hop_skip_jump": hop_skip_jump,

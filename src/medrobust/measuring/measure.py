@@ -83,7 +83,7 @@ def measure(
                 store.add(number, rows_table(rows, meta, plan.protocol), cost, chunk.start, shown)
             tell(cells)
     records, cost = store.ended(len(chunks))
-    return records, {**cost, "search": {"copy": search.kind, "gradients_per_second": rates.get(search.kind)}}
+    return records, {**cost, "search": {"copy": search.words, "gradients_per_second": rates.get(search.kind)}}
 
 
 def chunk_size(images: ImageSet, plan: Plan) -> int:
@@ -194,7 +194,8 @@ class _Work(NamedTuple):
             for i, sample in enumerate(samples)
         ]
         rows = [shared | _clean_row(shared, scores[i]) for i, shared in enumerate(common)]
-        x = torch.stack([self.images[i][0] for i in chunk]).to(device)
+        x = torch.stack([self.images[i][0] for i in chunk])
+        x = (x.pin_memory() if device.startswith("cuda") else x).to(device, non_blocking=True)
         labels = torch.tensor([sample.label for sample in samples], device=device)
         units = units_of(self.images, chunk).to(device)
         streams = Streams.of(plan.seed, [sample.image_id for sample in samples], device)
