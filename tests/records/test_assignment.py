@@ -17,9 +17,11 @@ def test_the_sum_is_that_of_scipy(gain: np.ndarray) -> None:
     assert gain[rows, found].sum() == gain[linear_sum_assignment(gain, maximize=True)].sum()
 
 
-@pytest.mark.parametrize("n", [1, 2, 6])
-def test_without_a_better_one_the_order_stays(n: int) -> None:
-    assert assignment(np.ones((n, n))).tolist() == list(range(n))
+@pytest.mark.parametrize(
+    "gain", [np.ones((6, 6)), [[0, 0, 0], [0, 0, 1], [0, 0, 1]], [[0, 0, 0], [0, 0, 1], [0, 1, 2]]]
+)
+def test_of_several_that_are_as_good_the_own_order_stays(gain: list) -> None:
+    assert assignment(np.array(gain)).tolist() == list(range(len(gain)))
 
 
 def test_a_hundred_classes_in_a_hidden_order() -> None:
