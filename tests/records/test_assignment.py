@@ -17,9 +17,7 @@ def test_the_sum_is_that_of_scipy(gain: np.ndarray) -> None:
     assert gain[rows, found].sum() == gain[linear_sum_assignment(gain, maximize=True)].sum()
 
 
-@pytest.mark.parametrize(
-    "gain", [np.ones((6, 6)), [[0, 0, 0], [0, 0, 1], [0, 0, 1]], [[0, 0, 0], [0, 0, 1], [0, 1, 2]]]
-)
+@pytest.mark.parametrize("gain", [np.ones((6, 6)), [[0, 0, 0], [0, 0, 1], [0, 0, 1]]])
 def test_of_several_that_are_as_good_the_own_order_stays(gain: list) -> None:
     assert assignment(np.array(gain)).tolist() == list(range(len(gain)))
 
