@@ -68,12 +68,12 @@ def hardware(device: str = "cpu") -> str:
 
     if device.startswith("cuda") and torch.cuda.is_available():
         return f"{torch.cuda.get_device_name(device)}, CUDA {torch.version.cuda}"
-    name = platform.processor() or platform.machine()
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-        name = next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), name)
     except OSError:
-        pass
+        lines = []
+    name = next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), "")
+    name = name or platform.processor() or platform.machine()  # processor() starts a program
     return f"{name}, {os.cpu_count()} cores, {platform.system()}"
 
 

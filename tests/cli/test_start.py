@@ -1,9 +1,17 @@
-"""What starting costs: `medrobust --help` and `import medrobust` load nothing heavy."""
+"""What starting costs: `medrobust --help` and `import medrobust` load nothing heavy, an audit what it uses."""
 
 import subprocess
 import sys
+from pathlib import Path
 
 HEAVY = ("torch", "monai", "lightning_fabric", "matplotlib", "sklearn", "pandas", "pydantic")
+# What is there for other models, other files and other commands than an audit of pictures by a network of our own.
+UNUSED = {
+    *("torchvision", "timm", "monai", "onnx", "onnx2torch", "onnxruntime", "torch._dynamo", "torch._inductor", "sympy"),
+    *("scipy", "sklearn", "pandas", "matplotlib", "pyarrow.dataset", "pyarrow.compute", "networkx"),
+    *("pydicom", "nibabel", "tifffile", "openpyxl", "medmnist", "rich", "lightning_fabric", "pytorch_lightning"),
+    *("medrobust.training", "medrobust.objectives", "medrobust.testing"),
+}
 
 
 def imported(code: str) -> set[str]:
@@ -28,3 +36,19 @@ def test_help_loads_no_torch() -> None:
     loaded = imported(f"import sys\nsys.argv = ['medrobust', '--help']\n{run}")
     assert "medrobust.cli.main" in loaded
     assert not loaded & set(HEAVY)
+
+
+def test_an_audit_imports_nothing_it_does_not_use(images: Path, tmp_path: Path) -> None:
+    words = ["audit", "--data", f"folder:{images}", "--out", str(tmp_path / "run")]
+    words += [
+        "attacks=[fgsm,pgd]",
+        "threat.epsilons=[1/255,4/255]",
+        "data.split=all",
+        "data.image_size=32",
+        "device=cpu",
+    ]
+    run = f"import sys\nsys.argv = ['medrobust', *{words}]\nfrom medrobust.cli import main\n"
+    loaded = imported(f"{run}try:\n    main()\nexcept SystemExit as end:\n    assert not end.code")
+    assert (tmp_path / "run" / "report.html").is_file()
+    assert "pyarrow.parquet" in loaded
+    assert not loaded & UNUSED - imported("import torch")

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import UserError
+from .arrow import column_of
 from .curves import Curve, curves, norms, worst_case
 from .drawing import curve_svg
 from .rows import CLEAN, META, PROTOCOL, read_table, rows_table, write_table
@@ -46,14 +47,7 @@ class Records:
     @staticmethod
     def of_table(table: Any) -> Records:
         """The records in a pyarrow.Table."""
-        columns = {}
-        for name in table.column_names:
-            array = table.column(name).combine_chunks()
-            if name == "scores":
-                flat = array.flatten().to_numpy(zero_copy_only=False)
-                columns[name] = flat.reshape(len(array), -1) if len(array) else flat.reshape(0, 0)
-            else:
-                columns[name] = array.to_numpy(zero_copy_only=False)
+        columns = {name: column_of(table.column(name).combine_chunks()) for name in table.column_names}
         protocol = (table.schema.metadata or {}).get(PROTOCOL, b"honest").decode()
         return Records(columns, protocol)
 

@@ -10,6 +10,7 @@ import numpy as np
 
 from ..errors import UserError
 from ..files import write_with
+from .arrow import array_of
 
 CLEAN = "clean"
 COLUMNS = {
@@ -93,14 +94,9 @@ def rows_table(rows: Sequence[Mapping[str, Any]], meta: Mapping[str, str], proto
     """Rows as a pyarrow.Table that knows its protocol."""
     import pyarrow as pa
 
-    def column(name: str, kind: Any) -> Any:
-        values = [row.get(name) for row in rows]
-        if pa.types.is_string(kind):
-            values = [None if value is None or value != value else str(value) for value in values]  # NaN: missing
-        return pa.array(values, kind)
-
     schema = _schema(meta, protocol)
-    return pa.table([column(field.name, field.type) for field in schema], schema=schema)
+    columns = [array_of([row.get(field.name) for row in rows], field.type) for field in schema]
+    return pa.Table.from_arrays(columns, schema=schema)
 
 
 def write_table(path: Path, table: Any) -> None:
@@ -117,7 +113,7 @@ def merge(parts: Sequence[Path], path: Path) -> None:
     def write(temporary: Path) -> None:
         with pq.ParquetWriter(temporary, pq.read_schema(parts[0])) as writer:
             for part in parts:
-                writer.write_table(pq.read_table(part))
+                writer.write_table(_read(part))
 
     write_with(path, write)
 
@@ -125,13 +121,20 @@ def merge(parts: Sequence[Path], path: Path) -> None:
 def read_table(path: Path | str) -> Any:
     """The table in records.parquet. Errors: UserError when it is missing, broken or lacks a column."""
     import pyarrow as pa
-    import pyarrow.parquet as pq
 
     try:
-        table = pq.read_table(path)
+        table = _read(path)
     except (OSError, pa.ArrowException) as error:
         raise UserError(str(path), f"cannot be read as Parquet: {error}") from error
     missing = [name for name in COLUMNS if name not in table.column_names]
     if missing:
         raise UserError(str(path), f"no column {', '.join(missing)}", "is this records.parquet of medrobust?")
     return table
+
+
+def _read(path: Path | str) -> Any:
+    """One Parquet file; pyarrow.parquet.read_table would import pyarrow.dataset and pandas."""
+    import pyarrow.parquet as pq
+
+    with pq.ParquetFile(path) as file:
+        return file.read()

@@ -8,6 +8,7 @@ import numpy as np
 
 from ...findings import Finding
 from ...models.trials import try_others
+from ...records.assignment import assignment
 from ...records.metrics import auroc
 from ...records.records import Records
 from ..context import Context
@@ -30,14 +31,12 @@ def class_order(records: Records, context: Context) -> Finding:
     The AUROC of two classes far below one half says the same whatever the threshold (Hanley & McNeil 1982,
     doi:10.1148/radiology.143.1.7063747). McNemar's exact test, times the number of orders, rules out chance.
     """
-    from scipy.optimize import linear_sum_assignment
-
     title = "Are the outputs in the order of the classes?"
     clean, classes = records.clean, context.images.classes
     labels, answers = clean["label"], clean["clean_prediction"]
     counts = np.zeros((len(classes), len(classes)), dtype=int)
     np.add.at(counts, (answers, labels), 1)
-    best = linear_sum_assignment(-counts)[1]  # output -> the class that it answers to best
+    best = assignment(counts)  # output -> the class that it answers to best
     right, other = answers == labels, best[answers] == labels
     gained, lost = int((other & ~right).sum()), int((right & ~other).sum())
     chance = min(1.0, _by_chance(gained, lost) * math.factorial(len(classes)))

@@ -51,20 +51,20 @@ def near_pairs(
 
 def clusters(pairs: Iterable[tuple[int, int]]) -> list[list[int]]:
     """Connected positions, each cluster and the list in order."""
-    from scipy.sparse import coo_array
-    from scipy.sparse.csgraph import connected_components
+    root: dict[int, int] = {}
 
-    ends = np.array(list(pairs), dtype=np.int64).reshape(-1, 2)
-    if not len(ends):
-        return []
-    positions, nodes = np.unique(ends, return_inverse=True)
-    a, b = nodes.reshape(-1, 2).T
-    graph = coo_array((np.ones(len(a)), (a, b)), shape=(len(positions), len(positions)))
-    num_clusters, cluster = connected_components(graph, directed=False)
-    members: list[list[int]] = [[] for _ in range(num_clusters)]
-    for position, number in zip(positions.tolist(), cluster, strict=True):
-        members[number].append(position)
-    return sorted(members)
+    def find(position: int) -> int:
+        while root.setdefault(position, position) != position:
+            root[position] = position = root[root[position]]
+        return position
+
+    for a, b in pairs:
+        first, second = sorted((find(a), find(b)))
+        root[second] = first
+    members: dict[int, list[int]] = {}
+    for position in sorted(root):
+        members.setdefault(find(position), []).append(position)
+    return list(members.values())
 
 
 def duplicates(images: ImageSet, facts: Sequence[ImageFacts], about: Container[str] | None = None) -> list[Finding]:

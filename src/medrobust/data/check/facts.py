@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from ..images.image_set import ImageSet
 from ..images.sample import Sample
 from ..images.store import Progress, attempt, threaded
 from ..images.view import View, resize, to_unit
+from .kept import Row, place, recall, remember
 
 SIDE = 32  # of the thumbnail that perceptual hash and correlation are made of
 _LUMA = torch.tensor([0.299, 0.587, 0.114])
@@ -57,22 +57,50 @@ class ImageFacts:
 
 
 def collect(images: ImageSet, progress: Progress | None = None) -> tuple[list[ImageFacts], dict[str, str]]:
-    """Facts of every image that can be decoded, and image_id -> reason of the others."""
+    """Facts of every image that can be decoded, and image_id -> reason of the others.
+
+    What an earlier run found of the same files is in the cache folder.
+    """
     contents = content_hashes(sample.path for sample in images.samples if sample.path is not None)
-    decode = attempt(lambda sample: _facts(sample, images.decode(sample)))
-    facts, broken = [], {}
+    path = place(images, __name__)
+    kept = recall(path) if path else None
+    found, broken = _looked(images, progress) if kept is None else kept
+    if path and kept is None:
+        remember(path, list(found.items()), broken)
+    if progress and kept is not None:
+        progress(len(images), len(images))
+    facts = []
+    for sample in images.samples:
+        if sample.image_id in found:
+            row = found[sample.image_id]
+            content = row["pixels"] if sample.path is None else f"{contents[sample.path]}#{sample.frame}"
+            facts.append(_of_file(sample, content, row))
+    return facts, broken
+
+
+def _looked(images: ImageSet, progress: Progress | None) -> tuple[dict[str, Row], dict[str, str]]:
+    decode = attempt(lambda sample: _facts(images.decode(sample)))
+    facts: dict[str, Row] = {}
+    broken = {}
     for done, (sample, found) in enumerate(zip(images.samples, threaded(decode, images.samples), strict=True), start=1):
         if isinstance(found, BrokenImageError):
             broken[sample.image_id] = str(found)
         else:
-            content = found.pixels if sample.path is None else f"{contents[sample.path]}#{sample.frame}"
-            facts.append(dataclasses.replace(found, content=content))
+            facts[sample.image_id] = found
         if progress:
             progress(done, len(images))
     return facts, broken
 
 
-def _facts(sample: Sample, pixels: Pixels) -> ImageFacts:
+def _of_file(sample: Sample, content: str, row: Row) -> ImageFacts:
+    path = sample.path
+    suffix, num_bytes = ("", 0) if path is None else (path.suffix.lower(), path.stat().st_size)
+    fields = {**row, "shape": tuple(row["shape"])}
+    return ImageFacts(sample=sample, content=content, suffix=suffix, num_bytes=num_bytes, **fields)
+
+
+def _facts(pixels: Pixels) -> Row:
+    """The fields of ImageFacts that its pixels decide."""
     values = pixels.values
     known = pixels.low is not None and pixels.high is not None
     unit, _ = to_unit(pixels, View() if known else View(scale="image"))
@@ -80,22 +108,17 @@ def _facts(sample: Sample, pixels: Pixels) -> ImageFacts:
     plane = gray if gray.ndim == 3 else gray[:, gray.shape[1] // 2]  # the middle plane stands for a volume
     small = resize(plane, SIDE)[0].numpy().astype(np.float64)
     same = len(values) == 3 and bool((values[0] == values[1]).all() and (values[1] == values[2]).all())
-    path = sample.path
-    return ImageFacts(
-        sample=sample,
-        content="",
-        pixels=hashlib.sha256(f"{values.dtype.kind}{values.shape}".encode() + values.tobytes()).hexdigest(),
-        suffix="" if path is None else path.suffix.lower(),
-        num_bytes=0 if path is None else path.stat().st_size,
-        shape=tuple(values.shape[1:]),
-        color="grey" if len(values) == 1 else "grey as rgb" if same else "rgb",
-        bits=pixels.bits,
-        mean=float(unit.mean()),
-        std=float(unit.std(correction=0)),
-        padding=_padding(plane[0].numpy()),
-        hash=perceptual_hash(small),
-        thumbnail=_normed(small).astype(np.float32),
-    )
+    return {
+        "pixels": hashlib.sha256(f"{values.dtype.kind}{values.shape}".encode() + values.tobytes()).hexdigest(),
+        "shape": tuple(values.shape[1:]),
+        "color": "grey" if len(values) == 1 else "grey as rgb" if same else "rgb",
+        "bits": pixels.bits,
+        "mean": float(unit.mean()),
+        "std": float(unit.std(correction=0)),
+        "padding": _padding(plane[0].numpy()),
+        "hash": perceptual_hash(small),
+        "thumbnail": _normed(small).astype(np.float32),
+    }
 
 
 def perceptual_hash(small: np.ndarray) -> int:
@@ -106,7 +129,7 @@ def perceptual_hash(small: np.ndarray) -> int:
     """
     low = (_cosines(len(small)) @ small @ _cosines(len(small)).T).ravel()
     bits = low > np.median(low[1:])  # the first one is the mean brightness
-    return int("".join("1" if bit else "0" for bit in bits), 2)
+    return int.from_bytes(np.packbits(bits).tobytes(), "big")
 
 
 @lru_cache(maxsize=4)

@@ -62,31 +62,36 @@ def metadata_auc(facts: Sequence[ImageFacts], seed: int = 0) -> Shortcut | None:
     if not table:
         return Shortcut(0.5, 0.5, {})
     groups = [fact.sample.group_id for fact in facts]
-    auc, low = _cross_validated(np.column_stack(list(table.values())), labels, groups, seed, trees=50)
-    alone = {
-        name: _cross_validated(values[:, None], labels, groups, seed, trees=1)[0] for name, values in table.items()
-    }
+    folds = _folds(labels, groups, seed)
+    auc, low = _cross_validated(np.column_stack(list(table.values())), labels, folds, seed, trees=50)
+    alone = {name: _cross_validated(values[:, None], labels, folds, seed, trees=1)[0] for name, values in table.items()}
     return Shortcut(auc, low, dict(sorted(alone.items(), key=lambda item: -item[1])))
 
 
+def _folds(labels: np.ndarray, groups: Sequence[str], seed: int) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Positions to fit and to test; they are the same for all features, and take seconds with thousands of groups."""
+    from sklearn.model_selection import StratifiedGroupKFold
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # a rare class may be absent from a fold: its images keep equal scores
+        return list(StratifiedGroupKFold(_FOLDS, shuffle=True, random_state=seed).split(labels, labels, groups))
+
+
 def _cross_validated(
-    x: np.ndarray, labels: np.ndarray, groups: Sequence[str], seed: int, trees: int
+    x: np.ndarray, labels: np.ndarray, folds: Sequence[tuple[np.ndarray, np.ndarray]], seed: int, trees: int
 ) -> tuple[float, float]:
     from sklearn.ensemble import RandomForestClassifier
     from sklearn.metrics import roc_auc_score
-    from sklearn.model_selection import StratifiedGroupKFold
 
     classes = np.unique(labels)
     scores = np.full((len(labels), len(classes)), 1 / len(classes))
     leaf = max(5, len(labels) // 100)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # a rare class may be absent from a fold: its images keep equal scores
-        for train, test in StratifiedGroupKFold(_FOLDS, shuffle=True, random_state=seed).split(x, labels, groups):
-            forest = RandomForestClassifier(
-                trees, min_samples_leaf=leaf, max_features=None, bootstrap=trees > 1, random_state=seed
-            )
-            forest.fit(x[train], labels[train])
-            scores[np.ix_(test, np.searchsorted(classes, forest.classes_))] = forest.predict_proba(x[test])
+    for train, test in folds:
+        forest = RandomForestClassifier(
+            trees, min_samples_leaf=leaf, max_features=None, bootstrap=trees > 1, random_state=seed
+        )
+        forest.fit(x[train], labels[train])
+        scores[np.ix_(test, np.searchsorted(classes, forest.classes_))] = forest.predict_proba(x[test])
     aucs = [roc_auc_score(labels == label, scores[:, k]) for k, label in enumerate(classes)]
     errors = [
         _standard_error(auc, int((labels == label).sum()), len(labels))

@@ -53,10 +53,9 @@ def open_store(
 
     Errors: UserError when the cache folder cannot be written.
     """
-    root = cache_root()
-    if root is None or len(samples) < SMALL or any(sample.path is None for sample in samples) or not _writable(root):
+    directory = cache_folder(samples, decode, view)
+    if directory is None:
         return _in_memory(samples, decode, view, progress)
-    directory = root / "images" / _key(samples, decode, view)
     with _lock(directory):
         store = _valid(directory, samples, decode, view)
         if store is None:
@@ -64,6 +63,19 @@ def open_store(
             _build(directory, samples, decode, view, progress)
             store = CachedStore(directory, samples, decode, view)
     return store, store.faults
+
+
+def cache_folder(samples: Sequence[Sample], decode: Decode, view: View, kind: str = "") -> Path | None:
+    """The folder for what is made of these images, named by their content, the view and what decodes them.
+
+    None where there are few images, where some have no file, and where there is no cache.
+
+    Errors: UserError when the cache folder cannot be written.
+    """
+    root = cache_root()
+    if root is None or len(samples) < SMALL or any(sample.path is None for sample in samples) or not _writable(root):
+        return None
+    return root / "images" / (_key(samples, decode, view) + kind)
 
 
 def _in_memory(
