@@ -117,3 +117,46 @@ def test_it_takes_the_place_of_the_first_max_pooling() -> None:
         drop_first_max(nn.Sequential(nn.Conv3d(1, 1, 3), nn.MaxPool3d(2)))
     with pytest.raises(ValueError, match="kernel_size"):
         DropMax(1)
+
+
+def places(x: torch.Tensor, k: int, stride: int, padding: int) -> torch.Tensor:
+    """Of each window, the number of the first pixel in reading order that has the answer."""
+    out, (height, width) = slow(x, k, stride, padding), x.shape[2:]
+    found = torch.full(out.shape, -1)
+    for row in range(out.shape[2]):
+        for column in range(out.shape[3]):
+            for i, j in [(i, j) for i in reversed(range(k)) for j in reversed(range(k))]:
+                line, pixel = row * stride - padding + i, column * stride - padding + j
+                if 0 <= line < height and 0 <= pixel < width:
+                    same = x[:, :, line, pixel] == out[:, :, row, column]
+                    found[:, :, row, column][same] = line * width + pixel
+    return found
+
+
+@pytest.mark.parametrize(("k", "stride", "padding"), [(3, 2, 1), (2, 2, 0), (2, 1, 1), (3, 1, 1), (4, 3, 2), (2, 3, 1)])
+@pytest.mark.parametrize("chunk", [1, 200, 1 << 19])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_gradients_go_to_the_first_in_reading_order(
+    k: int, stride: int, padding: int, chunk: int, dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Few different values, so that most windows have ties; whatever the parts that the work is done in."""
+    monkeypatch.setattr("medrobust.models.drop_max.CHUNK", chunk)
+    for order in (torch.contiguous_format, torch.channels_last):
+        x = torch.randint(0, 4, (5, 3, 9, 12)).to(dtype).contiguous(memory_format=order).requires_grad_()
+        out = DropMax(k, stride, padding)(x)
+        assert torch.equal(out, slow(x.detach(), k, stride, padding))
+        weights = torch.randint(1, 9, out.shape).to(dtype)
+        (mine,) = torch.autograd.grad(out, x, weights)
+        expected = torch.zeros(5, 3, 9 * 12, dtype=dtype)
+        expected.scatter_add_(2, places(x.detach(), k, stride, padding).flatten(2), weights.flatten(2))
+        assert torch.equal(mine.flatten(2), expected)
+
+
+def test_what_is_not_a_number_stays_so() -> None:
+    x = torch.rand(1, 1, 6, 6)
+    x[0, 0, 2, 2] = torch.nan
+    x.requires_grad_()
+    out = DropMax(3, 2, 1)(x)
+    assert out.isnan().nonzero().tolist() == [[0, 0, 1, 1]]
+    out[~out.isnan()].sum().backward()
+    assert x.grad.sum() == 8

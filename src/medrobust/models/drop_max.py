@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..errors import UserError
 from .layers import replace_module
 
-CHUNK = 1 << 18  # elements worked on at a time on a CPU, so that they stay in its cache
+CHUNK = 1 << 19  # elements worked on at a time on a CPU, so that they stay in its cache
 
 
 class DropMax(nn.Module):
@@ -51,121 +49,188 @@ class DropMax(nn.Module):
 class _SecondLargest(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, kernel_size: int, stride: int, padding: int) -> Tensor:
-        shape = (kernel_size, stride, padding)
-        rows, columns = ((size + 2 * padding - kernel_size) // stride + 1 for size in x.shape[2:])
-        out = torch.empty((len(x), rows, columns, x.shape[1]), dtype=x.dtype, device=x.device).permute(0, 3, 1, 2)
-        for part in _chunks(x, padding):
-            padded = _padded(x[part], padding, -torch.inf)
-            across = _top_two([_strided(padded, 2, j, stride, columns) for j in range(kernel_size)])
-            largest, second = ([_strided(t, 1, i, stride, rows) for i in range(kernel_size)] for t in across)
-            found = _top_two(largest)[1]
-            for other in second:
-                torch.maximum(found, other, out=found)
-            out[part] = found.permute(0, 3, 1, 2)
-        (row, i), (column, j) = (_alone(x.shape[d], *shape, out.shape[d]) for d in (2, 3))
-        out[:, :, row[:, None], column] = x[:, :, i[:, None], j]
-        ctx.save_for_backward(x, out)
-        ctx.shape = shape
+        windows = _Windows(x, kernel_size, stride, padding)
+        out, index = windows.second_largest(places=ctx.needs_input_grad[0])
+        if index is not None:
+            ctx.save_for_backward(x, index)
+        ctx.shape = (kernel_size, stride, padding)
         return out
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
-        x, out = ctx.saved_tensors
-        return _Spread.apply(grads[0], x, out, *ctx.shape), None, None, None
+        return _Spread.apply(grads[0], *ctx.saved_tensors, *ctx.shape), None, None, None
 
 
 class _Spread(torch.autograd.Function):
-    """The gradients of the outputs, put where the outputs came from: linear in the gradients."""
+    """The gradients of the outputs, put where the outputs came from as max-pooling does: linear in the gradients."""
 
     @staticmethod
-    def forward(ctx: Any, grad: Tensor, x: Tensor, out: Tensor, k: int, stride: int, padding: int) -> Tensor:
-        ctx.save_for_backward(x, out)
-        ctx.shape = (k, stride, padding)
-        spread = torch.empty_like(x.permute(0, 2, 3, 1), memory_format=torch.contiguous_format).permute(0, 3, 1, 2)
-        for part in _chunks(x, padding):
-            padded = _padded(x[part], padding, torch.nan)
-            rest, total = _last(grad[part]).clone(), torch.zeros_like(padded)
-            for view, place in _selected(padded, _last(out[part]), k, stride, total):
-                view.mul_(rest)
-                place.add_(view)
-                rest.sub_(view)
-            inside = total[:, padding : padding + x.shape[2], padding : padding + x.shape[3]]
-            spread[part] = inside.permute(0, 3, 1, 2)
+    def forward(ctx: Any, grad: Tensor, x: Tensor, index: Tensor, k: int, stride: int, padding: int) -> Tensor:
+        ctx.save_for_backward(index)
+        size = ([k, k], [stride, stride], [padding, padding], [1, 1], False)
+        spread: Tensor = torch.ops.aten.max_pool2d_with_indices_backward(grad, x, *size, index)
         return spread
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
-        x, out = ctx.saved_tensors
-        k, stride, padding = ctx.shape
-        back = torch.zeros_like(out)
-        padded = _padded(x, padding, torch.nan)
-        slope = F.pad(_last(grads[0]), (0, 0, padding, padding, padding, padding))
-        rest = torch.ones_like(_last(out))
-        for view, place in _selected(padded, _last(out), k, stride, slope):
-            view.mul_(rest)
-            rest.sub_(view)
-            back += (view * place).permute(0, 3, 1, 2)
+        (index,) = ctx.saved_tensors
+        back = grads[0].flatten(2).gather(2, index.flatten(2)).reshape(index.shape)
         return back, None, None, None, None, None
 
 
-def _chunks(x: Tensor, padding: int) -> Iterator[tuple[slice, slice]]:
-    """Parts of the batch and of the channels: all at once on a GPU, what fits the cache on a CPU."""
-    if x.device.type != "cpu":
-        yield slice(None), slice(None)
-        return
-    plane = (x.shape[2] + 2 * padding) * (x.shape[3] + 2 * padding)
-    channels = min(x.shape[1], max(16, CHUNK // plane))
-    for i in range(len(x)):
-        for c in range(0, x.shape[1], channels):
-            yield slice(i, i + 1), slice(c, c + channels)
+class _Windows:
+    """The windows of a pooling on images x (n, c, h, w), gone through in parts that stay in a CPU's cache."""
+
+    def __init__(self, x: Tensor, k: int, stride: int, padding: int) -> None:
+        self.x, self.k, self.stride, self.padding = x.permute(0, 2, 3, 1), k, stride, padding
+        _, self.height, self.width, self.channels = self.x.shape
+        self.rows, self.columns = ((size + 2 * padding - k) // stride + 1 for size in (self.height, self.width))
+        # Half precision is worked on in float32, which is faster; positions in a huge image have more digits than that.
+        least = torch.float64 if self.height * self.width > 1 << 24 else torch.float32
+        self.dtype = torch.promote_types(x.dtype, least)
+
+    def second_largest(self, *, places: bool) -> tuple[Tensor, Tensor | None]:
+        """(n, c, rows, columns) of the windows; and where in its image each value stands first, as for unpooling."""
+        n, images, rows = len(self.x), len(self.x), self.rows
+        if self.x.device.type == "cpu":
+            images = max(1, CHUNK // (self.height * self.width * self.channels))
+            rows = max(1, CHUNK // (self.stride * self.width * self.channels))
+            rows = -(-self.rows // -(-self.rows // rows))  # parts of about one size
+        shape = (n, self.rows, self.columns, self.channels)
+        out, index = self.x.new_empty(shape), self.x.new_empty(shape if places else 0, dtype=torch.int64)
+        direct = self.x.is_contiguous() and self.x.dtype == self.dtype
+        made: dict[tuple[int, int], tuple[_Values, _Places | None]] = {}
+        for i in range(0, n, images):
+            some = slice(i, min(i + images, n))
+            pixels = self.x[some] if direct else self.x[some].to(self.dtype).contiguous()
+            for first in range(0, self.rows, rows):
+                band = range(first, min(first + rows, self.rows))
+                if (len(pixels), first) not in made:
+                    desk = _Places(self, pixels, band) if places else None
+                    made[len(pixels), first] = (_Values(self, pixels, band), desk)
+                values, where = made[len(pixels), first]
+                part = (some, slice(band.start, band.stop))
+                found = values(pixels, out[part])
+                if where is not None:
+                    where(pixels, found, index[part])
+        return out.permute(0, 3, 1, 2), index.permute(0, 3, 1, 2) if places else None
+
+    def along(self, i: int, size: int, band: range) -> tuple[slice, int]:
+        """The windows of a band whose i-th line is in an image of this size, and that line of the first of them."""
+        first = max(band.start, -(-(self.padding - i) // self.stride))
+        end = max(first, min(band.stop, (size - 1 + self.padding - i) // self.stride + 1))
+        return slice(first - band.start, end - band.start), first * self.stride + i - self.padding
+
+    def alone(self, size: int, band: range) -> tuple[Tensor, Tensor]:
+        """Along a side of this size, the windows of a band that hold one line of the image, and that line."""
+        first = torch.arange(band.start, band.stop) * self.stride - self.padding
+        begin, end = first.clamp_min(0), (first + self.k).clamp_max(size)
+        window = (end - begin == 1).nonzero()[:, 0]
+        return window, begin[window]
 
 
-def _last(x: Tensor) -> Tensor:
-    """(n, c, h, w) as a contiguous (n, h, w, c): then strided windows are read in runs."""
-    return x.permute(0, 2, 3, 1).contiguous()
+class _Values:
+    """The second largest of every window of a band: first of each column of the windows, then of those."""
+
+    def __init__(self, windows: _Windows, pixels: Tensor, band: range) -> None:
+        n, _, width, c = pixels.shape
+        k, padding, stride, columns = windows.k, windows.padding, windows.stride, windows.columns
+        wide = [pixels.new_full((n, len(band), width + 2 * padding, c), -torch.inf) for _ in range(3)]
+        self.down = [t[:, :, padding : padding + width] for t in wide]
+        lines = [windows.along(i, windows.height, band) for i in range(k)]
+        # Lines that all windows of the band have come first: two of them set what the others change.
+        lines.sort(key=lambda line: line[0].start - line[0].stop)
+        self.set = all(row == slice(0, len(band)) for row, _ in lines[:2])
+        self.lines = [
+            (_Every(pixels, line * width, (stride, 1), (row.stop - row.start, width)), [t[:, row] for t in self.down])
+            for row, line in lines
+        ]
+        last = stride * (columns - 1) + 1
+        self.largest, self.second = ([t[:, :, j : j + last : stride] for j in range(k)] for t in wide[:2])
+        self.top, self.spare, self.found = (pixels.new_empty((n, len(band), columns, c)) for _ in range(3))
+        (row, i), (column, j) = (
+            windows.alone(*side) for side in ((windows.height, band), (width, range(windows.columns)))
+        )
+        self.alone = (row[:, None], column, i[:, None], j) if len(row) and len(column) else None
+
+    def __call__(self, pixels: Tensor, out: Tensor) -> Tensor:
+        """Write it to out (images, rows, columns, c); returns it in the type of the pixels."""
+        if self.set:
+            first, second = (every(pixels) for every, _ in self.lines[:2])
+            torch.maximum(first, second, out=self.down[0])
+            torch.minimum(first, second, out=self.down[1])
+        else:
+            for t in self.down[:2]:
+                t.fill_(-torch.inf)
+        for every, places in self.lines[2 * self.set :]:
+            _insert(every(pixels), *places)
+        found = out if out.dtype == pixels.dtype else self.found
+        torch.maximum(self.largest[0], self.largest[1], out=self.top)
+        torch.minimum(self.largest[0], self.largest[1], out=found)
+        for value in self.largest[2:]:
+            _insert(value, self.top, found, self.spare)
+        for value in self.second:
+            torch.maximum(found, value, out=found)
+        if self.alone is not None:
+            row, column, i, j = self.alone
+            found[:, row, column] = pixels[:, i, j]
+        if found is not out:
+            out.copy_(found)
+        return found
 
 
-def _padded(x: Tensor, padding: int, value: float) -> Tensor:
-    """(n, h', w', c) with a value around the image: -inf is below every pixel, NaN equals none."""
-    n, c, h, w = x.shape
-    out = x.new_full((n, h + 2 * padding, w + 2 * padding, c), value)
-    out[:, padding : padding + h, padding : padding + w] = x.permute(0, 2, 3, 1)
-    return out
+class _Places:
+    """Where in its image each window of a band has its value: the first place in reading order."""
+
+    def __init__(self, windows: _Windows, pixels: Tensor, band: range) -> None:
+        k, stride, height, width = windows.k, windows.stride, windows.height, windows.width
+        shape = (len(pixels), len(band), windows.columns, windows.channels)
+        self.place, self.equal = (pixels.new_empty(shape) for _ in range(2))
+        every = range(windows.columns)
+        row, column = (
+            torch.arange(w.start, w.stop, dtype=pixels.dtype, device=pixels.device) * stride - windows.padding
+            for w in (band, every)
+        )
+        # What no other place in the window has is at its last.
+        bottom, right = (row + k - 1).clamp_max(height - 1), (column + k - 1).clamp_max(width - 1)
+        self.last = (bottom * width)[:, None, None] + right[:, None]
+        self.taps = []
+        for i, j in [(i, j) for i in reversed(range(k)) for j in reversed(range(k))][1:]:
+            (rows, line), (columns, pixel) = windows.along(i, height, band), windows.along(j, width, every)
+            where = ((row[rows] + i) * width)[:, None, None] + (column[columns] + j)[:, None]
+            if where.numel():
+                part = (slice(None), rows, columns)
+                source = _Every(pixels, line * width + pixel, (stride, stride), (len(where), where.shape[1]))
+                self.taps.append((source, part, where, self.equal[part], self.place[part]))
+
+    def __call__(self, pixels: Tensor, value: Tensor, out: Tensor) -> None:
+        """Write the places of value (images, rows, columns, c) to out, as numbers of pixels."""
+        self.place.copy_(self.last)
+        for source, part, where, equal, place in self.taps:
+            wanted = value if equal.shape == value.shape else value[part]
+            torch.eq(source(pixels), wanted, out=equal)
+            place.lerp_(where, equal)  # exact, as the weights are 0 and 1
+        out.copy_(self.place)
 
 
-def _alone(size: int, kernel_size: int, stride: int, padding: int, count: int) -> tuple[Tensor, Tensor]:
-    """Along one side, the windows that hold one line of the image, and that line."""
-    first = torch.arange(count) * stride - padding
-    begin, end = first.clamp_min(0), (first + kernel_size).clamp_max(size)
-    window = (end - begin == 1).nonzero()[:, 0]
-    return window, begin[window]
+class _Every:
+    """Pixels at some steps in each image of (n, h, w, c), count of them, from number `first` of the image on."""
+
+    def __init__(self, like: Tensor, first: int, step: tuple[int, int], count: tuple[int, int]) -> None:
+        n, h, w, c = like.shape
+        self.size, self.first = (n, *count, c), first * c
+        self.strides = (h * w * c, step[0] * w * c, step[1] * c, 1)
+
+    def __call__(self, pixels: Tensor) -> Tensor:
+        """(n, *count, c), a view; the pixels as contiguous as the ones that this was made for."""
+        return pixels.as_strided(self.size, self.strides, pixels.storage_offset() + self.first)
 
 
-def _strided(x: Tensor, dim: int, first: int, stride: int, count: int) -> Tensor:
-    """Every stride-th slice of a dimension, count of them."""
-    index = [slice(None)] * x.ndim
-    index[dim] = slice(first, first + stride * (count - 1) + 1, stride)
-    return x[tuple(index)]
-
-
-def _top_two(values: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
-    """The largest and the second largest of tensors of one shape, element by element."""
-    largest, second = torch.maximum(values[0], values[1]), torch.minimum(values[0], values[1])
-    for value in values[2:]:
-        torch.maximum(second, torch.minimum(largest, value), out=second)
-        torch.maximum(largest, value, out=largest)
-    return largest, second
-
-
-def _selected(padded: Tensor, out: Tensor, k: int, stride: int, other: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
-    """For each place in the window, 1 where it holds the output's value; and that place of another padded tensor."""
-    equal = torch.empty_like(out)
-    for i in range(k):
-        for j in range(k):
-            views = (
-                _strided(_strided(t, 1, i, stride, out.shape[1]), 2, j, stride, out.shape[2]) for t in (padded, other)
-            )
-            yield torch.eq(next(views), out, out=equal), next(views)
+def _insert(value: Tensor, largest: Tensor, second: Tensor, spare: Tensor) -> None:
+    """Let the largest and the second largest, element by element, take another value into account."""
+    torch.minimum(largest, value, out=spare)
+    torch.maximum(second, spare, out=second)
+    torch.maximum(largest, value, out=largest)
 
 
 def drop_first_max(network: nn.Module) -> nn.Module:
