@@ -152,8 +152,8 @@ def bisect(attack: Attack, subjects: Subjects, grid: Grid, search: SearchModel, 
     state = _Bisection(attack, subjects, grid, search.model)
     if said.scout is not None:
         state.scouted(search, effort)
-    # Below a smallest change that was found most runs fail, and a failure would be asked of the classifier anyway.
-    alone = once or (said.scout is not None and said.scout.abilities.kind == "minimal")
+    # Below what a scout has found most runs fail, and a failure would be asked of the classifier anyway.
+    alone = once or said.scout is not None
     searcher = search.model if alone else search.fast
     while state.step(searcher, once) and not once:
         pass
