@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from ..engine.abilities import Abilities
+from ..engine.compact import answers, pieces
 from ..engine.count import narrow
 from ..engine.program import Model, Program
 from ..engine.tree import take
@@ -21,7 +23,7 @@ from ..streams import Randomness, Streams, as_streams
 from ..threat import Ball, Threat
 from .apgd import LargerBallsFirst, apgd, apgd_ce, apgd_dlr, apgd_t
 from .base import Attack
-from .combine import select
+from .combine import InBatches, select
 from .fab import fab
 from .pgd import pgd
 from .square import square
@@ -119,7 +121,8 @@ class AutoAttack:
     @property
     def abilities(self) -> Abilities:
         inner = () if self.num_classes is None else tuple(attack for part in self.parts for attack in part.attacks)
-        return Abilities(randomized=True, scout=pgd(num_steps=20, loss=margin), parts=inner)
+        scout = pgd(num_steps=20, loss=margin)
+        return Abilities(randomized=True, scout=scout, parts=inner, batching=partial(InBatches, self))
 
     @property
     def parts(self) -> tuple[Part, ...]:
@@ -158,21 +161,27 @@ class AutoAttack:
         *,
         generator: Randomness = None,
     ) -> Tensor:
-        with torch.no_grad():
-            logits = model(x)
-        batch = _Batch(x, y, logits, threat.around(x), as_streams(generator, len(x), x.device))
+        return self.run(model, x, y, threat, as_streams(generator, len(x), x.device))
+
+    def run(
+        self, model: Model, x: Tensor, y: Tensor, threat: Threat, streams: Streams, size: int | None = None
+    ) -> Tensor:
+        """The points found; every part gets what is left of all images, in batches of at most `size`."""
+        logits = answers(model, x, size)
+        batch = _Batch(x, y, logits, threat.around(x), streams)
         # A clean-wrong image is returned as it is; it never enters.
         open_, x_adv = ~Goal(y, False).reached(logits), x.clone()
         for part in self.fitted(logits, y, threat.norm).parts:
             for number, attack in enumerate(part.attacks):
-                (index,) = torch.where(open_)
-                if not len(index):
+                (left,) = torch.where(open_)
+                if not len(left):
                     return x_adv
-                some = take(batch, index)
-                some = some._replace(streams=some.streams.child(part.name, number))
-                found, won = some.attacked(attack, narrow(model, index), select(threat, index, x))
-                x_adv = x_adv.index_copy(0, index, found)
-                open_ = open_.index_copy(0, index, ~won)
+                for index in pieces(left, size):
+                    some = take(batch, index)
+                    some = some._replace(streams=some.streams.child(part.name, number))
+                    found, won = some.attacked(attack, narrow(model, index), select(threat, index, x))
+                    x_adv = x_adv.index_copy(0, index, found)
+                    open_ = open_.index_copy(0, index, ~won)
         return x_adv
 
 

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
+from typing import Protocol
 
 import torch
 from torch import Tensor
 
 from ..engine.abilities import Abilities, of_all
+from ..engine.compact import pieces
 from ..engine.count import narrow
 from ..engine.program import Model, clean_goal
 from ..goals import Goal, GoalRule
 from ..norms import per_sample
-from ..streams import Randomness, as_streams
+from ..streams import Randomness, Streams, as_streams
 from ..threat import Threat
 from .base import Attack
 from .honest import honest
@@ -32,6 +35,31 @@ def select(threat: Threat, index: Tensor, x: Tensor) -> Threat:
 def _reached(model: Model, x: Tensor, goal: Goal) -> Tensor:
     with torch.no_grad():
         return goal.reached(model(x))
+
+
+class _Runs(Protocol):
+    """An attack made of attacks, each on what the ones before have left."""
+
+    def run(
+        self, model: Model, x: Tensor, y: Tensor, threat: Threat, streams: Streams, size: int | None = None
+    ) -> Tensor:
+        """The points found, with at most `size` images shown to the model at once."""
+
+
+@dataclass(frozen=True)
+class InBatches:
+    """A composed attack for any number of images in batches of a limited size.
+
+    Args:
+        attack: runs its parts in batches of a size that it is told.
+        size: most images shown to the model at once.
+    """
+
+    attack: _Runs
+    size: int
+
+    def __call__(self, model: Model, x: Tensor, y: Tensor, threat: Threat, *, generator: Randomness = None) -> Tensor:
+        return self.attack.run(model, x, y, threat, as_streams(generator, len(x), x.device), self.size)
 
 
 @dataclass(frozen=True)
@@ -59,7 +87,8 @@ class WorstCase:
         first = self.attacks[0].abilities
         # Attacks without gradients may see nothing of what a gradient attack would: they get no scout.
         useful = first.kind == "bounded" and first.program is not None and first.program.num_steps > 1
-        return of_all(self.attacks, scout=first.program if useful else None, keeping=self._keeping)
+        scout = first.program if useful else None
+        return of_all(self.attacks, scout=scout, keeping=self._keeping, batching=partial(InBatches, self))
 
     def _keeping(self) -> WorstCase:
         return WorstCase(tuple(honest(attack) for attack in self.attacks))
@@ -73,19 +102,22 @@ class WorstCase:
         *,
         generator: Randomness = None,
     ) -> Tensor:
-        streams = as_streams(generator, len(x), x.device)
+        return self.run(model, x, y, threat, as_streams(generator, len(x), x.device))
+
+    def run(
+        self, model: Model, x: Tensor, y: Tensor, threat: Threat, streams: Streams, size: int | None = None
+    ) -> Tensor:
+        """The points found; every attack gets what is left of all images, in batches of at most `size`."""
         x_adv = x.clone()
         open_ = torch.ones(len(x), dtype=torch.bool, device=x.device)
         for number, attack in enumerate(self.attacks):
-            index = open_.nonzero()[:, 0]
-            if not len(index):
-                break
-            seen, part = narrow(model, index), select(threat, index, x)
-            found = attack(seen, x[index], y[index], part, generator=streams[index].child("attack", number))
-            won = _reached(seen, found, clean_goal(attack.goal, seen, x[index], y[index]))
-            # Without a success the last attempt is returned, so that it can be looked at.
-            x_adv = x_adv.index_copy(0, index, found)
-            open_ = open_.index_copy(0, index, ~won)
+            for index in pieces(open_.nonzero()[:, 0], size):
+                seen, part = narrow(model, index), select(threat, index, x)
+                found = attack(seen, x[index], y[index], part, generator=streams[index].child("attack", number))
+                won = _reached(seen, found, clean_goal(attack.goal, seen, x[index], y[index]))
+                # Without a success the last attempt is returned, so that it can be looked at.
+                x_adv = x_adv.index_copy(0, index, found)
+                open_ = open_.index_copy(0, index, ~won)
         return x_adv
 
 
@@ -130,7 +162,7 @@ class Scouted:
 
     @property
     def abilities(self) -> Abilities:
-        said = of_all((self.scout, self.attack))
+        said = of_all((self.scout, self.attack), batching=self.attack.abilities.batching)
         return replace(said, scout=self.scout, keeping=self._keeping, steady=False)
 
     def _keeping(self) -> Scouted:

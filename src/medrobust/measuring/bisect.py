@@ -10,8 +10,9 @@ import torch
 from torch import Tensor
 
 from ..attacks.base import Attack
+from ..engine.compact import pieces
 from ..engine.count import Counted
-from ..engine.tree import take
+from ..engine.tree import concatenate, take
 from ..engine.until_reached import Near
 from .as_saved import extend_saved
 from .outcome import Grid, Model, Outcome
@@ -33,8 +34,8 @@ class _Asked(NamedTuple):
 class _Bisection:
     """The search of m images over a grid: broken at budget `high`, not at `low` (positions; at first e and -1)."""
 
-    def __init__(self, attack: Attack, subjects: Subjects, grid: Grid, model: Model) -> None:
-        self._attack, self._subjects, self._grid, self._model = attack, subjects, grid, model
+    def __init__(self, attack: Attack, subjects: Subjects, grid: Grid, model: Model, size: int) -> None:
+        self._attack, self._subjects, self._grid, self._model, self._size = attack, subjects, grid, model, size
         self._epsilons = grid.radii
         self._low, self._high = torch.full((len(subjects.x),), -1), torch.full((len(subjects.x),), len(self._epsilons))
         self._stride = torch.ones_like(self._high)
@@ -84,20 +85,34 @@ class _Bisection:
         self, index: Tensor, slot: Tensor, search_model: Model, attack: Callable[..., Tensor] | None = None
     ) -> _Asked:
         """Attack the images at index (m,), each at its slot, with the search model; the classifier judges."""
+        run, everyone = attack or self._attack, torch.arange(len(index))
+        groups = together = pieces(everyone, self._size)
+        if len(groups) > 1 and not attack and (batching := self._attack.abilities.batching):
+            run, together = batching(self._size), (everyone,)
+        x_adv = torch.cat([self._tried(run, index[some], slot[some], search_model) for some in together])
+        asked = []
+        for some in groups:
+            at = some.to(x_adv.device)
+            part = take(self._subjects, index[some].to(x_adv.device))
+            threat = part.threat(self._grid, self._epsilons[slot[some]].to(part.x))
+            found = verify(self._model, x_adv[at], threat.exact(part.x), part.goal, part.units)
+            won = (found.reached | (found.logits.argmax(1) != part.y)).cpu()
+            claimed = won
+            if search_model is not self._model:
+                with torch.no_grad():
+                    claimed = won | part.goal.reached(search_model(x_adv[at])).cpu()
+            asked.append(_Asked(slot[some], found, won, claimed))
+        return concatenate(asked)
+
+    def _tried(self, run: Callable[..., Tensor], index: Tensor, slot: Tensor, search_model: Model) -> Tensor:
+        """The points that an attack finds for the images at index (m,), each at its slot; what it costs is noted."""
         part = take(self._subjects, index.to(self._subjects.x.device))
         counted = Counted(search_model, len(index))
         threat = part.threat(self._grid, self._epsilons[slot].to(part.x))
-        generator = part.streams.child(slot.to(part.x.device))
-        x_adv = (attack or self._attack)(counted, part.x, part.y, threat, generator=generator)
+        x_adv = run(counted, part.x, part.y, threat, generator=part.streams.child(slot.to(part.x.device)))
         self._outcome.forwards[index, slot] += counted.forwards
         self._outcome.backwards[index, slot] += counted.backwards
-        found = verify(self._model, x_adv, threat.exact(part.x), part.goal, part.units)
-        won = (found.reached | (found.logits.argmax(1) != part.y)).cpu()
-        claimed = won
-        if search_model is not self._model:
-            with torch.no_grad():
-                claimed = won | part.goal.reached(search_model(x_adv)).cpu()
-        return _Asked(slot, found, won, claimed)
+        return x_adv
 
     def _note(self, index: Tensor, asked: _Asked) -> None:
         """Narrow the brackets of the images at index; what won is written to the outcome from its budget on."""
@@ -125,9 +140,9 @@ class _Bisection:
             self._note(index[won], take(asked, won))
             self._low[index[won]] = self._high[index[won]] - 1
 
-    def ended(self, batch_size: int) -> Outcome:
+    def ended(self) -> Outcome:
         """The outcome, once no bracket is open any more."""
-        extend_saved(self._outcome, self._subjects, self._best, self._model, batch_size)
+        extend_saved(self._outcome, self._subjects, self._best, self._model, self._size)
         self._outcome.points = self._best
         return self._outcome
 
@@ -142,21 +157,21 @@ def bisect(attack: Attack, subjects: Subjects, grid: Grid, search: SearchModel, 
 
     Args:
         attack: any; see its abilities.
-        subjects: the images.
+        subjects: the images; at most effort.num_lanes of them are shown to a model at once.
         grid: norm and budgets.
         search: the classifier, and a fast copy for attacks with a budget.
         effort: batch size and care of the scout.
     """
     said = attack.abilities
     once = said.kind == "minimal"
-    state = _Bisection(attack, subjects, grid, search.model)
+    state = _Bisection(attack, subjects, grid, search.model, effort.num_lanes)
     if said.scout is not None:
         state.scouted(search, effort)
-    # Below a smallest change that was found most runs fail, and a failure would be asked of the classifier anyway.
-    alone = once or (said.scout is not None and said.scout.abilities.kind == "minimal")
+    # Below what a scout has found most runs fail, and a failure would be asked of the classifier anyway.
+    alone = once or said.scout is not None
     searcher = search.model if alone else search.fast
     while state.step(searcher, once) and not once:
         pass
     if searcher is not search.model:
         state.settle()
-    return state.ended(max(len(subjects.x), 1))
+    return state.ended()

@@ -252,15 +252,14 @@ def _outcome(attack: Attack, subjects: Subjects, grid: Grid, search: SearchModel
     composed = said.program is not None and said.kind == "bounded"
     if plan.honest and composed and said.program.num_steps > 1:
         return sweep(said.program, subjects, grid, search, effort)
+    if plan.honest and not composed:
+        return bisect(attack, subjects, grid, search, effort)
     outcome = Outcome.nothing(subjects.logits, grid)
     points = subjects.x.clone()
     for begin in range(0, len(subjects.x), plan.batch_size):
         part = slice(begin, begin + plan.batch_size)
         some = take(subjects, torch.arange(len(subjects.x))[part])
-        if plan.honest and not composed:
-            found = bisect(attack, some, grid, search, effort)
-        else:
-            found = each_budget(attack, some, grid, search.model, plan.honest)
+        found = each_budget(attack, some, grid, search.model, plan.honest)
         outcome.put(part, found)
         if found.points is not None:
             points[part] = found.points
