@@ -1,10 +1,12 @@
 """Small classifiers of different kinds, trained on real images for the tables that must hold for more than one model.
 
     python benchmarks/trained_models.py [--only NAME ...]   # into runs/trained_models, 40 minutes on one core
+    python benchmarks/trained_models.py --only speed_resnet18 speed_shufflenet speed_cbr   # 112 px, another 20
 
 Architectures, numbers of classes, heads, and standard or adversarial training all vary; the images, 64 px, are those of
 MEDROBUST_DATA, half of each set (split by patient or lesion) for training. A model that is there already is left alone.
-`load(name)` gives a model and images of the other half.
+`load(name)` gives a model and images of the other half. Those of SPEED, 112 px, are for `all.py`; their images lie
+beside them in class folders as well.
 """
 
 from __future__ import annotations
@@ -48,6 +50,7 @@ class Recipe:
     lr: float = 1e-3
     one_logit: bool = False
     factor: float = 1  # of the logits, after training: a saturated model answers alike
+    size: int = SIZE
 
 
 RECIPES = {
@@ -63,6 +66,13 @@ RECIPES = {
     "ham7_cbr": Recipe("zoo:cbr_tiny", "ham7", 12),
     "lidc_resnet18_adversarial": Recipe("torchvision:resnet18", "lidc", 6, epsilon=2),
 }
+
+SPEED = {
+    "speed_resnet18": Recipe("torchvision:resnet18", "ham4", 4, size=112),
+    "speed_shufflenet": Recipe("torchvision:shufflenet_v2_x0_5", "ham4", 8, size=112),
+    "speed_cbr": Recipe("zoo:cbr_large_t", "ham4", 4, size=112),
+}
+KNOWN = RECIPES | SPEED
 
 
 class Scaled(nn.Module):
@@ -90,13 +100,13 @@ class OneLogit(nn.Module):
         return logits[:, 1:] - logits[:, :1]
 
 
-def images_of(name: str, split: str) -> tuple[Tensor, Tensor, list[str], list[str]]:
+def images_of(name: str, split: str, size: int = SIZE) -> tuple[Tensor, Tensor, list[str], list[str]]:
     """Pixels uint8 (n, 3, 64, 64), labels, groups and class names. Errors: KeyError without MEDROBUST_DATA."""
     spec, classes, cap = DATA[name]
     kind, path = spec.split(":")
     images = open_images(
         f"{kind}:{Path(os.environ['MEDROBUST_DATA']) / path}",
-        view=View(SIZE, "rgb"),
+        view=View(size, "rgb"),
         split=split,
         classes=classes,
         splits="group:0.45/0.05/0.5",
@@ -108,10 +118,10 @@ def images_of(name: str, split: str) -> tuple[Tensor, Tensor, list[str], list[st
 
 def make(name: str, folder: Path) -> None:
     """Train one model and write it with the images of the other half."""
-    recipe, began = RECIPES[name], perf_counter()
-    parts = {split: images_of(recipe.data, split) for split in ("train", "val", "test")}
+    recipe, began = KNOWN[name], perf_counter()
+    parts = {split: images_of(recipe.data, split, recipe.size) for split in ("train", "val", "test")}
     classes = parts["train"][3]
-    model = new_classifier(recipe.network, classes=classes, data_channels=3, image_size=SIZE)
+    model = new_classifier(recipe.network, classes=classes, data_channels=3, image_size=recipe.size)
     x, y = (torch.cat([parts[split][k] for split in ("train", "val")]) for k in (0, 1))
     splits = ["train"] * len(parts["train"][0]) + ["val"] * len(parts["val"][0])
     images = mr.ImageSet.of(x, y, classes=classes, groups=parts["train"][2] + parts["val"][2], splits=splits)
@@ -121,16 +131,27 @@ def make(name: str, folder: Path) -> None:
         objective = mr.objectives.adversarial(mr.Threat(recipe.epsilon / 255), attack=attack)
     run = mr.train(model, objective, images, out=folder / "run", epochs=recipe.epochs, lr=recipe.lr, batch_size=32)
     np.savez_compressed(folder / "images.npz", x=parts["test"][0].numpy(), y=parts["test"][1].numpy())
+    if name in SPEED:
+        write_images(folder / "test", *parts["test"][:2], classes)
     save_checkpoint(folder, model)
     print(f"{name}: best {run.best}, {perf_counter() - began:.0f} s", flush=True)
+
+
+def write_images(folder: Path, x: Tensor, y: Tensor, classes: list[str]) -> None:
+    """Images (n, 3, h, w) of bytes as PNG files in a folder for each class."""
+    from torchvision.io import write_png
+
+    for number, (image, label) in enumerate(zip(x, y.tolist(), strict=True)):
+        (folder / classes[label]).mkdir(parents=True, exist_ok=True)
+        write_png(image, str(folder / classes[label] / f"{number:05d}.png"))
 
 
 def load(name: str, limit: int | None = None) -> tuple[Classifier, mr.ImageSet]:
     """A model, and the first `limit` of the images left out that it has right.
 
-    Errors: KeyError for a name that is not in RECIPES; UserError where it was not trained yet.
+    Errors: KeyError for a name that is not in KNOWN; UserError where it was not trained yet.
     """
-    recipe, folder = RECIPES[name], FOLDER / name
+    recipe, folder = KNOWN[name], FOLDER / name
     model = load_checkpoint(folder)
     if recipe.factor != 1 or recipe.one_logit:
         network = OneLogit(model.network) if recipe.one_logit else Scaled(model.network, recipe.factor)
@@ -149,7 +170,7 @@ def load(name: str, limit: int | None = None) -> tuple[Classifier, mr.ImageSet]:
 
 def main() -> int:
     options = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    options.add_argument("--only", nargs="*", default=list(RECIPES), choices=list(RECIPES), metavar="NAME")
+    options.add_argument("--only", nargs="*", default=list(RECIPES), choices=list(KNOWN), metavar="NAME")
     options.add_argument("--threads", type=int, default=1)
     arguments = options.parse_args()
     torch.set_num_threads(arguments.threads)

@@ -126,7 +126,7 @@ class Brackets:
         self._high[won] = torch.maximum(torch.minimum(nearest, slots[wins]), floor)
         self._high_at[won], self._high_margin[won] = distance[wins], best[wins].clamp_min(0)
         self._won_whole[won] = done.whole[wins] & (self._high[won] == slots[wins])
-        below = won[done.whole[wins]]
+        below = won[self._low[won] >= self._high[won]]
         self._low[below], self._failed[below] = self._high[below] - 1, False
         self._low[lost], self._low_at[lost] = slots[losses], self._epsilons[slots[losses]]
         self._low_margin[lost] = best[losses].clamp_max(-1e-12)
@@ -139,7 +139,8 @@ class Brackets:
         """Guess the next budget of the images whose bracket is open; a whole run for those where it is closed."""
         closed = self._high[items] - self._low[items] <= 1
         if self._whole:
-            self._queue_whole(items[closed & (self._low[items] >= 0) & ~self._failed[items]])
+            last = items[closed & (self._low[items] >= 0) & ~self._failed[items]]
+            self._queue_whole(last, self._low[last])
         open_ = items[~closed]
         if not len(open_):
             return
@@ -153,14 +154,18 @@ class Brackets:
         root = torch.where(broken, at0 + share * (at1.nan_to_num(0, 0) - at0), at0 - 1.1 * m0 / gain)
         guess = torch.searchsorted(self._epsilons, root)
         guess = torch.where(self._probes[open_] > MOST_GUESSES, (low + high) // 2, guess)
-        self._queue_search(open_, torch.minimum(torch.maximum(guess, low + 1), high - 1))
+        guess = torch.maximum(guess, low + 1)
+        # Where all below the success should fail, the whole run that a failure needs is made at once.
+        sure = broken & (guess >= high) if self._whole else torch.zeros_like(broken)
+        self._queue_whole(open_[sure], high[sure] - 1)
+        self._queue_search(open_[~sure], torch.minimum(guess, high - 1)[~sure])
 
     def _queue_search(self, items: Tensor, guess: Tensor) -> None:
         self._guess[items], self._next_whole[items] = guess, False
         self._queue.extend(items.tolist())
 
-    def _queue_whole(self, items: Tensor) -> None:
-        self._guess[items], self._next_whole[items], self._failed[items] = self._low[items], True, False
+    def _queue_whole(self, items: Tensor, at: Tensor) -> None:
+        self._guess[items], self._next_whole[items], self._failed[items] = at, True, False
         self._queue.extend(items.tolist())
 
     def claims(self, items: Tensor, batch_size: int) -> Iterator[tuple[Tensor, Tensor, Ball]]:
@@ -196,7 +201,7 @@ class Brackets:
         """Queue whole runs of the images that came nearest to a success without the classifier; returns them."""
         left = ((self._low >= 0) & self._failed & ~self._own).nonzero()[:, 0]
         asked = left[self._low_margin[left].argsort(descending=True, stable=True)[:most]]
-        self._queue_whole(asked)
+        self._queue_whole(asked, self._low[asked])
         return asked
 
     def reopen(self, doubtful: Tensor, up: int) -> Tensor:

@@ -13,7 +13,7 @@ from ..losses import margin
 from ..models.classifier import Classifier
 from ..models.digest import weights_digest
 from ..models.replayed import replayed
-from ..models.search_copy import MOST_DIFFERENT, alike_copies
+from ..models.search_copy import MOST_DIFFERENT, SINGLE, alike_copies
 from ..models.stopwatch import clearly_fastest, fastest, rate
 from ..runs import digest, hardware
 from .outcome import Model
@@ -33,6 +33,7 @@ class SearchModel:
         kind: the copy in words.
         graphs: whether it is replayed from CUDA graphs.
         shortfall: rounding error of a margin of the copy: a failure this close is looked at again.
+        coarse: whether the copy rounds more than single precision does: the classifier is asked about some failures.
     """
 
     model: Model
@@ -40,6 +41,7 @@ class SearchModel:
     kind: str = "float32, unchanged"
     graphs: bool = False
     shortfall: float = 0.0
+    coarse: bool = True
 
     @property
     def words(self) -> str:
@@ -77,7 +79,9 @@ def make_search_model(
     with torch.no_grad():
         found, goal = as_classes(fast(example)), Goal(truth.argmax(1), False)
         gap = float((margin(truth, goal) - margin(found, goal)).abs().max())
-    return SearchModel(model, fast, kind, graphs is not None, 2 * gap), rates
+    # A graphics card multiplies single precision in fewer bits.
+    coarse = not kind.startswith(SINGLE) or example.is_cuda
+    return SearchModel(model, fast, kind, graphs is not None, 2 * gap, coarse), rates
 
 
 def _timed(copies: Mapping[str, Classifier], example: torch.Tensor, batch_size: int) -> tuple[str, dict[str, float]]:

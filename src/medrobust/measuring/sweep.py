@@ -100,7 +100,7 @@ def bracket(program: Program, subjects: Subjects, grid: Grid, search: SearchMode
         # Searches that it may have lost by its rounding are taken up by the classifier where they ended. Beside them
         # run the failures that came nearest: as long as none of these is a success, those of the copy count.
         brackets.look_again(NEAR * search.shortfall)
-        asked, most = brackets.ask_itself(ASKED) if effort.whole else torch.arange(0), ASKED
+        asked, most = brackets.ask_itself(ASKED) if effort.whole and search.coarse else torch.arange(0), ASKED
         while True:
             before = brackets.high[asked]
             run(search.model)

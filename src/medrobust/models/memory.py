@@ -77,6 +77,11 @@ def free_bytes(device: torch.device) -> int:
     return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2
 
 
+def kept_bytes(model: Classifier, x: Tensor) -> float:
+    """Bytes to reckon with for each image of a gradient: what it keeps alive, and what goes with that."""
+    return SPARE * gradient_bytes(model, x) / len(x)
+
+
 def fitting_batch(model: Classifier, example: Tensor, limit: int | None = None) -> int:
     """The largest power of two of images whose gradient stays below a limit, at least 1, at most MOST of the device.
 
@@ -87,7 +92,7 @@ def fitting_batch(model: Classifier, example: Tensor, limit: int | None = None) 
     """
     limit = int(free_bytes(example.device) * SHARE) if limit is None else limit
     with model.frozen():
-        each = SPARE * gradient_bytes(model, example)
+        each = kept_bytes(model, example)
     most = MOST.get(example.device.type, MOST["cpu"])
     fits = int(min(most, max(1.0, limit / each)))
     return 1 << (fits.bit_length() - 1)

@@ -9,6 +9,9 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
+from .classifier import Classifier
+from .memory import free_bytes, kept_bytes
+
 Network = Callable[[Tensor], Tensor]
 Capture = Callable[[Network, Tensor], Network]
 MOST_SIZES, LEAST = 4, 8  # graphs of a network, each of half the size; images of the smallest
@@ -114,6 +117,12 @@ def replayed(
         if not example.is_cuda:
             return None
         capture = cuda_graph()
+        # All sizes together keep twice what the largest keeps; memory that runs out in a capture ends the process.
+        torch.cuda.empty_cache()
+        if isinstance(network, Classifier) and 2 * batch_size * kept_bytes(network, example) > free_bytes(
+            example.device
+        ):
+            return None
     gradient = partial(_gradient, x=example)
     try:
         found = Replayed(network, example[:1], batch_size, capture, most_sizes)

@@ -17,7 +17,8 @@ from .layers import first_convolution, replace_module
 # A search model may round, but its answers must stay those of the classifier.
 MOST_DIFFERENT = 0.1
 HALF = (torch.float16, torch.bfloat16)
-UNCHANGED = "float32, unchanged"
+SINGLE = "float32"  # how the words of a copy in single precision begin
+UNCHANGED = f"{SINGLE}, unchanged"
 
 
 class Float32First(nn.Module):
@@ -82,7 +83,7 @@ def alike_copies(model: Classifier, example: Tensor, precision: str = "fast") ->
     the model itself.
     """
     low = low_precision(example.device) if precision == "fast" else None
-    kinds: list[tuple[torch.dtype | None, bool, str]] = [(None, True, "float32"), (None, False, "float32, contiguous")]
+    kinds: list[tuple[torch.dtype | None, bool, str]] = [(None, True, SINGLE), (None, False, f"{SINGLE}, contiguous")]
     if low is not None:
         kinds.insert(0, (low, True, "bfloat16 after a float32 first layer"))
     with torch.no_grad():
