@@ -27,10 +27,11 @@ import torch.nn.functional as F
 from common import Counting, interleaved, write
 from torch import Tensor, nn
 
-from medrobust.attacks.build import build_attack, number
+from medrobust.attacks.build import build_attack
 from medrobust.data import Batch, View, open_images
 from medrobust.models import Classifier, new_classifier
 from medrobust.models.search_copy import low_precision
+from medrobust.numbers import parse_number
 from medrobust.objectives import make_objective
 from medrobust.recipes.yaml import train_recipe
 from medrobust.threat import Threat
@@ -46,7 +47,7 @@ class Task:
 
     def __init__(self, options: argparse.Namespace) -> None:
         self.options = options
-        self.epsilon, self.batch_size = number(options.epsilon, "--epsilon"), options.batch_size
+        self.epsilon, self.batch_size = parse_number(options.epsilon, "--epsilon"), options.batch_size
         classes = options.classes.split(",") if options.classes else None
         view, limit = View(options.size, "rgb", "pad"), round(options.images / TRAIN_SHARE)
         while True:  # splits have whole groups, so their sizes are not known before
@@ -263,11 +264,11 @@ def main() -> int:
     header = ["side", "seconds/image", "ratio"]
     write(options, "training_speed", setting, header, rows, seconds=seconds, trades_forwards_per_image=counted)
     fast = each["PGD-7: medrobust fast"]
-    print(f"{each['PGD-7: ART Madry trainer'] / fast:.2f} times the speed of ART's trainer (goal 3)")
-    print(f"{each['PGD-7: torchattacks loop'] / fast:.2f} times the speed of a loop around torchattacks (goal 2)")
+    print(f"{each['PGD-7: ART Madry trainer'] / fast:.2f} times the speed of ART's trainer (goal 4)")
+    print(f"{each['PGD-7: torchattacks loop'] / fast:.2f} times the speed of a loop around torchattacks (goal 2.5)")
     print(f"{each['PGD-7: bare gradients, low precision'] / fast:.2f} of the rate of bare gradients")
     mirst = each["10 steps: MIRST, medrobust fast"] / each["10 steps: RST, medrobust fast"]
-    print(f"MIRST costs {mirst:.2f} times RST with equal steps (goal 1.15)")
+    print(f"MIRST costs {mirst:.2f} times RST with equal steps (goal 1.2)")
     print(f"forwards per image in a TRADES step: {counted['medrobust']:g}, published loop {counted['published']:g}")
     return 0
 

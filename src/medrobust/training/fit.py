@@ -6,6 +6,7 @@ import dataclasses
 import math
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,7 @@ from .checkpoint import save_checkpoint
 from .collapse import Collapse, CollapsedError, find_collapse
 from .compiled import Compiled
 from .judged import judged
+from .memory import kept_memory
 from .optimize import lr_factor, set_lr
 from .order import derived_seed, epoch_order, num_batches, training_batches
 from .phases import Phase, Trained
@@ -152,7 +154,8 @@ def fit(
         report, say, log = None, lambda line: None, lambda row: None
     show = report or (lambda what, done, of: None)
     run = _Run(fabric, model, phases, settings, train, out, card or {}, show, say, log, begin)
-    with torch.random.fork_rng([fabric.device] if fabric.device.type == "cuda" else []):
+    kept = kept_memory() if fabric.device.type == "cpu" else nullcontext()
+    with kept, torch.random.fork_rng([fabric.device] if fabric.device.type == "cuda" else []):
         while run.unfinished:
             run.begin_phase()
             phase = run.place.phase
