@@ -70,7 +70,7 @@ RECIPES = {
 SPEED = {
     "speed_resnet18": Recipe("torchvision:resnet18", "ham4", 4, size=112),
     "speed_shufflenet": Recipe("torchvision:shufflenet_v2_x0_5", "ham4", 8, size=112),
-    "speed_cbr": Recipe("zoo:cbr_large_t", "ham4", 4, size=112),
+    "speed_cbr": Recipe("zoo:cbr_large_t(padding=same)", "ham4", 4, size=112),
 }
 KNOWN = RECIPES | SPEED
 
