@@ -10,20 +10,20 @@ import torch
 from torch import Tensor
 
 from ..engine.abilities import Abilities
-from ..engine.compact import answers, pieces
+from ..engine.compact import Next, answers, in_stages
 from ..engine.count import narrow
 from ..engine.program import Model, Program
-from ..engine.tree import take
+from ..engine.tree import put, take
 from ..engine.until_reached import until_reached
 from ..errors import nearest
 from ..goals import Goal, GoalRule, Towards, as_classes, untargeted
 from ..losses import margin, probability_margin
 from ..norms import L1, Norm, as_norm
 from ..streams import Randomness, Streams, as_streams
-from ..threat import Ball, Threat
+from ..threat import Threat
 from .apgd import LargerBallsFirst, apgd, apgd_ce, apgd_dlr, apgd_t
 from .base import Attack
-from .combine import InBatches, select
+from .combine import InBatches, again_at, select
 from .fab import fab
 from .pgd import pgd
 from .square import square
@@ -164,24 +164,38 @@ class AutoAttack:
         return self.run(model, x, y, threat, as_streams(generator, len(x), x.device))
 
     def run(
-        self, model: Model, x: Tensor, y: Tensor, threat: Threat, streams: Streams, size: int | None = None
+        self,
+        model: Model,
+        x: Tensor,
+        y: Tensor,
+        threat: Threat,
+        streams: Streams,
+        size: int | None = None,
+        following: Next | None = None,
     ) -> Tensor:
-        """The points found; every part gets what is left of all images, in batches of at most `size`."""
+        """The points found; see `attacks.combine.InBatches`."""
         logits = answers(model, x, size)
-        batch = _Batch(x, y, logits, threat.around(x), streams)
+        batch, x_adv = _Batch(x, y, logits, streams), x.clone()
+        parts = self.fitted(logits, y, threat.norm).parts
+        stages = [(part.name, number, attack) for part in parts for number, attack in enumerate(part.attacks)]
+
+        def attempt(stage: int, index: Tensor) -> Tensor:
+            name, number, attack = stages[stage]
+            some = take(batch, index)
+            some = some._replace(streams=some.streams.child(name, number))
+            x_adv[index], won = some.attacked(attack, narrow(model, index), select(threat, index, x))
+            return won
+
+        def over(index: Tensor) -> Tensor:
+            nonlocal batch, threat
+            again = following(index, x_adv[index])  # type: ignore[misc]
+            threat = again_at(threat, again, len(x))
+            batch = batch._replace(streams=put(batch.streams, again.at, again.streams))
+            x_adv[again.at] = x[again.at]
+            return again.at
+
         # A clean-wrong image is returned as it is; it never enters.
-        open_, x_adv = ~Goal(y, False).reached(logits), x.clone()
-        for part in self.fitted(logits, y, threat.norm).parts:
-            for number, attack in enumerate(part.attacks):
-                (left,) = torch.where(open_)
-                if not len(left):
-                    return x_adv
-                for index in pieces(left, size):
-                    some = take(batch, index)
-                    some = some._replace(streams=some.streams.child(part.name, number))
-                    found, won = some.attacked(attack, narrow(model, index), select(threat, index, x))
-                    x_adv = x_adv.index_copy(0, index, found)
-                    open_ = open_.index_copy(0, index, ~won)
+        in_stages(len(stages), attempt, Goal(y, False).reached(logits), size, over if following else None)
         return x_adv
 
 
@@ -191,7 +205,6 @@ class _Batch(NamedTuple):
     x: Tensor
     y: Tensor
     logits: Tensor
-    ball: Ball
     streams: Streams
 
     def attacked(self, attack: Attack, model: Model, threat: Threat) -> tuple[Tensor, Tensor]:
@@ -201,9 +214,9 @@ class _Batch(NamedTuple):
             found = attack(model, self.x, self.y, threat, generator=self.streams)
             with torch.no_grad():
                 return found, Goal(self.y, False).reached(model(found))
-        goal = attack.goal(self.logits, self.y)
-        program, start = approach(model, goal, self.ball, self.streams)
-        kept = until_reached(program, model, goal, self.ball, start)
+        goal, ball = attack.goal(self.logits, self.y), threat.around(self.x)
+        program, start = approach(model, goal, ball, self.streams)
+        kept = until_reached(program, model, goal, ball, start)
         return kept.x, kept.reached
 
 

@@ -11,9 +11,10 @@ import torch
 from torch import Tensor
 
 from ..engine.abilities import Abilities, of_all
-from ..engine.compact import pieces
+from ..engine.compact import Again, Next, in_stages
 from ..engine.count import narrow
 from ..engine.program import Model, clean_goal
+from ..engine.tree import put
 from ..goals import Goal, GoalRule
 from ..norms import per_sample
 from ..streams import Randomness, Streams, as_streams
@@ -37,29 +38,46 @@ def _reached(model: Model, x: Tensor, goal: Goal) -> Tensor:
         return goal.reached(model(x))
 
 
+def again_at(threat: Threat, again: Again, n: int) -> Threat:
+    """The threat of n samples, of which some have other budgets from now on."""
+    epsilon = torch.as_tensor(threat.epsilon, dtype=again.epsilon.dtype, device=again.epsilon.device).expand(n)
+    return replace(threat, epsilon=epsilon.index_copy(0, again.at, again.epsilon))
+
+
 class _Runs(Protocol):
     """An attack made of attacks, each on what the ones before have left."""
 
     def run(
-        self, model: Model, x: Tensor, y: Tensor, threat: Threat, streams: Streams, size: int | None = None
+        self,
+        model: Model,
+        x: Tensor,
+        y: Tensor,
+        threat: Threat,
+        streams: Streams,
+        size: int | None = None,
+        following: Next | None = None,
     ) -> Tensor:
-        """The points found, with at most `size` images shown to the model at once."""
+        """The points found; see InBatches."""
 
 
 @dataclass(frozen=True)
 class InBatches:
-    """A composed attack for any number of images in batches of a limited size.
+    """A composed attack for any number of images: each of its attacks gets what is left of all, in full batches.
 
     Args:
-        attack: runs its parts in batches of a size that it is told.
+        attack: runs its attacks in batches of a size that it is told.
         size: most images shown to the model at once.
+        following: told which images are done, positions (m,), and their points (m, ...); answers which of them are
+            asked again, at other budgets, in the same call.
     """
 
     attack: _Runs
     size: int
+    following: Next | None = None
 
     def __call__(self, model: Model, x: Tensor, y: Tensor, threat: Threat, *, generator: Randomness = None) -> Tensor:
-        return self.attack.run(model, x, y, threat, as_streams(generator, len(x), x.device), self.size)
+        streams = as_streams(generator, len(x), x.device)
+        return self.attack.run(model, x, y, threat, streams, self.size, self.following)
 
 
 @dataclass(frozen=True)
@@ -105,19 +123,33 @@ class WorstCase:
         return self.run(model, x, y, threat, as_streams(generator, len(x), x.device))
 
     def run(
-        self, model: Model, x: Tensor, y: Tensor, threat: Threat, streams: Streams, size: int | None = None
+        self,
+        model: Model,
+        x: Tensor,
+        y: Tensor,
+        threat: Threat,
+        streams: Streams,
+        size: int | None = None,
+        following: Next | None = None,
     ) -> Tensor:
-        """The points found; every attack gets what is left of all images, in batches of at most `size`."""
+        """The points found; see InBatches."""
         x_adv = x.clone()
-        open_ = torch.ones(len(x), dtype=torch.bool, device=x.device)
-        for number, attack in enumerate(self.attacks):
-            for index in pieces(open_.nonzero()[:, 0], size):
-                seen, part = narrow(model, index), select(threat, index, x)
-                found = attack(seen, x[index], y[index], part, generator=streams[index].child("attack", number))
-                won = _reached(seen, found, clean_goal(attack.goal, seen, x[index], y[index]))
-                # Without a success the last attempt is returned, so that it can be looked at.
-                x_adv = x_adv.index_copy(0, index, found)
-                open_ = open_.index_copy(0, index, ~won)
+
+        def attempt(stage: int, index: Tensor) -> Tensor:
+            attack, seen, part = self.attacks[stage], narrow(model, index), select(threat, index, x)
+            found = attack(seen, x[index], y[index], part, generator=streams[index].child("attack", stage))
+            # Without a success the last attempt is returned, so that it can be looked at.
+            x_adv[index] = found
+            return _reached(seen, found, clean_goal(attack.goal, seen, x[index], y[index]))
+
+        def over(index: Tensor) -> Tensor:
+            nonlocal streams, threat
+            again = following(index, x_adv[index])  # type: ignore[misc]
+            threat, streams = again_at(threat, again, len(x)), put(streams, again.at, again.streams)
+            return again.at
+
+        settled = torch.zeros(len(x), dtype=torch.bool, device=x.device)
+        in_stages(len(self.attacks), attempt, settled, size, over if following else None)
         return x_adv
 
 

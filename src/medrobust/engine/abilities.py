@@ -48,8 +48,8 @@ class Abilities:
             one, and any wrong answer has won (see `medrobust.goals.or_wrong`); None where it does so already.
         nearing: distance -> the same search for the smallest change, content with a success within that distance, as a
             program always can be (see `engine.until_reached.Near`).
-        batching: size -> the same attack for any number of images, which it shows to the model at most `size` at a
-            time, each of its parts in full batches of what the part before has left; None for an attack of one batch.
+        batching: (size, following) -> the same attack for any number of images, at most `size` of which are shown to
+            the model at once (see `attacks.combine.InBatches`); None for an attack of one batch.
 
     Example:
         >>> from medrobust.attacks import deepfool, fgsm, restarts, square
@@ -71,7 +71,7 @@ class Abilities:
     parts: tuple[Any, ...] = ()
     keeping: Callable[[], Any] | None = None
     nearing: Callable[[float], Any] | None = None
-    batching: Callable[[int], Any] | None = None
+    batching: Callable[..., Any] | None = None
 
 
 ORDER: tuple[Needs, ...] = ("labels", "scores", "gradients")

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from ..attacks.base import Attack
-from ..engine.compact import pieces
+from ..engine.compact import Again, pieces
 from ..engine.count import Counted
 from ..engine.tree import concatenate, take
 from ..engine.until_reached import Near
@@ -64,13 +64,7 @@ class _Bisection:
         index = (self._high - self._low > 1).nonzero()[:, 0]
         if not len(index):
             return False
-        low, high = self._low[index], self._high[index]
-        slot = (low + high) // 2
-        if once:
-            slot = high - 1
-        elif self._attack.abilities.scout is not None:
-            slot = torch.maximum(high - self._stride[index], torch.where(low < 0, 0, slot))
-            self._stride[index] *= 2
+        slot = self._high[index] - 1 if once else self._next(index)
         asked = self._ask(index, slot, search_model)
         # What the search model claims and the classifier denies is attacked again with the classifier itself.
         doubtful = asked.claimed & ~asked.won
@@ -81,28 +75,67 @@ class _Bisection:
             self._note(again, self._ask(again, slot[doubtful], self._model))
         return True
 
+    def _next(self, index: Tensor) -> Tensor:
+        """The position (m,) of the budget at which the images at index (m,) are asked next."""
+        low, high = self._low[index], self._high[index]
+        slot = (low + high) // 2
+        if self._attack.abilities.scout is not None:
+            slot = torch.maximum(high - self._stride[index], torch.where(low < 0, 0, slot))
+            self._stride[index] *= 2
+        return slot
+
     def _ask(
         self, index: Tensor, slot: Tensor, search_model: Model, attack: Callable[..., Tensor] | None = None
     ) -> _Asked:
         """Attack the images at index (m,), each at its slot, with the search model; the classifier judges."""
-        run, everyone = attack or self._attack, torch.arange(len(index))
-        groups = together = pieces(everyone, self._size)
-        if len(groups) > 1 and not attack and (batching := self._attack.abilities.batching):
-            run, together = batching(self._size), (everyone,)
-        x_adv = torch.cat([self._tried(run, index[some], slot[some], search_model) for some in together])
-        asked = []
-        for some in groups:
-            at = some.to(x_adv.device)
-            part = take(self._subjects, index[some].to(x_adv.device))
-            threat = part.threat(self._grid, self._epsilons[slot[some]].to(part.x))
-            found = verify(self._model, x_adv[at], threat.exact(part.x), part.goal, part.units)
-            won = (found.reached | (found.logits.argmax(1) != part.y)).cpu()
-            claimed = won
-            if search_model is not self._model:
-                with torch.no_grad():
-                    claimed = won | part.goal.reached(search_model(x_adv[at])).cpu()
-            asked.append(_Asked(slot[some], found, won, claimed))
+        run, asked = attack or self._attack, []
+        for some in pieces(torch.arange(len(index)), self._size):
+            x_adv = self._tried(run, index[some], slot[some], search_model)
+            asked.append(self._judged(index[some], slot[some], x_adv, search_model))
         return concatenate(asked)
+
+    def _judged(self, index: Tensor, slot: Tensor, x_adv: Tensor, search_model: Model) -> _Asked:
+        """What the points (m, ...) found for the images at index (m,), each at its slot, are worth."""
+        part = take(self._subjects, index.to(x_adv.device))
+        threat = part.threat(self._grid, self._epsilons[slot].to(part.x))
+        found = verify(self._model, x_adv, threat.exact(part.x), part.goal, part.units)
+        won = (found.reached | (found.logits.argmax(1) != part.y)).cpu()
+        claimed = won
+        if search_model is not self._model:
+            with torch.no_grad():
+                claimed = won | part.goal.reached(search_model(x_adv)).cpu()
+        return _Asked(slot, found, won, claimed)
+
+    def together(self, batching: Callable[..., Attack]) -> None:
+        """Narrow all brackets in one call: an image that is done at a budget is asked at its next one at once."""
+        index = (self._high - self._low > 1).nonzero()[:, 0]
+        if not len(index):
+            return
+        slot = self._next(index)
+        part = take(self._subjects, index.to(self._subjects.x.device))
+        counted, outcome = Counted(self._model, len(index)), self._outcome
+        forwards, backwards = torch.zeros_like(index), torch.zeros_like(index)
+
+        def count(at: Tensor) -> None:
+            outcome.forwards[index[at], slot[at]] += counted.forwards[at] - forwards[at]
+            outcome.backwards[index[at], slot[at]] += counted.backwards[at] - backwards[at]
+            forwards[at], backwards[at] = counted.forwards[at], counted.backwards[at]
+
+        def following(over: Tensor, x_adv: Tensor) -> Again:
+            at = over.cpu()
+            count(at)
+            for some in pieces(torch.arange(len(at)), self._size):
+                known = at[some]
+                points = x_adv[some.to(x_adv.device)]
+                self._note(index[known], self._judged(index[known], slot[known], points, self._model))
+            back = at[(self._high - self._low > 1)[index[at]]]
+            slot[back] = self._next(index[back])
+            where, label = back.to(over.device), slot[back].to(over.device)
+            return Again(where, self._epsilons[slot[back]].to(part.x), part.streams[where].child(label))
+
+        threat = part.threat(self._grid, self._epsilons[slot].to(part.x))
+        streams = part.streams.child(slot.to(part.x.device))
+        batching(self._size, following)(counted, part.x, part.y, threat, generator=streams)
 
     def _tried(self, run: Callable[..., Tensor], index: Tensor, slot: Tensor, search_model: Model) -> Tensor:
         """The points that an attack finds for the images at index (m,), each at its slot; what it costs is noted."""
@@ -170,6 +203,8 @@ def bisect(attack: Attack, subjects: Subjects, grid: Grid, search: SearchModel, 
     # Below what a scout has found most runs fail, and a failure would be asked of the classifier anyway.
     alone = once or said.scout is not None
     searcher = search.model if alone else search.fast
+    if alone and not once and said.batching is not None:
+        state.together(said.batching)
     while state.step(searcher, once) and not once:
         pass
     if searcher is not search.model:
