@@ -34,8 +34,9 @@ class _Asked(NamedTuple):
 class _Bisection:
     """The search of m images over a grid: broken at budget `high`, not at `low` (positions; at first e and -1)."""
 
-    def __init__(self, attack: Attack, subjects: Subjects, grid: Grid, model: Model, size: int) -> None:
-        self._attack, self._subjects, self._grid, self._model, self._size = attack, subjects, grid, model, size
+    def __init__(self, attack: Attack, subjects: Subjects, grid: Grid, search: SearchModel, size: int) -> None:
+        self._attack, self._subjects, self._grid, self._size = attack, subjects, grid, size
+        self._model, self._itself = search.model, search.itself
         self._epsilons = grid.radii
         self._low, self._high = torch.full((len(subjects.x),), -1), torch.full((len(subjects.x),), len(self._epsilons))
         self._stride = torch.ones_like(self._high)
@@ -52,7 +53,7 @@ class _Bisection:
                 scout = said.nearing(near)
             elif said.program is not None:
                 scout = Near(said.program, near)
-            self._note(everyone, self._ask(everyone, torch.full_like(self._high, last), self._model, scout))
+            self._note(everyone, self._ask(everyone, torch.full_like(self._high, last), self._itself, scout))
             self._low[:] = -1
             return
         self._outcome, self._best, self._high = bracket(
@@ -65,15 +66,17 @@ class _Bisection:
         if not len(index):
             return False
         slot = self._high[index] - 1 if once else self._next(index)
-        asked = self._ask(index, slot, search_model)
-        # What the search model claims and the classifier denies is attacked again with the classifier itself.
-        doubtful = asked.claimed & ~asked.won
-        sure = (~doubtful).nonzero()[:, 0]
-        self._note(index[sure], take(asked, sure))
-        if bool(doubtful.any()):
-            again = index[doubtful]
-            self._note(again, self._ask(again, slot[doubtful], self._model))
+        self._note(*self._certain(index, self._ask(index, slot, search_model)))
         return True
+
+    def _certain(self, index: Tensor, asked: _Asked) -> tuple[Tensor, _Asked]:
+        """What the search model claims and the classifier denies is attacked again with the classifier itself."""
+        doubtful = asked.claimed & ~asked.won
+        if not bool(doubtful.any()):
+            return index, asked
+        again, sure = index[doubtful], (~doubtful).nonzero()[:, 0]
+        last = self._ask(again, asked.slot[doubtful], self._model)
+        return torch.cat([index[sure], again]), concatenate([take(asked, sure), last])
 
     def _next(self, index: Tensor) -> Tensor:
         """The position (m,) of the budget at which the images at index (m,) are asked next."""
@@ -113,7 +116,7 @@ class _Bisection:
             return
         slot = self._next(index)
         part = take(self._subjects, index.to(self._subjects.x.device))
-        counted, outcome = Counted(self._model, len(index)), self._outcome
+        counted, outcome = Counted(self._itself, len(index)), self._outcome
         forwards, backwards = torch.zeros_like(index), torch.zeros_like(index)
 
         def count(at: Tensor) -> None:
@@ -127,7 +130,8 @@ class _Bisection:
             for some in pieces(torch.arange(len(at)), self._size):
                 known = at[some]
                 points = x_adv[some.to(x_adv.device)]
-                self._note(index[known], self._judged(index[known], slot[known], points, self._model))
+                judged = self._judged(index[known], slot[known], points, self._itself)
+                self._note(*self._certain(index[known], judged))
             back = at[(self._high - self._low > 1)[index[at]]]
             slot[back] = self._next(index[back])
             where, label = back.to(over.device), slot[back].to(over.device)
@@ -167,7 +171,7 @@ class _Bisection:
             index = ((self._low >= 0) & ~own).nonzero()[:, 0]
             if not len(index):
                 return
-            asked = self._ask(index, self._low[index], self._model)
+            index, asked = self._certain(index, self._ask(index, self._low[index], self._itself))
             own[index[~asked.won]] = True
             won = asked.won.nonzero()[:, 0]
             self._note(index[won], take(asked, won))
@@ -186,7 +190,8 @@ def bisect(attack: Attack, subjects: Subjects, grid: Grid, search: SearchModel, 
     A budget that fails rules out the smaller ones, one that succeeds the larger ones; a point nearer than its budget
     counts for every budget it fits. A minimal-norm attack runs once, at the largest budget, on the classifier itself.
     An attack with a scout starts below the smallest budget at which that broke the image, and steps down, twice as far
-    each time. In the end every failure is one of the attack on the classifier itself.
+    each time. In the end every failure is one of the attack on the classifier itself, or on a copy of it in single
+    precision.
 
     Args:
         attack: any; see its abilities.
@@ -197,16 +202,16 @@ def bisect(attack: Attack, subjects: Subjects, grid: Grid, search: SearchModel, 
     """
     said = attack.abilities
     once = said.kind == "minimal"
-    state = _Bisection(attack, subjects, grid, search.model, effort.num_lanes)
+    state = _Bisection(attack, subjects, grid, search, effort.num_lanes)
     if said.scout is not None:
         state.scouted(search, effort)
     # Below what a scout has found most runs fail, and a failure would be asked of the classifier anyway.
     alone = once or said.scout is not None
-    searcher = search.model if alone else search.fast
+    searcher = search.itself if alone else search.fast
     if alone and not once and said.batching is not None:
         state.together(said.batching)
     while state.step(searcher, once) and not once:
         pass
-    if searcher is not search.model:
+    if searcher is not search.itself:
         state.settle()
     return state.ended()
