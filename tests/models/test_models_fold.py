@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from medrobust.models import Classifier, new_classifier
+from medrobust.models import Classifier, build_network, new_classifier
 from medrobust.models.fold import fold_batch_norm, folded_pairs
 from medrobust.models.search_copy import search_copy
 from medrobust.models.twin import Twin
@@ -141,3 +141,15 @@ def test_real_networks_are_folded_exactly(spec: str, count: int) -> None:
         double = model.double()
         folded = fold_batch_norm(double.network)
         torch.testing.assert_close(folded(x.double()), double.network(x.double()), rtol=1e-9, atol=1e-10)
+
+
+def test_a_network_with_drop_max_is_folded_too() -> None:
+    network = build_network("zoo:cbr_tiny(width=4, drop_max=true)", num_classes=2).eval()
+    for module in network.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.running_mean.normal_()
+            module.running_var.uniform_(0.5, 2)
+    folded = fold_batch_norm(network)
+    assert not any(isinstance(module, nn.BatchNorm2d) for module in folded.modules())
+    x = torch.rand(2, 3, 32, 32)
+    torch.testing.assert_close(folded(x), network(x))
