@@ -6,7 +6,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from medrobust.models import Classifier, build_network, new_classifier
+from medrobust.models import Classifier, new_classifier
+from medrobust.models.drop_max import DropMax
 from medrobust.models.fold import fold_batch_norm, folded_pairs
 from medrobust.models.search_copy import search_copy
 from medrobust.models.twin import Twin
@@ -144,12 +145,14 @@ def test_real_networks_are_folded_exactly(spec: str, count: int) -> None:
 
 
 def test_a_network_with_drop_max_is_folded_too() -> None:
-    network = build_network("zoo:cbr_tiny(width=4, drop_max=true)", num_classes=2).eval()
-    for module in network.modules():
-        if isinstance(module, nn.BatchNorm2d):
-            module.running_mean.normal_()
-            module.running_var.uniform_(0.5, 2)
+    network = nn.Sequential(
+        nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.ReLU(), DropMax(3, 2, 1), nn.Conv2d(4, 2, 1)
+    ).eval()
+    network[1].running_mean.normal_()
+    network[1].running_var.uniform_(0.5, 2)
     folded = fold_batch_norm(network)
-    assert not any(isinstance(module, nn.BatchNorm2d) for module in folded.modules())
-    x = torch.rand(2, 3, 32, 32)
+    assert [type(module) for module in folded.children()] == [nn.Conv2d, nn.ReLU, DropMax, nn.Conv2d]
+    x = torch.rand(2, 3, 16, 16, requires_grad=True)
     torch.testing.assert_close(folded(x), network(x))
+    slopes = (torch.autograd.grad(net(x).square().sum(), x)[0] for net in (folded, network))
+    torch.testing.assert_close(*slopes)
