@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from medrobust.models import Classifier, new_classifier
+from medrobust.models.drop_max import DropMax
 from medrobust.models.fold import fold_batch_norm, folded_pairs
 from medrobust.models.search_copy import search_copy
 from medrobust.models.twin import Twin
@@ -141,3 +142,17 @@ def test_real_networks_are_folded_exactly(spec: str, count: int) -> None:
         double = model.double()
         folded = fold_batch_norm(double.network)
         torch.testing.assert_close(folded(x.double()), double.network(x.double()), rtol=1e-9, atol=1e-10)
+
+
+def test_a_network_with_drop_max_is_folded_too() -> None:
+    network = nn.Sequential(
+        nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.ReLU(), DropMax(3, 2, 1), nn.Conv2d(4, 2, 1)
+    ).eval()
+    network[1].running_mean.normal_()
+    network[1].running_var.uniform_(0.5, 2)
+    folded = fold_batch_norm(network)
+    assert [type(module) for module in folded.children()] == [nn.Conv2d, nn.ReLU, DropMax, nn.Conv2d]
+    x = torch.rand(2, 3, 16, 16, requires_grad=True)
+    torch.testing.assert_close(folded(x), network(x))
+    slopes = (torch.autograd.grad(net(x).square().sum(), x)[0] for net in (folded, network))
+    torch.testing.assert_close(*slopes)

@@ -6,7 +6,7 @@ import torch
 from medrobust.training.memory import kept_memory
 
 
-def new_pages(times: int = 4) -> int:
+def new_pages(times: int = 12) -> int:
     """Pages that the system hands out while a tensor of 64 MiB is made, filled and freed again and again."""
     import resource
 
@@ -30,7 +30,7 @@ def test_freed_memory_is_used_again_inside_and_given_back_after() -> None:
     with kept_memory():
         torch.ones(16 << 20)
         inside = new_pages()
-    assert inside < outside / 10
+    assert inside < outside / 4  # once or twice, as the heap grows
     assert new_pages() > outside / 2
 
 

@@ -9,6 +9,7 @@ from itertools import chain
 
 from torch import Tensor, fx, nn
 
+from .drop_max import DropMax
 from .freeze import frozen
 
 KINDS = ((nn.Conv1d, nn.BatchNorm1d), (nn.Conv2d, nn.BatchNorm2d), (nn.Conv3d, nn.BatchNorm3d))
@@ -64,11 +65,18 @@ def fold(convolution: nn.Module, norm: nn.Module) -> dict[str, Tensor]:
     return {"weight": weight, "bias": bias}
 
 
+class _Tracer(fx.Tracer):
+    """Takes DropMax as it takes the layers of torch: as one call, as fx cannot see into its gradient."""
+
+    def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
+        return isinstance(m, DropMax) or super().is_leaf_module(m, module_qualified_name)
+
+
 def _traced(network: nn.Module) -> fx.Graph | None:
     try:
         with warnings.catch_warnings(), frozen(network):
             warnings.simplefilter("ignore")
-            return fx.symbolic_trace(network).graph
+            return _Tracer().trace(network)
     except Exception:  # fx meets any Python code at all; a network that it cannot trace is searched as it is
         return None
 

@@ -18,7 +18,7 @@ def kept_memory() -> Iterator[None]:
     """Blocks above 32 MiB are kept when they are freed, where the C library is glibc; elsewhere nothing changes.
 
     It gives each of them back to the system at once otherwise, and the next step gets all its pages anew, zeroed: a
-    sixth of the time of a large batch.
+    tenth or more of the time of a large batch.
 
     Example:
         >>> with kept_memory():
