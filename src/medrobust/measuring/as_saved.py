@@ -10,7 +10,7 @@ from ..norms import per_sample
 from ..threat import not_above
 from .outcome import Model, Outcome
 from .subjects import Subjects
-from .verify import verify
+from .verify import survives
 
 
 def extend_saved(outcome: Outcome, subjects: Subjects, found: Tensor, model: Model, batch_size: int) -> None:
@@ -39,5 +39,5 @@ def extend_saved(outcome: Outcome, subjects: Subjects, found: Tensor, model: Mod
             d = found[where] - own.center
             longer = own.center + d * per_sample(epsilon / own.norm.size(d).clamp_min(1e-30), d)
             units = subjects.units[where.to(subjects.units.device)]
-            verdict = verify(model, own.project(longer), own, take(subjects.goal, where), units)
-            outcome.survives[part[verdict.survives.cpu()], j:] = True
+            kept = survives(model, own.project(longer), own, take(subjects.goal, where), units)
+            outcome.survives[part[kept.cpu()], j:] = True

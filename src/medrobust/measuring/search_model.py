@@ -71,14 +71,20 @@ def make_search_model(
         kind: in words, the copy that an earlier part of the same run was searched with.
     """
     example = torch.stack([images[i][0] for i in range(min(len(images), NUM_EXAMPLES))]).to(plan.device)
-    copies = {words: copy for copy, words in alike_copies(model, example, plan.precision)}
-    rates: dict[str, float] = {}
+    key = _key(model, example, plan)
+    known, rates = recall(key) or (None, {})
+
+    def made(wanted: tuple[str, ...] | None) -> dict[str, Classifier]:
+        return {words: copy for copy, words in alike_copies(model, example, plan.precision, wanted)}
+
+    # Where it is known which copy searches, only that one and the one in single precision are made.
+    copies = made((kind or known or "", SINGLE)) if kind or known else made(None)
     if kind not in copies:
-        key = _key(model, example, plan)
-        kind, rates = recall(key) or (None, {})
-        if kind not in copies:
-            kind, rates = _timed(copies, example, plan.batch_size)
-            remember(key, kind, rates)
+        kind = known if known in copies else None
+    if kind is None:
+        copies = made(None)
+        kind, rates = _timed(copies, example, plan.batch_size)
+        remember(key, kind, rates)
     fast: Model = copies[kind]
     with torch.no_grad():
         truth = as_classes(model(example))

@@ -72,6 +72,25 @@ def _answers(model: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
     return as_classes(model(channels_last(x)))
 
 
+def survives(model: Callable[[Tensor], Tensor], x_adv: Tensor, ball: Ball, goal: Goal, units: Tensor) -> Tensor:
+    """(n,) what `verify` says of survival, with a forward only of candidates that a file tells from the image.
+
+    Args:
+        model, x_adv, ball, goal, units: see verify.
+    """
+    x = ball.round_inside(x_adv)
+    kept = stored(x, units, ball.domain)
+    left = (kept != stored(ball.center, units, ball.domain)).flatten(1).any(1).nonzero()[:, 0]
+    with torch.no_grad(), exact_float32():
+        for candidates in (kept, x):
+            if len(left):
+                logits = _answers(model, candidates[left])
+                left = left[take(goal, left).reached(logits) & torch.isfinite(logits).all(1)]
+    out = torch.zeros(len(x), dtype=torch.bool, device=x.device)
+    out[left] = True
+    return out
+
+
 def verify(model: Callable[[Tensor], Tensor], x_adv: Tensor, ball: Ball, goal: Goal, units: Tensor) -> Verdict:
     """Two float32 forwards: of the candidate moved inside the exact ball, and of its stored form.
 

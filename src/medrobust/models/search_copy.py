@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 
 import torch
 from torch import Tensor, nn
@@ -74,13 +74,15 @@ def _converted(model: Classifier, example: Tensor, dtype: torch.dtype | None, la
     return fast.eval().requires_grad_(False)
 
 
-def alike_copies(model: Classifier, example: Tensor, precision: str = "fast") -> Iterator[tuple[Classifier, str]]:
+def alike_copies(
+    model: Classifier, example: Tensor, precision: str = "fast", wanted: Container[str] | None = None
+) -> Iterator[tuple[Classifier, str]]:
     """The copies that answer as the model does on example (n, c, *spatial), each with what it is in words.
 
     float32 keeps the precision and changes the memory order and batch normalization only. fast also computes in
     bfloat16, except for the first convolution, where the device has it. A network in 16 bits is searched in float32. A
     copy whose logits differ by more than MOST_DIFFERENT of their spread, or that does not run, is left out; the last is
-    the model itself.
+    the model itself. With `wanted`, no copies but those of these words are made.
     """
     low = low_precision(example.device) if precision == "fast" else None
     kinds: list[tuple[torch.dtype | None, bool, str]] = [(None, True, SINGLE), (None, False, f"{SINGLE}, contiguous")]
@@ -90,6 +92,8 @@ def alike_copies(model: Classifier, example: Tensor, precision: str = "fast") ->
         truth = model(example)
     spread = float((truth - truth.mean(1, keepdim=True)).abs().max().clamp_min(1e-3))
     for dtype, last, words in kinds:
+        if wanted is not None and words not in wanted:
+            continue
         try:
             fast = _converted(model, example, dtype, last)
             with torch.no_grad():
