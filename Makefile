@@ -1,4 +1,4 @@
-# make demo: an audit of the bundled classifier. make test: the tests. make check: style, types, layers.
+# make demo: a quick audit of the bundled classifier. make test: the tests. make check: style, types, layers.
 # make docs: the documentation, in site/. Each sets itself up.
 # make check-slow: the tests that take minutes; then breaks the source on purpose, one line at a time, and sees a test go red.
 PYTHON ?= python3
@@ -16,7 +16,7 @@ $(READY): pyproject.toml constraints.txt
 	@touch $@
 
 demo: $(READY)
-	$(BIN)/medrobust audit --out demo
+	$(BIN)/medrobust audit --out demo attacks=quick
 	@echo "Open demo/report.html in a browser."
 
 test: $(READY)

@@ -86,7 +86,11 @@ def specials(given: Given) -> Words:
 def bombs(given: Given) -> Words:
     """Files that are far larger when unpacked."""
     folder = given.copy("images.png", "images")
-    kind = given.rng.choice(("png", "npz", "gz", "set"))
+    kind = given.rng.choice(("png", "npz", "gz", "set", "yaml"))
+    if kind == "yaml":
+        given.copy("model")
+        (given.here / "recipe.yaml").write_text(spoil.alias_bomb(given.rng))
+        return ["audit", "--recipe", "recipe.yaml", "--out", "out"]
     if kind == "set":
         spoil.npz_bomb(given.here / "set.npz", given.rng.choice((1, 6)))
         return given.use("medmnist:set.npz")

@@ -210,3 +210,10 @@ def special(path: Path, rng: random.Random) -> None:
         lambda: os.symlink("/proc/self/mem", path),
     ]
     rng.choice(ways)()
+
+
+def alias_bomb(rng: random.Random) -> str:
+    """YAML of a few lines whose aliases stand for 9^10 values, at a key of a recipe."""
+    key = rng.choice(("attacks", "seed", "threat", "data", "model", "batch_size"))
+    lines = [f"{key}:", "  - &a0 [x, x, x, x, x, x, x, x, x]"]
+    return "\n".join([*lines, *(f"  - &a{k + 1} [{', '.join([f'*a{k}'] * 9)}]" for k in range(9))])

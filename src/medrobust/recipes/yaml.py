@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar, get_args, get_type_hints
@@ -20,6 +21,7 @@ Recipe = TypeVar("Recipe", AuditRecipe, TrainRecipe)
 NAMED = ("model", "data", "objective", "attack", "optimizer", "schedule")
 # Of a date or a number that cannot be, and of brackets without an end, too.
 UNREADABLE = (yaml.YAMLError, ValueError, RecursionError)
+MOST_VALUES = 1_000_000  # of a recipe, each alias counted as all that it stands for
 DEFAULT_MODEL = {AuditRecipe: "default", TrainRecipe: "zoo:cbr_tiny"}
 
 
@@ -42,16 +44,35 @@ def read_recipe(
         if not sign or not key:
             raise UserError(override, "is not key=value", "write for example batch_size=16")
         try:
-            value = yaml.safe_load(text)
+            value = _loaded(text)
         except UNREADABLE as error:
             raise UserError(key, f"{text!r} cannot be read", "quote it as YAML") from error
         put_key(content, key.split("."), value)
     return content
 
 
+def _loaded(text: str) -> Any:
+    """The content of a YAML text. Aliases that stand for more than a recipe can hold are refused, as YAMLError."""
+    content = yaml.safe_load(text)
+    if _size(content, {}) > MOST_VALUES:
+        raise yaml.YAMLError(f"its aliases stand for more than {MOST_VALUES:,} values, or for themselves")
+    return content
+
+
+def _size(node: Any, known: dict[int, float]) -> float:
+    """Values of a tree whose parts may be shared; infinite where a part holds itself."""
+    if not isinstance(node, (dict, list)):
+        return 1
+    if id(node) not in known:
+        known[id(node)] = math.inf  # until it is known
+        parts = [*node, *node.values()] if isinstance(node, dict) else node
+        known[id(node)] = 1 + sum(_size(part, known) for part in parts)
+    return known[id(node)]
+
+
 def _read(path: Path) -> dict[str, Any]:
     try:
-        content: Any = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+        content: Any = _loaded(path.read_text(encoding="utf-8")) or {}
     except (OSError, UnicodeDecodeError) as error:  # the latter is a ValueError too
         reason = getattr(error, "strerror", None) or "is not text"
         raise UserError(str(path), f"cannot be read: {reason}") from error
