@@ -77,8 +77,9 @@ SECTIONS = (
     Section(
         "sweep_against_plain_h100",
         "Equal strength: the sweep against the attack at each budget, on a graphics card",
-        "Images that stand after a run of the attack at each of four budgets, and after the sweep, whose whole runs use "
-        "the copy. A positive number in `most above` would be a weaker sweep. Seconds include the choice of the copy.",
+        "Images that stand after a run of the attack at each of four budgets, and after the sweep. Its whole runs use "
+        "the copy that searches. A positive number in `most above` would be a weaker sweep. Seconds include the choice "
+        "of the copy.",
     ),
     Section(
         "sweep_against_plain",
