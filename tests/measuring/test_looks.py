@@ -34,7 +34,9 @@ def outcome(attack: Attack) -> Outcome:
     return sweep(honest(attack).abilities.program, shown, GRID, SearchModel(model, model), Effort(num_lanes=8))
 
 
-@pytest.mark.parametrize("attack", [pgd(num_steps=20), mi_fgsm(num_steps=7), apgd(num_steps=11)], ids=str)
+@pytest.mark.parametrize(
+    "attack", [pgd(num_steps=20), mi_fgsm(num_steps=7), apgd(num_steps=11)], ids=["pgd", "mi_fgsm", "apgd"]
+)
 def test_fewer_looks_change_nothing(attack: Attack, monkeypatch: pytest.MonkeyPatch) -> None:
     often = outcome(attack)
     monkeypatch.setattr(lanes, "LOOK", {"cpu": 3})

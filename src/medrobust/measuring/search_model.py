@@ -13,7 +13,7 @@ from ..losses import margin
 from ..models.classifier import Classifier
 from ..models.digest import weights_digest
 from ..models.replayed import replayed
-from ..models.search_copy import MOST_DIFFERENT, SINGLE, alike_copies
+from ..models.search_copy import LOW, MOST_DIFFERENT, SINGLE, alike_copies
 from ..models.stopwatch import clearly_fastest, fastest, rate
 from ..runs import digest, hardware
 from .outcome import Model
@@ -22,6 +22,8 @@ from .rates import recall, remember
 
 NUM_EXAMPLES = 16  # images on which the copy is compared with the classifier
 SAME = 1e-4  # of the spread of logits: what the order of sums in single precision may change
+# Of the middle margin: a copy that rounds more sends so many failures back to the classifier that it saves nothing.
+TOO_COARSE = 0.025
 
 
 @dataclass(frozen=True)
@@ -71,11 +73,25 @@ def make_search_model(
         kind: in words, the copy that an earlier part of the same run was searched with.
     """
     example = torch.stack([images[i][0] for i in range(min(len(images), NUM_EXAMPLES))]).to(plan.device)
+    with torch.no_grad():
+        truth = as_classes(model(example))
+    goal = Goal(truth.argmax(1), False)
+    spread = float((truth - truth.mean(1, keepdim=True)).abs().max().clamp_min(1e-3))
+    middle = float(margin(truth, goal).abs().median())
+
+    def gap(copy: Model) -> float:
+        with torch.no_grad():
+            return float((margin(truth, goal) - margin(as_classes(copy(example)), goal)).abs().max())
+
     key = _key(model, example, plan)
     known, rates = recall(key) or (None, {})
 
     def made(wanted: tuple[str, ...] | None) -> dict[str, Classifier]:
-        return {words: copy for copy, words in alike_copies(model, example, plan.precision, wanted)}
+        return {
+            words: copy
+            for copy, words in alike_copies(model, example, plan.precision, wanted)
+            if words != LOW or words == kind or gap(copy) <= TOO_COARSE * middle
+        }
 
     # Where it is known which copy searches, only that one and the one in single precision are made.
     copies = made((kind or known or "", SINGLE)) if kind or known else made(None)
@@ -86,15 +102,6 @@ def make_search_model(
         kind, rates = _timed(copies, example, plan.batch_size)
         remember(key, kind, rates)
     fast: Model = copies[kind]
-    with torch.no_grad():
-        truth = as_classes(model(example))
-    goal = Goal(truth.argmax(1), False)
-    spread = float((truth - truth.mean(1, keepdim=True)).abs().max().clamp_min(1e-3))
-
-    def gap(copy: Model) -> float:
-        with torch.no_grad():
-            return float((margin(truth, goal) - margin(as_classes(copy(example)), goal)).abs().max())
-
     graphs = replayed(fast, example, plan.batch_size, MOST_DIFFERENT * spread)
     fast = fast if graphs is None else graphs
     shortfall: float = 2 * gap(fast)

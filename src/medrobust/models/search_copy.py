@@ -18,6 +18,7 @@ from .layers import first_convolution, replace_module
 MOST_DIFFERENT = 0.1
 HALF = (torch.float16, torch.bfloat16)
 SINGLE = "float32"  # how the words of a copy in single precision begin
+LOW = "bfloat16 after a float32 first layer"
 UNCHANGED = f"{SINGLE}, unchanged"
 
 
@@ -87,7 +88,7 @@ def alike_copies(
     low = low_precision(example.device) if precision == "fast" else None
     kinds: list[tuple[torch.dtype | None, bool, str]] = [(None, True, SINGLE), (None, False, f"{SINGLE}, contiguous")]
     if low is not None:
-        kinds.insert(0, (low, True, "bfloat16 after a float32 first layer"))
+        kinds.insert(0, (low, True, LOW))
     with torch.no_grad():
         truth = model(example)
     spread = float((truth - truth.mean(1, keepdim=True)).abs().max().clamp_min(1e-3))
