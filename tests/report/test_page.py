@@ -277,3 +277,12 @@ def test_same_run_gives_the_same_bytes(tmp_path: Path) -> None:
     run = make_run(tmp_path, num_gallery=2)
     first = write_report(run).read_bytes()
     assert write_report(run).read_bytes() == first
+
+
+def test_the_copy_that_searched_is_said() -> None:
+    from medrobust.report.sections.protocol import protocol
+
+    audit = make_audit()
+    assert "searched with" not in dict(protocol(audit))
+    audit["cost"]["search"] = {"copy": "float32", "gradients_per_second": 100.0}
+    assert dict(protocol(audit))["searched with"].startswith("a copy of the network, float32;")

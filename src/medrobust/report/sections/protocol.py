@@ -33,6 +33,9 @@ def protocol(audit: Json) -> list[tuple[str, str]]:
     how = audit.get("protocol")
     how = {"name": how} if isinstance(how, str) else mapping(how)
     rows += [("protocol" if name == "name" else name, value) for name, value in facts(how, ("attacks",))]
+    copy = mapping(mapping(audit.get("cost")).get("search")).get("copy")
+    if isinstance(copy, str):
+        rows.append(("searched with", f"a copy of the network, {copy}; the network itself judges"))
     spent = cost(audit)
     return [*rows, ("cost", ", ".join(spent))] if spent else rows
 
