@@ -15,5 +15,5 @@ def test_the_page_is_made_from_the_results() -> None:
         [sys.executable, "-c", said], cwd=ROOT / "benchmarks", capture_output=True, text=True, check=True
     ).stdout
     assert (ROOT / "docs" / "performance.md").read_text() == made, "run python benchmarks/all.py --page"
-    assert "/work/" not in made
-    assert "/home/" not in made
+    assert str(ROOT) not in made
+    assert str(Path.home()) not in made

@@ -286,3 +286,5 @@ def test_the_copy_that_searched_is_said() -> None:
     assert "searched with" not in dict(protocol(audit))
     audit["cost"]["search"] = {"copy": "float32", "gradients_per_second": 100.0}
     assert dict(protocol(audit))["searched with"].startswith("a copy of the network, float32;")
+    audit["cost"]["search"] = {"copy": "float32, unchanged", "gradients_per_second": 100.0}
+    assert dict(protocol(audit))["searched with"] == "the network itself"

@@ -111,7 +111,7 @@ def make_search_model(
     if not coarse:
         single = fast
     elif not example.is_cuda:  # the same one whatever the stopwatch says: a run that goes on ends with the same rows
-        single = next((copy for words, copy in copies.items() if words.startswith(SINGLE)), None)
+        single = copies.get(SINGLE)
     if single is not None and gap(single) > SAME * spread:
         single = None
     return SearchModel(model, fast, kind, graphs is not None, shortfall, coarse, single), rates

@@ -35,7 +35,9 @@ def protocol(audit: Json) -> list[tuple[str, str]]:
     rows += [("protocol" if name == "name" else name, value) for name, value in facts(how, ("attacks",))]
     copy = mapping(mapping(audit.get("cost")).get("search")).get("copy")
     if isinstance(copy, str):
-        rows.append(("searched with", f"a copy of the network, {copy}; the network itself judges"))
+        own = copy.startswith("float32, unchanged")
+        what = copy.replace("float32, unchanged", "the network itself") if own else f"a copy of the network, {copy}"
+        rows.append(("searched with", what if own else f"{what}; the network itself judges"))
     spent = cost(audit)
     return [*rows, ("cost", ", ".join(spent))] if spent else rows
 
