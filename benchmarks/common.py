@@ -137,18 +137,16 @@ def job(arguments: argparse.Namespace, norm: str = "linf") -> Job:
     return Job(setup, Counting(model), x, y, clean, grid, arguments.batch_size, arguments.repeats, arguments)
 
 
-def measured(job: Job, attack: Attack, norm: str, precision: str) -> tuple[list[float], int, int]:
+def measured(job: Job, attacks: Mapping[str, Attack], norm: str, precision: str) -> tuple[list[float], int, int]:
     """medrobust.measuring.measure with the honest protocol, as a user gets it: reading, search, checks, writing.
 
-    Returns robust accuracy in percent at each budget of the job, and the forwards and backwards of all images.
+    Returns worst-case robust accuracy in percent at each budget, and the forwards and backwards of all images.
     """
     grid = Grid(norm, tuple(e for e in job.epsilons if e))
-    plan = replace(job.setup.plan, attacks={"it": attack}, grids=(grid,), precision=precision)
+    plan = replace(job.setup.plan, attacks=dict(attacks), grids=(grid,), precision=precision)
     with tempfile.TemporaryDirectory() as folder:
         records, cost = measure(job.setup.model, job.setup.images, plan, Path(folder) / "parts")
-    rows = records.where(attack="it")
-    right = rows["clean_prediction"] == rows["label"]
-    robust = [100 * float((right & ~rows["reached"])[rows["epsilon"] == e].mean()) for e in grid.epsilons]
+    robust = [100 * float(share) for share in records.worst_case(norm).counted.mean(0)]
     clean = 100 * float(job.right.float().mean())
     return [clean] * (len(job.epsilons) - len(robust)) + robust, int(cost["forwards"]), int(cost["backwards"])
 

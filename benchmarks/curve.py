@@ -74,7 +74,7 @@ def careful(job: Job, library: str) -> Curve:
 def ours(job: Job, precision: str) -> Curve:
     """medrobust.measuring.measure with the honest protocol."""
     attack = pgd(num_steps=NUM_STEPS, relative_step_size=SHARE, keep=first_reached)
-    return Curve(*measured(job, attack, "linf", precision))
+    return Curve(*measured(job, {"pgd": attack}, "linf", precision))
 
 
 def main() -> int:

@@ -35,7 +35,6 @@ def near_pairs(
     time, so that 10,000 images take a second and 100,000 a few minutes.
     """
     hashes = np.array([fact.hash for fact in facts], dtype=np.uint64)
-    thumbnails = np.stack([fact.thumbnail for fact in facts]) if facts else np.zeros((0, 1))
     pairs = []
     for start in range(0, len(hashes), _BLOCK):
         block = hashes[start : start + _BLOCK]
@@ -44,9 +43,16 @@ def near_pairs(
             rows, columns = np.nonzero(close)
             a, b = rows + start, columns + other
             a, b = a[a < b], b[a < b]
-            alike = np.einsum("ij,ij->i", thumbnails[a], thumbnails[b]) >= min_correlation
-            pairs += list(zip(a[alike].tolist(), b[alike].tolist(), strict=True))
+            pairs += [
+                pair for pair in zip(a.tolist(), b.tolist(), strict=True) if _alike(facts, pair) >= min_correlation
+            ]
     return pairs
+
+
+def _alike(facts: Sequence[ImageFacts], pair: tuple[int, int]) -> float:
+    """Correlation of two thumbnails."""
+    a, b = (facts[i].thumbnail.astype(np.float32) for i in pair)
+    return float(a @ b)
 
 
 def clusters(pairs: Iterable[tuple[int, int]]) -> list[list[int]]:

@@ -47,7 +47,7 @@ def remember(path: Path, facts: Sequence[tuple[str, Row]], broken: Mapping[str, 
     """Keep facts for the next time. Best effort: without it the files are decoded again."""
     plain = [(name, {key: value for key, value in row.items() if key != "thumbnail"}) for name, row in facts]
     said = np.frombuffer(json.dumps({"facts": plain, "broken": dict(broken)}).encode(), np.uint8)
-    thumbnails = np.stack([row["thumbnail"] for _, row in facts]) if facts else np.zeros((0, 1), np.float32)
+    thumbnails = np.stack([row["thumbnail"] for _, row in facts]) if facts else np.zeros((0, 1), np.float16)
 
     def write(temporary: Path) -> None:
         with open(temporary, "wb") as file:
