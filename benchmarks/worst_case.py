@@ -59,7 +59,7 @@ def torchattacks_(job: Job, x: Tensor, y: Tensor, epsilon: float, norm: str) -> 
 
 
 def ours(job: Job, norm: str, precision: str, attacks: str) -> Found:
-    """medrobust's autoattack preset, or a named set, through `measure`: all budgets in one search, as a user gets it."""
+    """The autoattack preset, or a named set, through `measure`: all budgets in one search, as a user gets it."""
     if attacks == "autoattack":
         return Found(*measured(job, {attacks: autoattack(job.clean.shape[1], NORMS[norm])}, norm, precision))
     chosen = choose({attacks: {}}, [norm]).attacks
