@@ -194,7 +194,8 @@ class Scouted:
 
     @property
     def abilities(self) -> Abilities:
-        said = of_all((self.scout, self.attack), batching=self.attack.abilities.batching)
+        own = self.attack.abilities
+        said = of_all((self.scout, self.attack), batching=own.batching, approach=own.approach)
         return replace(said, scout=self.scout, keeping=self._keeping, steady=False)
 
     def _keeping(self) -> Scouted:

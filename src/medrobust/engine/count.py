@@ -1,14 +1,30 @@
-"""Counting what an attack costs, exactly, per image."""
+"""Models that know which image each row is: counting what an attack costs, exactly, per image."""
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
+from typing import TypeVar
 
 import torch
 from torch import Tensor
 
+Self = TypeVar("Self", bound="PerImage")
 
-class Counted:
+
+class PerImage(ABC):
+    """A model with something for each image of its batch: attacks that drop images pass it on through `narrow`."""
+
+    @abstractmethod
+    def __call__(self, x: Tensor) -> Tensor:
+        """Logits of x (m * n, ...), for n images m candidates each, one block of all images after the other."""
+
+    @abstractmethod
+    def narrow(self: Self, index: Tensor) -> Self:
+        """The same for a batch of the images at index (bool mask or positions)."""
+
+
+class Counted(PerImage):
     """A model that counts the forwards and backwards of each image it is shown.
 
     Attacks that drop images pass the rest of the batch through `narrow`, so that the counts go to the right ones.
@@ -49,11 +65,11 @@ class Counted:
 
     def narrow(self, index: Tensor) -> Counted:
         """The same counters, for a batch of the images at index (bool mask or positions)."""
-        part = Counted(self.model, 0, self.rows[index.cpu()])
+        part = Counted(narrow(self.model, index), 0, self.rows[index.cpu()])
         part.forwards, part.backwards = self.forwards, self.backwards
         return part
 
 
 def narrow(model: Callable[[Tensor], Tensor], index: Tensor) -> Callable[[Tensor], Tensor]:
-    """The model for the images at index of its batch; the model itself when it does not count."""
-    return model.narrow(index) if isinstance(model, Counted) else model
+    """The model for the images at index of its batch; the model itself when it has nothing for each image."""
+    return model.narrow(index) if isinstance(model, PerImage) else model

@@ -8,14 +8,31 @@ from .contract import gradients, head, own_input, saturation
 from .data import data_findings
 from .facts import class_order, normalization, sources, trained_on
 from .finite import finite_under_attack
+from .function import differences, inner_loop, input_range, precision
 from .model import answers_something, batch_independent, deterministic
+from .proof import active, closed_form
+from .rows import inside_budget, last_point, monotone, steps_help
 from .sample import broken_files, enough_images
+from .stronger import black_box, convergence, unbounded
 
 CHECKS: list[Check] = [
+    active,
+    closed_form,
+    unbounded,
+    convergence,
+    black_box,
+    steps_help,
+    monotone,
+    last_point,
+    inside_budget,
     gradients,
     saturation,
     head,
     own_input,
+    differences,
+    inner_loop,
+    precision,
+    input_range,
     finite_under_attack,
     class_order,
     normalization,
