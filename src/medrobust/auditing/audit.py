@@ -28,6 +28,7 @@ from ..version import __version__
 from .checks import CHECKS
 from .context import Check, Context, run_checks
 from .gallery import make_gallery
+from .quotable import quotable
 from .setup import Setup
 from .summary import source_units, summarize
 
@@ -88,18 +89,22 @@ def run_audit(
     began = perf_counter()
     if not (folder / "images" / "gallery.json").exists():
         make_gallery(records, setup, folder / "images", report, folder / "parts")
-    context = _context(setup, report)
+    context = _context(setup, report, cost)
     findings = run_checks(checks, records, context)
     if not finished:
         cost = {**cost, "checks_and_pictures_seconds": round(perf_counter() - began, 3)}
     run = finish(folder, run, cost=cost)
-    content = summary(setup, records, run) | {"findings": [_row(finding) for finding in findings]}
+    content = summary(setup, records, run) | {
+        "quotable": quotable(findings).as_dict(),
+        "active_test": _numbers(findings, "active-test"),
+        "findings": [_row(finding) for finding in findings],
+    }
     write_json(folder / "audit.json", content)
     _drop_parts(folder / "parts")
     return folder
 
 
-def _context(setup: Setup, report: Report | None) -> Context:
+def _context(setup: Setup, report: Report | None, cost: Mapping[str, Any]) -> Context:
     return Context(
         setup.model,
         setup.images,
@@ -111,6 +116,7 @@ def _context(setup: Setup, report: Report | None) -> Context:
         table=setup.table,
         is_ours=bool(setup.model.folder),
         same_set=setup.same_set,
+        cost=cost,
     )
 
 
@@ -147,6 +153,11 @@ def _row(finding: Finding) -> dict[str, Any]:
     """A finding for audit.json, with its numbers where it has some."""
     row = dataclasses.asdict(finding)
     return row if finding.numbers else {key: value for key, value in row.items() if key != "numbers"}
+
+
+def _numbers(findings: Sequence[Finding], name: str) -> dict[str, Any]:
+    """The numbers of a finding."""
+    return next((dict(finding.numbers) for finding in findings if finding.id == name), {})
 
 
 def summary(setup: Setup, records: Records, run: dict[str, Any]) -> dict[str, Any]:

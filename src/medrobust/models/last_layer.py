@@ -80,7 +80,8 @@ def find_last_layer(model: Classifier, x: Tensor, least: int) -> Place | None:
         least: features.
 
     Example:
-        >>> net = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(48, 32), torch.nn.ReLU(), torch.nn.Linear(32, 2))
+        >>> from torch import nn
+        >>> net = nn.Sequential(nn.Flatten(), nn.Linear(48, 32), nn.ReLU(), nn.Linear(32, 2))
         >>> find_last_layer(Classifier(net), torch.rand(2, 3, 4, 4), 24)
         Place(number=1, num_features=32, outputs=2, in_place=True, words='the last linear layer')
     """
@@ -106,7 +107,7 @@ def _size(shape: tuple[int, ...]) -> int:
 
 
 def features(model: Classifier, x: Tensor, place: Place) -> Tensor:
-    """(n, num_features) what the layer is given for images x (n, c, *spatial). Errors: ValueError if it is not called."""
+    """(n, num_features) what the layer is given for x (n, c, *spatial). Errors: ValueError if it is not called."""
     watch = _Watch(place.number)
     with watch:
         model(x)

@@ -85,7 +85,8 @@ def closed_form(records: Records, context: Context) -> Finding:
     chosen = mixed(context.images, affordable(context.images, CLOSED_FORM))
     x, ids = images_at(context.images, chosen, context.plan.device)
     y = torch.zeros(len(x), dtype=torch.long, device=x.device)
-    short, best_of = [], {}
+    short: list[str] = []
+    best_of: dict[str, torch.Tensor] = {}
     for name, attack in context.plan.runs.items():
         if attack.abilities.needs != "gradients":
             continue

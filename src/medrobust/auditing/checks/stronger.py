@@ -165,7 +165,5 @@ def unbounded(records: Records, context: Context) -> Finding:
     evidence = f"{len(x) - left} of {len(x)} answers change when every pixel may become anything"
     if not left:
         return Finding("unbounded", "pass", title, evidence)
-    advice = (
-        "What stands then is not robust but out of the reach of gradients: add square, and look for what masks them."
-    )
+    advice = "What stands then is out of the reach of gradients, not robust: add square, and look for what masks them."
     return Finding("unbounded", "fail" if left > MANY * len(x) else "warn", title, evidence, advice)
