@@ -90,6 +90,12 @@ def behind(out: Tensor, known: Known | None, *, multi_label: bool = False) -> Te
     return torch.where(out.isnan(), torch.nan, found.to(out.device))
 
 
+def detached(out: Tensor, known: Known | None) -> bool:
+    """Whether the logits behind probabilities are known, but without a gradient."""
+    found = behind(out, known)
+    return found is not None and not found.requires_grad
+
+
 def inverse(out: Tensor, *, multi_label: bool = False) -> Tensor:
     """Logits of probabilities (n, k) whose last layer could not be seen; (n, 1): of class 1.
 

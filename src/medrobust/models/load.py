@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -10,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import UserError
+from .behind import detached
 from .checkpoint import find_checkpoint, load_checkpoint
 from .classifier import HEADS, Classifier
 from .fitting import fitting, load_weights
@@ -224,13 +226,14 @@ def settle(bare: Classifier, x: Tensor, place: str, head: str = "auto") -> Settl
     except Exception as error:  # a network of somebody else may raise anything
         raise why(bare, x, error, place) from error
     trusts_watch = known is None or known.explains(out)
+    last = ""
+    with suppress(Exception), torch.enable_grad(), bare.frozen():  # without a gradient there is no graph to look at
+        attached = bare.outputs(x.detach().clone().requires_grad_(), watch=True)
+        last = last_operation(attached.value)
+        # What is computed inside a torch.autograd.Function is seen without its gradient.
+        trusts_watch &= not attached.value.requires_grad or not detached(attached.value, attached.known)
     known = known if trusts_watch else None
     if head == "auto":
-        try:
-            with torch.enable_grad(), bare.frozen():
-                last = last_operation(bare.outputs(x.detach().clone().requires_grad_()).value)
-        except Exception:  # without a gradient there is no graph to look at
-            last = ""
         head = find_head(bare.network, out, known, last, place)
     return Settled(head, out.shape[1], trusts_watch)
 

@@ -41,7 +41,8 @@ def slopes(ball: Ball, streams: Streams) -> Slopes:
         >>> model(ball.center).argmax(1).tolist(), model(best).argmax(1).tolist()
         ([0, 0], [1, 1])
     """
-    slope = streams.child("slope").normal(ball.center.double())
-    best = ball.move(slope, ball.center.double(), ball.radius.double())
-    most = (best * slope).flatten(1).sum(1)
-    return Slopes(slope, ball.center.double(), LEVEL * most)
+    exact = ball._replace(center=ball.center.double(), radius=ball.radius.double())
+    slope = streams.child("slope").normal(exact.center)
+    best = exact.project(exact.center + exact.move(slope, exact.center, exact.radius))
+    most = ((best - exact.center) * slope).flatten(1).sum(1)
+    return Slopes(slope, exact.center, LEVEL * most)
