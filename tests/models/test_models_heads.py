@@ -302,14 +302,14 @@ class Hidden(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, z: Tensor) -> Tensor:
-        p = torch.exp(z) / torch.exp(z).sum(1, keepdim=True)
+        p = torch.exp(3 * z) / torch.exp(3 * z).sum(1, keepdim=True)
         ctx.save_for_backward(p)
         return p
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> Tensor:  # type: ignore[override]
         (p,) = ctx.saved_tensors
-        return p * (grad - (p * grad).sum(1, keepdim=True))
+        return 3 * p * (grad - (p * grad).sum(1, keepdim=True))
 
 
 def test_probabilities_of_a_function_of_its_own_keep_their_gradient() -> None:
@@ -331,6 +331,6 @@ def test_probabilities_of_a_function_of_its_own_keep_their_gradient() -> None:
     leaf = x.clone().requires_grad_()
     logits = model(leaf)
     (grad,) = torch.autograd.grad((logits[:, 1] - logits[:, 0]).sum(), leaf)
-    expected = (linear.weight[1] - linear.weight[0]).expand(3, -1)
+    expected = 3 * (linear.weight[1] - linear.weight[0]).expand(3, -1)
     assert torch.allclose(grad.flatten(1), expected, atol=1e-5)
     assert model.head == "probabilities" and model.head_note
