@@ -51,12 +51,14 @@ class Case:
         words: what is wrong with it; of a sound one, what it is.
         make: builds it.
         caught: ids of the checks that must fail or warn, each of them; or REFUSED. Empty for a sound one.
+        known: ids of checks of the attacks that warn of a sound one, rightly; words say why.
     """
 
     name: str
     words: str
     make: Callable[[], Made]
     caught: tuple[str, ...] = ()
+    known: tuple[str, ...] = ()
 
 
 def standard(norm: str) -> dict[str, Attack]:
