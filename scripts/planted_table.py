@@ -25,10 +25,10 @@ from planted.test_planted import OF_THE_SETTING  # noqa: E402
 
 OPENING = """# Planted defects
 
-Written by `python scripts/planted_table.py`: classifiers and set-ups that are broken on purpose, and sound ones of many kinds, all on
-the phantom, each audited with every check ([what the checks ask](checks.md)). In a list of checks, **fails** come before warnings;
-checks of the data and of the choice of budgets are left out unless the defect is one of theirs. `tests/planted` holds each of
-these to what it says here.
+Written by `python scripts/planted_table.py`: classifiers and set-ups that are broken on purpose, and sound ones of many
+kinds, all on the phantom, each audited with every check ([what the checks ask](checks.md)). In a list of checks,
+**fails** come before warnings; checks of the data and of the choice of budgets are left out unless the defect is one of
+theirs. `tests/planted` holds each of these to what it says here.
 
 """
 
@@ -67,7 +67,8 @@ def main() -> int:
         sound += _line(case.name, case.words, ids)
         print(case.name, ids, file=sys.stderr, flush=True)
     page = OPENING
-    page += f"Caught by every check that it is meant for: {caught} of {len(DEFECTS)} defects. Sound and accused: {accused} of {len(SOUND)}.\n\n"
+    page += f"Caught by every check that it is meant for: {caught} of {len(DEFECTS)} defects. "
+    page += f"Sound and accused: {accused} of {len(SOUND)}.\n\n"
     page += "## Defects\n\n" + _line("defect", "what is wrong", "meant for", "what fails and warns", "quotable")
     page += _line(*["---"] * 5) + defects
     page += "\n## Sound\n\n" + _line("set-up", "what it is", "checks of classifier and attacks that fail or warn")

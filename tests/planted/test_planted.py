@@ -54,8 +54,11 @@ def named(cases: Sequence[Case]) -> list[object]:
 def test_there_are_as_many_as_promised() -> None:
     """Thirty defects and ten sound set-ups at least, each with a name of its own."""
     names = [case.name for case in (*DEFECTS, *SOUND)]
-    assert len(DEFECTS) >= 30 and len(SOUND) >= 10 and len(set(names)) == len(names)
-    assert all(case.caught for case in DEFECTS) and not any(case.caught for case in SOUND)
+    assert len(DEFECTS) >= 30
+    assert len(SOUND) >= 10
+    assert len(set(names)) == len(names)
+    assert all(case.caught for case in DEFECTS)
+    assert not any(case.caught for case in SOUND)
 
 
 @pytest.mark.parametrize("case", named(DEFECTS))
