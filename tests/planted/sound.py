@@ -10,8 +10,8 @@ from medrobust.data import ImageSet
 from medrobust.testing.checks import brightness_model
 from medrobust.testing.image_sets import tiny_set
 
+from .broken import images
 from .case import Case, Made
-from .defects import images
 from .nets import Around, phantom, quarters, trained
 
 
