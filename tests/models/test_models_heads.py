@@ -333,4 +333,5 @@ def test_probabilities_of_a_function_of_its_own_keep_their_gradient() -> None:
     (grad,) = torch.autograd.grad((logits[:, 1] - logits[:, 0]).sum(), leaf)
     expected = 3 * (linear.weight[1] - linear.weight[0]).expand(3, -1)
     assert torch.allclose(grad.flatten(1), expected, atol=1e-5)
-    assert model.head == "probabilities" and model.head_note
+    assert model.head == "probabilities"
+    assert model.head_note

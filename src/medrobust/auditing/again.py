@@ -56,7 +56,7 @@ def standing(records: Records, grid: Grid) -> Standing | None:
         >>> records, context = small_audit()
         >>> found = standing(records, context.plan.grids[0])
         >>> found.epsilon == 16 / 255, len(found.positions)
-        (True, 14)
+        (True, 24)
     """
     curve, clean = records.worst_case(grid.norm_name), records.clean
     right = int((clean["clean_prediction"] == clean["label"]).sum())
@@ -74,7 +74,7 @@ def spread(positions: Sequence[int], count: int) -> list[int]:
 
     Example:
         >>> spread([3, 5, 8, 9, 12], 2)
-        [3, 9]
+        [3, 8]
     """
     n = len(positions)
     return list(positions) if n <= count else [positions[k * n // count] for k in range(count)]

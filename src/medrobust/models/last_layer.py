@@ -17,6 +17,7 @@ from .classifier import Classifier
 
 INPUT_OF = {"linear": 0, "addmm": 1, "matmul": 0, "mm": 0, "conv1d": 0, "conv2d": 0, "conv3d": 0, "convolution": 0}
 GIVES_LOGITS = ("linear", "addmm", "matmul", "mm")
+BARE = ("matmul", "mm")
 
 
 class Place(NamedTuple):
@@ -41,7 +42,7 @@ class Place(NamedTuple):
 class _Call(NamedTuple):
     name: str
     given: tuple[int, ...]
-    gives: tuple[int, ...]
+    gives: Tensor
 
 
 class _Watch(TorchFunctionMode):
@@ -65,7 +66,7 @@ class _Watch(TorchFunctionMode):
         if len(self.calls) == self._number:
             self.features = given.flatten(1)
             out = out if self._change is None else self._change(self.features, out).to(out.dtype)
-        self.calls.append(_Call(name, tuple(given.shape), tuple(out.shape)))
+        self.calls.append(_Call(name, tuple(given.shape), out))
         return out
 
 
@@ -86,15 +87,18 @@ def find_last_layer(model: Classifier, x: Tensor, least: int) -> Place | None:
         Place(number=1, num_features=32, outputs=2, in_place=True, words='the last linear layer')
     """
     with torch.no_grad(), _Watch() as watch:
-        outputs = model.outputs(x).value.shape[1]
-    n = len(x)
+        answer = model.outputs(x).value
+    n, outputs = len(x), answer.shape[1]
     usable = [
         (number, call)
         for number, call in enumerate(watch.calls)
         if len(call.given) > 1 and call.given[0] == n and _size(call.given) >= least
     ]
     for number, call in reversed(usable):
-        if call.name in GIVES_LOGITS and call.gives == (n, outputs) and len(call.given) == 2:
+        if call.name in GIVES_LOGITS and call.gives.shape == (n, outputs) and len(call.given) == 2:
+            # A bias that is added after a bare product would be added to other outputs too.
+            if call.name in BARE and not torch.equal(call.gives, answer):
+                return Place(number, call.given[1], outputs, False, "the last linear layer")
             return Place(number, call.given[1], outputs, True, "the last linear layer")
     for number, call in reversed(usable):
         kind = "linear layer" if call.name in GIVES_LOGITS else "convolution"
