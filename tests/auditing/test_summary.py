@@ -159,3 +159,21 @@ def test_units_of_the_source() -> None:
     assert [b["low"] for b in tiny["budgets"]] == [1.0, 4.0]
     floats = source_units(ImageSet.of(np.random.default_rng(0).random((4, 1, 3, 3)), [0, 1, 0, 1]), [0.5])
     assert (floats["unit"], floats["budgets"][0]["low"]) == ("float", 0.5)
+
+
+def test_every_new_part_speaks_of_the_same_budgets(records: Records) -> None:
+    found = summary(records)
+    budgets = [(p["norm"], p["epsilon"]) for p in found["worst_case"]]
+    assert [(row["norm"], row["epsilon"]) for row in found["under_attack"]] == budgets
+    for row, point in zip(found["under_attack"], found["worst_case"], strict=True):
+        assert row["metrics"]["accuracy"] == point["robust_accuracy"]
+    with_clean = [(None, 0.0), *budgets]
+    assert [(row["norm"], row["epsilon"]) for row in found["harm"]] == with_clean
+    assert [(row["norm"], row["epsilon"]) for row in found["sample_size"]["rows"]] == with_clean
+    assert [(row["norm"], row["epsilon"]) for row in found["groups"][0]["metrics"]] == with_clean
+    assert {"ece", "brier", "method"} == set(found["calibration"])
+    harm = {(row["norm"], row["epsilon"]): row for row in found["harm"]}
+    # Untouched, image 0 is a false alarm; at 0.01 image 1 is another, and image 2 is missed.
+    assert harm[None, 0.0]["false_alarm"]["count"] == 1
+    assert (harm["linf", 0.01]["false_alarm"]["count"], harm["linf", 0.01]["missed"]["count"]) == (2, 1)
+    assert summary(records, positive=None)["harm"] == []

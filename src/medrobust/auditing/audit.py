@@ -29,6 +29,7 @@ from .checks import CHECKS
 from .context import Check, Context, run_checks
 from .gallery import make_gallery
 from .quotable import quotable
+from .operating import operating_point, prevalences
 from .setup import Setup
 from .summary import source_units, summarize
 
@@ -170,6 +171,8 @@ def summary(setup: Setup, records: Records, run: dict[str, Any]) -> dict[str, An
         positive=images.positive_index,
         grids=plan.grids,
         resolutions=source["resolutions"],
+        prevalence=prevalences(recipe.data.prevalence, images),
+        operating_point=operating_point(setup.card, images),
     )
     return {
         "schema": AUDIT_SCHEMA,

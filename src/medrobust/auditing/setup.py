@@ -27,6 +27,7 @@ from ..resolve import (
     same_set,
     table_of,
 )
+from .operating import prevalences
 from .probed import Probed, look, refuse_without_gradient
 from .said import Said, said
 
@@ -71,6 +72,7 @@ def resolve(recipe: AuditRecipe, report: Report | None = None) -> Setup:
     table = table_of(recipe.model)
     # The test split of a model of ours is the one that its training left out.
     images = open_data(data, make_view(data, card), card=card, table=table, report=report)
+    prevalences(recipe.data.prevalence, images)
     model = load_classifier(recipe.model, images, card)
     images = in_color_of(model, data, images, card)
     device = pick_device(recipe.device)

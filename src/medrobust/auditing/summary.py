@@ -11,13 +11,18 @@ import numpy as np
 from ..data.images.image_set import ImageSet
 from ..measuring.outcome import Grid
 from ..numbers import epsilon_text
+from ..records.calibration import METHOD, calibration
 from ..records.curves import Curve, curves, norms, worst_case
-from ..records.groups import groups
+from ..records.groups import columns, groups
+from ..records.harm import harm
 from ..records.intervals import Grouping
-from ..records.metrics import clean_metrics
+from ..records.per_class import Reading, all_metrics, per_class, under_attack
 from ..records.records import Records
 from ..records.referral import referral
+from ..records.sample_size import sample_size
 from ..records.sensitivity import quantiles, sensitivity
+from ..records.subgroups import CORRECTION, FEWEST_GROUPS, FEWEST_IMAGES, subgroups
+from ..records.worst_answers import untouched, worst_answers
 
 NUM_FRAGILE = 12
 
@@ -156,6 +161,8 @@ def summarize(
     positive: int | None,
     grids: tuple[Grid, ...],
     resolutions: Sequence[float],
+    prevalence: Mapping[int, float] | None = None,
+    operating_point: float | None = None,
 ) -> dict[str, Any]:
     """The measured part of audit.json.
 
@@ -165,18 +172,25 @@ def summarize(
         positive: the class that sensitivity speaks of.
         grids: what was measured.
         resolutions: one stored unit on [0, 1] of the files, each kind once.
+        prevalence: class -> its share where the classifier will be used; that of the set where it is not given.
+        operating_point: probability of the positive class from which a two-class classifier reads an image as it;
+            None for the largest probability.
     """
     clean = records.clean
     right = clean["clean_prediction"] == clean["label"]
     grouping = Grouping(clean["group_id"])
-    metrics = clean_metrics(
-        clean["label"], clean["clean_prediction"], clean["scores"], grouping, 1 if positive is None else positive
-    )
+    two = len(classes) == 2
+    threshold = operating_point if two else None
+    how = Reading(clean["label"], grouping, 1 if positive is None else positive, prevalence or {}, threshold)
+    first_answers = untouched(records)
+    metrics = all_metrics(first_answers, how)
     out: dict[str, Any] = {
         "threat": {
             "budgets": [budget(grid.norm_name, e, resolutions, grid.domain) for grid in grids for e in grid.epsilons]
         },
-        "clean": {name: value.as_dict() for name, value in metrics.items()} | {"method": grouping.method},
+        "clean": {name: value.as_dict() for name, value in metrics.items()}
+        | {"method": grouping.method, "operating_point": "argmax" if threshold is None else {"threshold": threshold}}
+        | {"prevalence": {classes[k]: share for k, share in how.prevalence.items()} or "of the images"},
         "curve": [point for curve in curves(records) for point in _points(curve, True)],
     }
     names = norms(records)
@@ -198,7 +212,21 @@ def summarize(
     first = names[0]
     out["fragile"] = _fragile(records, first, classes)
     out["direction"] = [row for curve in worst.values() for row in _direction(records, curve, classes)]
-    out["groups"] = groups(records, worst[first], classes)
+    attacked = [answers for norm in names for answers in worst_answers(records, norm)]
+    everything = [first_answers, *attacked]
+    # Of two classes sensitivity speaks of one in any case; of more only where one is named as positive.
+    spoken = how.positive if two else positive
+    found = subgroups(columns(records, classes), everything, how, spoken)
+    out["groups"] = [row | found[row["column"], row["value"]] for row in groups(records, worst[first], classes)]
+    limits = {"fewest_images": FEWEST_IMAGES, "fewest_groups": FEWEST_GROUPS, "correction": CORRECTION}
+    out["subgroup_rules"] = limits
+    out["under_attack"] = [under_attack(answers, how) for answers in attacked]
+    out["per_class"] = [row for answers in everything for row in per_class(answers, how, classes)]
+    errors = calibration(clean["label"], clean["clean_prediction"], clean["scores"], grouping)
+    out["calibration"] = {name: e.as_dict() for name, e in errors.items()} | {"method": METHOD}
+    out["sample_size"] = sample_size(right, list(worst.values()), grouping)
+    judged = () if positive is None else everything
+    out["harm"] = [harm(answers, clean["label"], right, how.positive, grouping) for answers in judged]
     confidence = clean["scores"].max(1)
     out["referral"] = referral(right, by_norm[first].epsilon_flip, confidence, groups=clean["group_id"])
     return out

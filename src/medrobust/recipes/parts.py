@@ -63,6 +63,8 @@ class DataSpec:
         skip_broken: leave unreadable files out and list them.
         hide_labels: share of the training images whose labels are hidden, class by class and group by group.
         unlabeled: NAME:PATH of images to train on without labels; folder:PATH is any folder of images.
+        prevalence: share of the positive class where the classifier will be used, between 0 and 1, for predictive
+            values; a mapping names several classes. By default that of the images.
         options: of the data set, see `medrobust data ls NAME`.
     """
 
@@ -82,6 +84,7 @@ class DataSpec:
     skip_broken: bool = False
     hide_labels: float = 0.0
     unlabeled: str | None = None
+    prevalence: float | dict[str, float] | None = None
     options: Options = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -89,6 +92,10 @@ class DataSpec:
             raise UserError("data.image_size", f"{self.image_size} is not from 1 to {LARGEST_SIDE} pixels")
         if self.limit is not None and self.limit < 1:
             raise UserError("data.limit", f"{self.limit} is not a positive number of images")
+        given = self.prevalence
+        for share in given.values() if isinstance(given, dict) else () if given is None else (given,):
+            if not 0 < share < 1:
+                raise UserError("data.prevalence", f"{share} is not between 0 and 1", "write for example 0.05")
 
 
 @dataclass(frozen=True, kw_only=True)

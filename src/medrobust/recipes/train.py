@@ -156,6 +156,7 @@ class TrainRecipe:
         "model.classes": "did you mean data.classes?",
         "model.head": "a network that is trained has one output per class",
         "model.layout": "a network that is trained takes (n, c, h, w)",
+        "data.prevalence": "it is for an audit",
         "data.split": "training uses train and val; data.splits says how they are made",
         "threat.epsilons": "did you mean 'epsilon'? Training takes one budget",
     }

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -10,15 +12,27 @@ from .curves import Curve
 from .intervals import Grouping
 from .rows import META, Rows
 
-MOST_VALUES = 8
+MOST_VALUES, MOST_SITES = 8, 40
+FEW = 10  # images of a value, on average, below which a column of many values says nothing
+DECADES = (18, 30, 40, 50, 60, 70, 80)  # ages at which a band begins
+AGE = re.compile(r"(^|_)ages?($|_)", re.IGNORECASE)  # of the name of a column
 
 
-def bands(values: np.ndarray) -> np.ndarray:
-    """Words as they are; numbers of many values as four bands of about equal size; missing values as "unknown"."""
+def bands(values: np.ndarray, column: str = "") -> np.ndarray:
+    """Words as they are; numbers of many values as four bands of about equal size; missing values as "unknown".
+
+    A column of ages, by its name, has a band for children and then one for each decade, unless all are of one band.
+    """
     if values.dtype.kind not in "fiu":
         return np.array(["unknown" if v is None or v == "" or v != v else str(v) for v in values], dtype=object)
     out = np.full(len(values), "unknown", dtype=object)
     known = np.isfinite(values.astype(float))
+    if AGE.search(column) and len(np.unique(values[known])) > MOST_VALUES:
+        which = np.searchsorted(DECADES, values[known], side="right")
+        if len(np.unique(which)) > 1:
+            names = [f"{a} to {b - 1}" for a, b in pairwise((0, *DECADES))] + [f"{DECADES[-1]} and over"]
+            out[known] = [names[i] for i in which]
+            return out
     if len(np.unique(values[known])) <= MOST_VALUES:
         out[known] = [f"{v:.12g}" for v in values[known]]  # the number of a device is a name
         return out
@@ -28,23 +42,28 @@ def bands(values: np.ndarray) -> np.ndarray:
     return out
 
 
-def groups(rows: Rows, curve: Curve, classes: tuple[str, ...]) -> list[dict[str, Any]]:
-    """Clean and robust accuracy of each value of each metadata column, and of each true class.
+def columns(rows: Rows, classes: tuple[str, ...]) -> dict[str, np.ndarray]:
+    """The true classes and the metadata columns as bands, (n,) words each.
 
-    Columns with one value or with more than MOST_VALUES words are left out.
+    Left out are columns with one value, with more than MOST_VALUES of FEW images each, and with more than MOST_SITES.
     """
     clean = rows.clean
     named = {"class": np.array([classes[k] for k in clean["label"]], dtype=object)}
     for name in sorted(c for c in rows.columns if c.startswith(META)):
         column = name[len(META) :]
-        named[f"{column} (metadata)" if column in named else column] = bands(clean[name])
+        named[f"{column} (metadata)" if column in named else column] = bands(clean[name], column)
+    counts = {name: len(set(values.tolist())) for name, values in named.items()}
+    most = {name: MOST_VALUES + 1 if len(clean) < FEW * counts[name] else MOST_SITES for name in named}
+    return {name: values for name, values in named.items() if 1 < counts[name] <= most[name]}
+
+
+def groups(rows: Rows, curve: Curve, classes: tuple[str, ...]) -> list[dict[str, Any]]:
+    """Clean and robust accuracy of each value of each metadata column, and of each true class; see `columns`."""
+    clean = rows.clean
     right = clean["clean_prediction"] == clean["label"]
     found = []
-    for column, values in named.items():
-        present = sorted(set(values.tolist()))
-        if not 1 < len(present) <= MOST_VALUES + 1:
-            continue
-        for value in present:
+    for column, values in columns(rows, classes).items():
+        for value in sorted(set(values.tolist())):
             mask = values == value
             grouping = Grouping(clean["group_id"][mask])
             robust = [grouping.mean(at[mask]).as_dict() for at in curve.counted.T]

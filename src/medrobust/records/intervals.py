@@ -74,13 +74,50 @@ def share(right: np.ndarray, sizes: np.ndarray) -> Estimate:
         return wilson(g if hits else 0, g)
     if n == g:
         return wilson(hits, n)
+    effective = n / design_effect(right, sizes)
+    return wilson(hits / n * effective, effective)
+
+
+def design_effect(right: np.ndarray, sizes: np.ndarray) -> float:
+    """How many images of these groups say as much on a share as one image of a group of its own; see `share`.
+
+    Example:
+        >>> round(design_effect(np.array([0, 2] * 50), np.array([2] * 100)), 1)
+        2.0
+    """
+    n, hits, g = float(sizes.sum()), float(right.sum()), len(sizes)
+    if hits in (0, n) or n == g:
+        return n / g
     prior = PRIOR * sizes.mean()
     total = n + 2 * prior
     p = (hits + prior) / total
     spread = ((right - p * sizes) ** 2).sum() + prior * sizes.mean() * (p**2 + (1 - p) ** 2)
     design = spread / (p * (1 - p) * total) * g / (g - 1) if g > 1 else n
-    effective = float(np.clip(n / design, 1, n))
-    return wilson(hits / n * effective, effective)
+    return n / float(np.clip(n / design, 1, n))
+
+
+def of_influence(value: float, influence: np.ndarray, num_groups: int) -> Estimate:
+    """A number from 0 to 1 that is no plain share: Wilson's interval of as many images as would vary as it does.
+
+    Formula: p (1 - p) / variance images, the variance that of the sums over groups, G / (G - 1) sum influence^2 of G
+    groups, with half a group at 1 and half a group at 0 added as in `share`: where nothing varies that is about
+    the number of groups.
+
+    Args:
+        value: the number.
+        influence: (G,) what each group adds to it beyond its expectation; the sum is 0 (the infinitesimal jackknife).
+        num_groups: groups that it is a mean of.
+
+    Example:
+        >>> e = of_influence(1.0, np.zeros(20), 20); round(e.low, 2), e.high
+        (0.84, 1.0)
+    """
+    g, total = max(num_groups, 1), len(influence)
+    p = (value * g + PRIOR) / (g + 2 * PRIOR)
+    variance = float((influence**2).sum()) * total / (total - 1) if total > 1 else p * (1 - p)
+    variance += PRIOR * (p**2 + (1 - p) ** 2) / g**2
+    effective = max(p * (1 - p) / variance, 1.0)
+    return wilson(value * effective, effective)
 
 
 def area_interval(area: float, num_positive: float, num_negative: float) -> Estimate:

@@ -63,4 +63,18 @@ METRICS: dict[str, Metric] = {
         "sensitivity and precision in one number, mean over classes; 1 is perfect",
         False,
     ),
+    "average_precision": Metric(
+        "Average precision",
+        "how pure the {positive} images come first when ranked by score; guessing gives their share of the images",
+        "",
+        False,
+    ),
+    "mean_average_precision": Metric(
+        "Mean average precision",
+        "average precision, mean over both classes (mAP)",
+        "how pure the images of a class come first when ranked by its score; mean over classes (mAP)",
+        False,
+    ),
+    "ppv": Metric("Positive predictive value", "of the images read as {positive}, the share that are", ""),
+    "npv": Metric("Negative predictive value", "of the images read as {negative}, the share that are", ""),
 }

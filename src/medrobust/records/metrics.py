@@ -14,7 +14,7 @@ __all__ = ["Estimate", "Grouping", "auroc", "clean_metrics", "wilson"]
 NEAR_ONE = 1e-3  # probabilities nearer to 1 are told apart by what is left for the other classes
 
 
-class _Part(NamedTuple):
+class Part(NamedTuple):
     """A number of one class, what each image adds to it beyond its expectation (n,), and the images it speaks of."""
 
     found: Estimate
@@ -22,18 +22,18 @@ class _Part(NamedTuple):
     touched: np.ndarray
 
 
-def _rate(hit: np.ndarray, among: np.ndarray, grouping: Grouping) -> _Part:
+def rate(hit: np.ndarray, among: np.ndarray, grouping: Grouping) -> Part:
     found = grouping.mean(hit, among)
     value = 0.0 if math.isnan(found.value) else found.value
-    return _Part(found, np.where(among, hit - value, 0.0) / max(among.sum(), 1), among)
+    return Part(found, np.where(among, hit - value, 0.0) / max(among.sum(), 1), among)
 
 
-def _f1(hit: np.ndarray, union: np.ndarray, grouping: Grouping) -> _Part:
+def f1_part(hit: np.ndarray, union: np.ndarray, grouping: Grouping) -> Part:
     """F1 = 2 J / (1 + J) of the share J of hits among the images that are of a class or are read as it.
 
     J is a plain proportion, so its interval gives that of F1.
     """
-    part = _rate(hit, union, grouping)
+    part = rate(hit, union, grouping)
     return part._replace(found=Estimate(*(2 * end / (1 + end) for end in vars(part.found).values())))
 
 
@@ -46,7 +46,7 @@ def _placements(truth: np.ndarray, score: np.ndarray) -> np.ndarray:
     return out
 
 
-def _area(truth: np.ndarray, score: np.ndarray, grouping: Grouping) -> _Part | None:
+def area_part(truth: np.ndarray, score: np.ndarray, grouping: Grouping) -> Part | None:
     """The area of one class against the rest; None without images of both kinds or with a score that is no number.
 
     With groups, both numbers of images are divided by the design effect: the variance of the placements summed over
@@ -68,22 +68,22 @@ def _area(truth: np.ndarray, score: np.ndarray, grouping: Grouping) -> _Part | N
         found = area_interval(value, *np.maximum(numbers / design, 1))
         perfect, reversed_ = area_interval(1.0, *groups), area_interval(0.0, *groups)
         found = Estimate(value, min(found.low, perfect.low), max(found.high, reversed_.high))
-    return _Part(found, influence, np.ones(len(truth), dtype=bool))
+    return Part(found, influence, np.ones(len(truth), dtype=bool))
 
 
-def _ranks(scores: np.ndarray, k: int) -> np.ndarray:
+def ranks(scores: np.ndarray, k: int) -> np.ndarray:
     """Probabilities of class k in an order that float32 near 1 does not blur: -(sum of the others) tells them apart."""
     p, rest = scores[:, k].astype(np.float64), np.delete(scores, k, 1).sum(1, dtype=np.float64)
     return np.where(p > 1 - NEAR_ONE, -rest.astype(np.float32), p - 1)
 
 
-def _areas(labels: np.ndarray, scores: np.ndarray, positive: int, grouping: Grouping) -> list[_Part]:
+def _areas(labels: np.ndarray, scores: np.ndarray, positive: int, grouping: Grouping) -> list[Part]:
     classes = [positive] if scores.shape[1] == 2 else range(scores.shape[1])
-    found = [_area(labels == k, _ranks(scores, k), grouping) for k in classes]
+    found = [area_part(labels == k, ranks(scores, k), grouping) for k in classes]
     return [part for part in found if part is not None]
 
 
-def _mean(parts: list[_Part], grouping: Grouping) -> Estimate:
+def mean_part(parts: list[Part], grouping: Grouping) -> Estimate:
     known = [part for part in parts if not math.isnan(part.found.value)]
     if not known:
         return UNDEFINED
@@ -108,7 +108,7 @@ def auroc(labels: np.ndarray, scores: np.ndarray, positive: int) -> float:
         0.75
     """
     alone = Grouping(np.arange(len(labels)))
-    return _mean(_areas(labels, scores, positive, alone), alone).value
+    return mean_part(_areas(labels, scores, positive, alone), alone).value
 
 
 def clean_metrics(
@@ -133,19 +133,19 @@ def clean_metrics(
         [('accuracy', 0.722, 1.0), ('sensitivity', 0.566, 1.0), ('f1', 0.722, 1.0)]
     """
     classes, hit = range(scores.shape[1]), labels == predictions
-    recalls = [_rate(hit, labels == k, grouping) for k in classes]
+    recalls = [rate(hit, labels == k, grouping) for k in classes]
     compared = len(np.unique(labels)) > 1
     out = {
         "accuracy": grouping.mean(hit),
-        "balanced_accuracy": _mean(recalls, grouping) if compared else UNDEFINED,
+        "balanced_accuracy": mean_part(recalls, grouping) if compared else UNDEFINED,
     }
-    f1 = [_f1(hit, (labels == k) | (predictions == k), grouping) for k in classes]
+    f1 = [f1_part(hit, (labels == k) | (predictions == k), grouping) for k in classes]
     if len(classes) > 2:
-        out["macro_f1"] = _mean(f1, grouping) if compared else UNDEFINED
+        out["macro_f1"] = mean_part(f1, grouping) if compared else UNDEFINED
         out["macro_sensitivity"] = out["balanced_accuracy"]
     else:
         out["sensitivity"] = recalls[positive].found
         out["specificity"] = recalls[1 - positive].found
         out["precision"] = grouping.mean(hit, predictions == positive) if compared else UNDEFINED
         out["f1"] = f1[positive].found if compared else UNDEFINED
-    return out | {"auroc": _mean(_areas(labels, scores, positive, grouping), grouping)}
+    return out | {"auroc": mean_part(_areas(labels, scores, positive, grouping), grouping)}
