@@ -12,6 +12,7 @@ from ..errors import UserError
 from ..files import read_json, write_atomic
 from ..runs import AUDIT_SCHEMA
 from . import words
+from .exports import exports
 from .measured import Json, class_names, clean_accuracy, focus, lines, mapping, name_of, norms
 from .page import environment, fixed
 from .pictures import example, gallery, slider_data
@@ -22,16 +23,17 @@ NEEDED = ("schema", "model", "data", "curve")
 
 
 def write_report(run_dir: Path, sections: Sequence[Section] = tuple(SECTIONS)) -> Path:
-    """Write report.html of a run from its files, without measuring again.
+    """Write report.html of a run from its files, without measuring again, and the files for programs beside it.
 
-    Reads audit.json,
+    The others are those of `exports.EXPORTS`: findings.sarif, curve.csv, claim.md and card.chai.xml. Reads audit.json,
     and where present run.json, recipe.yaml and images/gallery.json with its PNG files. Returns the path of report.html.
 
     Errors: UserError where a file is missing, is not JSON, or lacks what the report needs.
     """
     folder = Path(run_dir)
     page = render(folder, sections)
-    write_atomic(folder / "report.html", page)
+    for name, content in {**_others(folder), "report.html": page}.items():
+        write_atomic(folder / name, content)
     return folder / "report.html"
 
 
@@ -40,6 +42,12 @@ def render(folder: Path, sections: Sequence[Section] = tuple(SECTIONS)) -> str:
     audit = _audit(folder)
     with _readable(folder):
         return _fill(_see(audit, folder), sections)
+
+
+def _others(folder: Path) -> dict[str, str]:
+    audit = _audit(folder)
+    with _readable(folder):
+        return exports(audit)
 
 
 @contextmanager
