@@ -68,11 +68,25 @@ def test_the_most_fragile_come_first_and_wrong_ones_not_at_all(records: Records)
         ("i1", 0.01, "pgd", "benign"),
         ("i2", 0.01, "fab", "malignant"),
     ]
+    assert [(f["change_wrong"], f["read_as"]) for f in found] == [(0.005, "malignant"), (0.005, "benign")]
     many = make_records(
         [0] * 20, [0] * 20, {("a", "linf"): {0.1: [1] * 20}}, confidence=[0.99 - i / 50 for i in range(20)]
     )
     fragile = summary(many)["fragile"]
     assert [f["image_id"] for f in fragile] == [f"i{i}" for i in range(19, 19 - NUM_FRAGILE, -1)], "ties by confidence"
+
+
+def test_the_change_itself_orders_the_most_fragile_not_its_budget() -> None:
+    """Image 1 falls at a larger budget of a search whose change is smaller: it comes first, with that attack."""
+    one = make_records([0, 0], [0, 0], {("a", "linf"): {0.1: [1, 0], 0.2: [1, 0]}, ("b", "linf"): {0.2: [0, 1]}})
+    sizes = {("a", "i0"): 0.09, ("b", "i1"): 0.03}
+    names = zip(one["attack"], one["image_id"], one["distance"], strict=True)
+    distance = np.array([sizes.get((a, i), 0.0) if d else d for a, i, d in names])
+    found = summary(Records(dict(one.columns) | {"distance": distance}))["fragile"]
+    assert [(f["image_id"], f["change_wrong"], f["epsilon_wrong"], f["attack"]) for f in found] == [
+        ("i1", 0.03, 0.2, "b"),
+        ("i0", 0.09, 0.1, "a"),
+    ]
 
 
 def test_sensitivity_of_right_images_and_how_many_never_fall(records: Records) -> None:
@@ -82,6 +96,7 @@ def test_sensitivity_of_right_images_and_how_many_never_fall(records: Records) -
     assert linf["epsilon_wrong"]["num_images"] == 3
     assert linf["epsilon_wrong"]["median"] == 0.01
     assert linf["change_wrong"]["median"] == 0.005
+    assert linf["ecdf"] == {"points": [[0.005, 0.666667]], "num_images": 3, "num_never": 1}
     assert linf["epsilon_flip"]["num_images"] == 4
     assert linf["epsilon_flip"]["quantiles"]["0.95"] is None
 

@@ -9,7 +9,7 @@ import numpy as np
 from hypothesis import given
 
 from medrobust.records import sensitivity
-from medrobust.records.sensitivity import quantiles
+from medrobust.records.sensitivity import ecdf, quantiles
 from records.tables import answers, make_records
 
 
@@ -32,6 +32,10 @@ def test_the_smallest_budget_that_makes_wrong_and_that_flips(case: dict[str, Any
             assert found.epsilon_flip[i] == min(flips, default=math.inf)
             assert found.attack[i] == (min(wrong)[1] if right and wrong else "")
             assert found.change_flip[i] == 0.7 * min(flips, default=math.inf)
+            smallest = [(0.7 * epsilon, name, given[i]) for epsilon, name, given in rows if given[i] != label]
+            nearest = min(smallest, default=None, key=lambda row: row[0]) if right else None
+            assert found.change_attack[i] == (nearest[1] if nearest else "")
+            assert found.change_answer[i] == (nearest[2] if nearest else -1)
             if right:
                 assert found.change_wrong[i] == 0.7 * min(wrong)[0] if wrong else np.isinf(found.change_wrong[i])
             else:
@@ -43,6 +47,28 @@ def test_of_two_attacks_at_one_budget_the_first_is_named() -> None:
     assert records.sensitivity("linf").attack.tolist() == ["first"]
     records = make_records([0], [0], {("b", "linf"): {0.1: [1]}, ("a", "linf"): {0.1: [1]}})
     assert records.sensitivity("linf").attack.tolist() == ["b"]
+
+
+def test_the_distribution_of_smallest_changes_is_that_of_scipy() -> None:
+    from scipy.stats import ecdf as reference
+
+    values = np.random.default_rng(0).integers(0, 40, 90) / 255
+    found = ecdf(values)
+    wanted = reference(values).cdf
+    assert [v for v, _ in found] == wanted.quantiles.tolist()
+    assert np.allclose([share for _, share in found], wanted.probabilities, atol=1e-6)
+    censored = np.concatenate([values, np.full(10, np.inf)])
+    assert np.allclose([share for _, share in ecdf(censored)], 0.9 * wanted.probabilities, atol=1e-6)
+
+
+def test_the_distribution_keeps_both_ends_and_stays_short() -> None:
+    values = np.random.default_rng(1).random(5000)
+    found = ecdf(values)
+    assert len(found) == 200
+    assert found[0] == [values.min(), 1 / 5000]
+    assert found[-1] == [values.max(), 1.0]
+    assert all(share == np.mean(values <= value) for value, share in found)
+    assert ecdf(np.full(3, np.inf)) == ecdf(np.array([])) == []
 
 
 def test_quantiles_beyond_the_largest_budget_are_unknown() -> None:

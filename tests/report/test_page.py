@@ -16,6 +16,7 @@ import pytest
 from medrobust.errors import UserError
 from medrobust.report import write_report
 from medrobust.report.sections import SECTIONS
+from report.make_keys import make_keys
 from report.make_run import SEVEN, make_audit, make_run
 from report.reader import Document, read
 
@@ -25,6 +26,7 @@ HOSTILE = (
     'a "quoted" & <b onclick="x">bold</b>\' class {{ 7 * 7 }}',
     "</script>" + "x" * 90,
 )
+NEW = sorted(make_keys(make_audit()))
 OPTIONAL = sorted(set(make_audit()) - {"schema", "model", "data", "curve"})
 SHAPES: dict[str, dict[str, Any]] = {
     "default": {},
@@ -43,6 +45,8 @@ SHAPES: dict[str, dict[str, Any]] = {
         "severities": ("fail",) * 6,
     },
     "many-broken": {"num_broken": 40, "severities": ("not_run",)},
+    "proven": {"replace": make_keys(make_audit())},
+    "refused": {"replace": make_keys(make_audit(), quotable=False, reason="the network has batch normalization")},
     "bare": {"without": OPTIONAL, "num_gallery": 0},
 }
 
@@ -180,28 +184,28 @@ def test_failures_and_warnings_of_what_was_shown_stand_before_the_verdict(tmp_pa
     assert made.source.index('class="first"') < made.source.index("<h1>")
 
 
-@pytest.mark.parametrize("key", OPTIONAL)
+@pytest.mark.parametrize("key", [*OPTIONAL, *NEW])
 def test_each_missing_key_leaves_one_sentence(page: Make, key: str) -> None:
     section = {
         "clean": "clean", "fragile": "fragile", "direction": "direction", "groups": "groups", "referral": "referral",
-        "findings": "checks", "not_tested": "not-tested",
+        "findings": "checks", "not_tested": "tested", "active_test": "proof", "sensitivity": "smallest",
     }  # fmt: skip
-    made = page(without=(key,))
+    made = page(without=(key,), replace=make_keys(make_audit()))
     absent = made.root.all(class_="absent")
-    expected = [section[key]] if key in section else []
-    found = [s.attributes["id"] for s in made.root.all("section") if s.all(class_="absent")]
-    assert found == expected
+    expected = {section[key]} if key in section else set()
+    found = {s.attributes["id"] for s in made.root.all("section") if s.all(class_="absent")}
+    assert found == expected | {"compare"}
     assert all(e.text.endswith(".") for e in absent)
 
 
 def test_provenance_falls_back_on_the_run_file(page: Make) -> None:
-    assert "medrobust audit" in page(without=("provenance",)).section("provenance").text
+    assert "medrobust audit" in page(without=("provenance",)).section("repeat").text
 
 
 def test_broken_files_and_failed_checks_are_named(page: Make) -> None:
     made = page(num_broken=3, severities=("fail", "warn", "pass"))
-    assert "3 files could not be read" in made.section("protocol").text
-    assert "scans/broken-2.png truncated after 1,024 bytes" in made.section("protocol").text
+    assert "3 files could not be read" in made.section("data").text
+    assert "scans/broken-2.png truncated after 1,024 bytes" in made.section("data").text
     checks = made.section("checks")
     assert [e.text for e in checks.all("h3") + checks.all("summary")] == ["Failed (1)", "Warning (1)", "Passed (1)"]
     assert made.root.one("p", class_="trust").has("class", "fail")

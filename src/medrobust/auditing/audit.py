@@ -28,8 +28,8 @@ from ..version import __version__
 from .checks import CHECKS
 from .context import Check, Context, run_checks
 from .gallery import make_gallery
-from .quotable import quotable
 from .operating import operating_point, prevalences
+from .quotable import quotable
 from .setup import Setup
 from .summary import source_units, summarize
 

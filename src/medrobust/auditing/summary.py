@@ -20,7 +20,7 @@ from ..records.per_class import Reading, all_metrics, per_class, under_attack
 from ..records.records import Records
 from ..records.referral import referral
 from ..records.sample_size import sample_size
-from ..records.sensitivity import quantiles, sensitivity
+from ..records.sensitivity import ecdf, quantiles, sensitivity
 from ..records.subgroups import CORRECTION, FEWEST_GROUPS, FEWEST_IMAGES, subgroups
 from ..records.worst_answers import untouched, worst_answers
 
@@ -137,10 +137,11 @@ def _direction(records: Records, curve: Curve, classes: tuple[str, ...]) -> list
 
 
 def _fragile(records: Records, norm: str, classes: tuple[str, ...]) -> list[dict[str, Any]]:
+    """The images right untouched that the smallest changes turn, by the size of the change itself, not of the grid."""
     clean, found = records.clean, sensitivity(records, norm)
     known = np.flatnonzero((found.epsilon_wrong > 0) & np.isfinite(found.epsilon_wrong))
     confidence = clean["scores"].max(1)
-    order = sorted(known.tolist(), key=lambda i: (found.epsilon_wrong[i], confidence[i]))
+    order = sorted(known.tolist(), key=lambda i: (found.change_wrong[i], confidence[i]))
     return [
         {
             "image_id": str(clean["image_id"][i]),
@@ -148,7 +149,9 @@ def _fragile(records: Records, norm: str, classes: tuple[str, ...]) -> list[dict
             "label": classes[int(clean["label"][i])],
             "norm": norm,
             "epsilon_wrong": float(found.epsilon_wrong[i]),
-            "attack": str(found.attack[i]),
+            "change_wrong": float(found.change_wrong[i]),
+            "attack": str(found.change_attack[i]),
+            "read_as": classes[int(found.change_answer[i])],
         }
         for i in order[:NUM_FRAGILE]
     ]
@@ -206,6 +209,11 @@ def summarize(
             "change_wrong": _spread(s.change_wrong[right]),
             "change_flip": _spread(s.change_flip),
             "num_never": int(np.isinf(s.epsilon_wrong).sum()),
+            "ecdf": {
+                "points": ecdf(s.change_wrong[right]),
+                "num_images": int(right.sum()),
+                "num_never": int(np.isinf(s.change_wrong[right]).sum()),
+            },
         }
         for norm, s in by_norm.items()
     ]

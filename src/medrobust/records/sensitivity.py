@@ -21,6 +21,8 @@ class Sensitivity:
         attack: (n,) the attack that reached epsilon_wrong, "" where none did.
         change_wrong, change_flip: (n,) the same without the grid: the size of the smallest change that was found and
             confirmed, at most the budget. It is sharp where an attack looked for the smallest change.
+        change_attack: (n,) the attack that found change_wrong, "" where none did.
+        change_answer: (n,) the class that the image was read as under change_wrong, -1 where none made it wrong.
     """
 
     epsilon_wrong: np.ndarray
@@ -28,6 +30,8 @@ class Sensitivity:
     attack: np.ndarray
     change_wrong: np.ndarray
     change_flip: np.ndarray
+    change_attack: np.ndarray
+    change_answer: np.ndarray
 
 
 def sensitivity(rows: Rows, norm: str) -> Sensitivity:
@@ -38,17 +42,43 @@ def sensitivity(rows: Rows, norm: str) -> Sensitivity:
     flip = np.full(len(clean), np.inf)
     attack = np.full(len(clean), "", dtype=object)
     change_wrong, change_flip = wrong.copy(), flip.copy()
+    change_attack, change_answer = attack.copy(), np.full(len(clean), -1)
+    images = np.arange(len(clean))
     for name in [a for a, n in rows.cells if n == norm]:
         epsilons, adversarial = rows.matrix(name, norm, "prediction")
         size = rows.matrix(name, norm, "distance")[1]
-        for change, other in ((change_wrong, label), (change_flip, prediction)):
-            np.minimum(change, np.where(adversarial != other[:, None], size, np.inf).min(1), out=change)
+        np.minimum(change_flip, np.where(adversarial != prediction[:, None], size, np.inf).min(1), out=change_flip)
+        smallest = np.where(adversarial != label[:, None], size, np.inf)
+        best = smallest.argmin(1)
+        nearer = smallest[images, best] < change_wrong
+        change_wrong[nearer] = smallest[images, best][nearer]
+        change_attack[nearer] = name
+        change_answer[nearer] = adversarial[images, best][nearer]
         for column, epsilon in enumerate(epsilons):
             flips = (adversarial[:, column] != prediction) & (flip > epsilon)
             flip[flips] = epsilon
             breaks = (adversarial[:, column] != label) & (wrong > epsilon)
             wrong[breaks], attack[breaks] = epsilon, name
-    return Sensitivity(wrong, flip, attack, change_wrong, change_flip)
+    return Sensitivity(wrong, flip, attack, change_wrong, change_flip, change_attack, change_answer)
+
+
+def ecdf(values: np.ndarray, most: int = 200) -> list[list[float]]:
+    """The empirical distribution of values that may be inf: [value, share of all that are at most it], ascending.
+
+    Formula: F(v) = #{i: v_i <= v} / n, at every finite value; at `most` of them, evenly by rank and with both ends,
+    where there are more. The last share is below 1 by the share of the values that are inf.
+
+    Example:
+        >>> ecdf(np.array([0.2, 0.1, np.inf, 0.2]))
+        [[0.1, 0.25], [0.2, 0.75]]
+    """
+    finite = np.sort(values[np.isfinite(values)])
+    if not len(finite):
+        return []
+    at, last = np.unique(finite[::-1], return_index=True)
+    shares = (len(finite) - last) / len(values)
+    kept = np.unique(np.linspace(0, len(at) - 1, min(most, len(at))).round().astype(int))
+    return [[float(at[i]), round(float(shares[i]), 6)] for i in kept]
 
 
 def quantiles(values: np.ndarray, at: tuple[float, ...] = (0.05, 0.25, 0.5, 0.75, 0.95)) -> dict[str, float | None]:

@@ -37,7 +37,7 @@ LOW_WIDE = Layout("wide", 760, 320, 46, 160, 36, 48, 6, True)
 LOW_NARROW = Layout("narrow", 344, 280, 40, 12, 36, 48, 6, False)
 
 
-def _shares(layout: Layout, what: str) -> tuple[Axis, list[str]]:
+def shares(layout: Layout, what: str) -> tuple[Axis, list[str]]:
     """The vertical axis, 0 to 100%, with hairlines; its title is written into the top label."""
     y = Axis(0, 1, layout.floor, layout.top)
     marks = []
@@ -49,7 +49,8 @@ def _shares(layout: Layout, what: str) -> tuple[Axis, list[str]]:
     return y, marks
 
 
-def _titles(layout: Layout, *rows: str) -> list[str]:
+def titles(layout: Layout, *rows: str) -> list[str]:
+    """Lines of text under the horizontal axis."""
     middle = (layout.left + layout.width - layout.right) / 2
     return [
         tag(
@@ -61,6 +62,18 @@ def _titles(layout: Layout, *rows: str) -> list[str]:
         )
         for i, row in enumerate(rows)
     ]
+
+
+def size_titles(norm: str, layout: Layout) -> list[str]:
+    """What the horizontal axis of a curve counts, in two lines."""
+    if norm != "linf":
+        return [f"Size of the change, {norm.upper()} distance", "pixel values run from 0 to 1"]
+    if layout.direct_labels:
+        return [
+            "Largest change allowed in any pixel, in grey levels out of 255",
+            "1 grey level = 1/255 = 0.39% of the range from black to white",
+        ]
+    return ["Largest change of a pixel, in grey levels of 255", "1 = 1/255 = 0.39% of black to white"]
 
 
 def style_of(index: int, kind: str) -> str:
@@ -75,6 +88,16 @@ def _band(line: Line, x: Axis, y: Axis) -> str:
     top = [(x(p.budget.epsilon), y(p.accuracy.high or 0)) for p in known]
     foot = [(x(p.budget.epsilon), y(p.accuracy.low or 0)) for p in reversed(known)]
     return path([*top, *foot], class_="band")
+
+
+def _bracket(lower: Line, upper: Line, x: Axis, y: Axis) -> str:
+    """What is unknown: between the certified share and the share that withstood the attacks, budget by budget."""
+    pairs = [(p, q) for p in lower.points if (q := upper.at(p.budget)) is not None]
+    if len(pairs) < 2:
+        return ""
+    top = [(x(q.budget.epsilon), y(q.accuracy.value or 0)) for _, q in pairs]
+    foot = [(x(p.budget.epsilon), y(p.accuracy.value or 0)) for p, _ in reversed(pairs)]
+    return path([*top, *foot], class_="bracket")
 
 
 def _whisker(accuracy: Estimate, at: float, y: Axis) -> str:
@@ -142,7 +165,8 @@ def _below_one_level(x: Axis, y: Axis, lines: Sequence[Line], layout: Layout) ->
     edge = min(x(one), layout.width - layout.right) if x.high > x.low else layout.width - layout.right
     room = edge - layout.left
     words = "below one grey level: invisible" if room > 200 else "below one grey level" if room > 125 else "< 1 level"
-    taken = [p.accuracy.value or 0 for line in lines for p in line.points if p.budget.epsilon <= one]
+    end = x.start + 6.2 * len(words)  # roughly where the words end
+    taken = [p.accuracy.value or 0 for line in lines for p in line.points if x(p.budget.epsilon) <= end]
     clear = max((0.03, 0.3, 0.6), key=lambda share: min([0.15, *(abs(share - value) for value in taken)]))
     return "".join(
         (
@@ -165,7 +189,7 @@ def curve(
     slot = layout.left + 16
     begin = layout.left + (54 if clean.value is not None else 14)
     x = axis_for([p.budget.epsilon for line in lines for p in line.points], begin, layout.width - layout.right - 8)
-    y, out = _shares(layout, "Images read correctly")
+    y, out = shares(layout, "Images read correctly")
     if norm == "linf":
         out.insert(0, _below_one_level(x, y, lines, layout))
     scale = GREY_LEVELS if norm == "linf" else 1
@@ -191,6 +215,9 @@ def curve(
             )
         )
     styles = [style_of(i, line.kind) for i, line in enumerate(lines, start=-1)]
+    proven, attacked = (next((line for line in lines if line.kind == kind), None) for kind in ("certified", "worst"))
+    if proven and attacked:
+        out.append(_bracket(proven, attacked, x, y))
     out.extend(_band(line, x, y) for line in lines if line.kind == "worst")
     out.extend(_line(line, style, x, y) for line, style in reversed(list(zip(lines, styles, strict=True))))
     if clean.value is not None:
@@ -214,21 +241,7 @@ def curve(
         out.append(_mark(marked, marked_words, x, y, layout))
     if layout.direct_labels:
         out.append(_end_labels(lines, styles, x, y, layout))
-    if norm == "linf":
-        wide = layout.direct_labels
-        titles = [
-            "Largest change allowed in any pixel, in grey levels out of 255"
-            if wide
-            else "Largest change of a pixel, in grey levels of 255"
-        ]
-        titles.append(
-            "1 grey level = 1/255 = 0.39% of the range from black to white"
-            if wide
-            else "1 = 1/255 = 0.39% of black to white"
-        )
-    else:
-        titles = [f"Size of the change, {norm.upper()} distance", "pixel values run from 0 to 1"]
-    out.extend(_titles(layout, *titles))
+    out.extend(titles(layout, *size_titles(norm, layout)))
     return document(layout.width, layout.height, *out, label=describe(lines, clean), class_=f"plot {layout.name}")
 
 
@@ -265,7 +278,7 @@ def referral(
             drawn.append(line)
     if layout.direct_labels and drawn:
         out.append(_end_labels(drawn, [line.kind for line in drawn], x, y, layout))
-    out.extend(_titles(layout, "Share of images sent to a person"))
+    out.extend(titles(layout, "Share of images sent to a person"))
     told = "; ".join(f"{n}: from {percent(v[0])} to {percent(v[-1])}" for n, _, v in series if v)
     return document(layout.width, layout.height, *out, label=f"Line chart. {told}.", class_=f"plot {layout.name}")
 

@@ -2,48 +2,59 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from ..errors import UserError
 from ..files import read_json, write_atomic
 from ..runs import AUDIT_SCHEMA
-from . import figures, words
+from . import words
+from .exports import exports
 from .measured import Json, class_names, clean_accuracy, focus, lines, mapping, name_of, norms
+from .page import environment, fixed
 from .pictures import example, gallery, slider_data
 from .sections import SECTIONS, Section, Seen
-from .verdict import context, first, trust, verdict
+from .verdict import context, first, quote, verdict
 
 NEEDED = ("schema", "model", "data", "curve")
-TEMPLATES = Path(__file__).parent / "templates"
-POLICY = (
-    "default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'sha256-{digest}'; "
-    "base-uri 'none'; form-action 'none'"
-)
 
 
 def write_report(run_dir: Path, sections: Sequence[Section] = tuple(SECTIONS)) -> Path:
-    """Write report.html of a run from its files, without measuring again.
+    """Write report.html of a run from its files, without measuring again, and the files for programs beside it.
 
-    Reads audit.json, and where present run.json, recipe.yaml and images/gallery.json with its PNG files. Returns the
-    path written.
+    The others are those of `exports.EXPORTS`: findings.sarif, curve.csv, claim.md and card.chai.xml. Reads audit.json,
+    and where present run.json, recipe.yaml and images/gallery.json with its PNG files. Returns the path of report.html.
 
     Errors: UserError where a file is missing, is not JSON, or lacks what the report needs.
     """
-    path = Path(run_dir) / "report.html"
-    write_atomic(path, render(Path(run_dir), sections))
-    return path
+    folder = Path(run_dir)
+    page = render(folder, sections)
+    for name, content in {**_others(folder), "report.html": page}.items():
+        write_atomic(folder / name, content)
+    return folder / "report.html"
 
 
 def render(folder: Path, sections: Sequence[Section] = tuple(SECTIONS)) -> str:
     """The whole page as text. Errors: UserError, as write_report."""
     audit = _audit(folder)
-    try:
+    with _readable(folder):
         return _fill(_see(audit, folder), sections)
+
+
+def _others(folder: Path) -> dict[str, str]:
+    audit = _audit(folder)
+    with _readable(folder):
+        return exports(audit)
+
+
+@contextmanager
+def _readable(folder: Path) -> Iterator[None]:
+    """What audit.json holds in another form than was asked for is refused in one line."""
+    try:
+        yield
     except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
         problem = f"not in the form that the report reads ({type(error).__name__}: {error})"
         raise UserError(str(folder / "audit.json"), problem, "measure again with this version of medrobust") from error
@@ -89,7 +100,6 @@ def _see(audit: Json, folder: Path) -> Seen:
 def _opening(seen: Seen) -> dict[str, Any]:
     """What stands above the sections."""
     audit, pictures = seen.audit, seen.pictures
-    severity, trusted = trust(audit)
     worst = next((line for norm in norms(audit) for line in lines(audit, norm)), None)
     return {
         "model": name_of(audit["model"]),
@@ -100,8 +110,7 @@ def _opening(seen: Seen) -> dict[str, Any]:
         "verdict": verdict(audit),
         "context": context(audit),
         "first": first(audit),
-        "severity": severity,
-        "trust": trusted,
+        "quote": quote(audit),
         "pair": example(pictures, seen.budget) if pictures else None,
         "pictures": pictures,
         "slider": slider_data(pictures) if pictures else None,
@@ -112,28 +121,14 @@ def _opening(seen: Seen) -> dict[str, Any]:
 
 
 def _fill(seen: Seen, sections: Sequence[Section]) -> str:
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined, UndefinedError
+    from jinja2 import UndefinedError
     from markupsafe import Markup
 
-    environment = Environment(
-        loader=FileSystemLoader(TEMPLATES),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters["percent"] = words.percent
-    environment.globals |= {
-        "counted": words.counted,
-        "listed": words.listed,
-        "of_hundred": words.of_hundred,
-        "markup": Markup,  # for figures: svg.py escapes what it writes
-        "strip": lambda estimate, style="": Markup(figures.strip(estimate, style)),
-    }
+    made = environment()
     opening = _opening(seen)
     parts = []
     for section in sections:
-        template = environment.from_string(section.template.read_text(encoding="utf-8"))
+        template = made.from_string(section.template.read_text(encoding="utf-8"))
         try:
             html = Markup(template.render(section.build(seen)))
         except (KeyError, TypeError, ValueError, AttributeError, IndexError, UndefinedError) as error:
@@ -141,14 +136,10 @@ def _fill(seen: Seen, sections: Sequence[Section]) -> str:
             advice = "measure again with this version, or mend the section if it is your own"
             raise UserError(str(seen.folder / "audit.json"), problem, advice) from error
         parts.append({"id": section.id, "title": section.title, "link": section.link, "html": html})
-    script = (TEMPLATES / "slider.js").read_text(encoding="utf-8").strip()
-    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
-    return environment.get_template("report.html.j2").render(
+    return made.get_template("report.html.j2").render(
         opening,
+        **fixed("slider.js"),
         sections=parts,
-        style=Markup((TEMPLATES / "style.css").read_text(encoding="utf-8").strip()),
-        script=Markup(script),
-        policy=POLICY.format(digest=digest),
         slider_json=Markup(_script_json(opening["slider"])),
     )
 

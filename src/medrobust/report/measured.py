@@ -63,7 +63,7 @@ class CurvePoint:
 
 @dataclass(frozen=True)
 class Line:
-    """One line of the main figure: kind is worst, attack or stored."""
+    """One line of the main figure: kind is worst, attack, stored or certified."""
 
     name: str
     kind: str
@@ -113,6 +113,14 @@ def lines(audit: Json, norm: str) -> list[Line]:
         worst = Line("Strongest attack", "worst", tuple(best[epsilon] for epsilon in sorted(best)))
     stored = Line("Worst case, saved", "stored", _points(audit.get("stored") or (), norm))
     return [line for line in (worst, *attacks, stored) if line.points]
+
+
+def certified(audit: Json, norm: str) -> Line | None:
+    """The lower bound of a norm: shares that no change within the budget can break. A bound of 0 says nothing."""
+    rows = mapping(audit.get("certified")).get("rows") or ()
+    named = [{**row, "robust_accuracy": row.get("certified_accuracy")} for row in rows]
+    points = tuple(point for point in _points(named, norm) if point.accuracy.value)
+    return Line("Certified", "certified", points) if points else None
 
 
 def worst_line(audit: Json, norm: str) -> Line | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from .measured import Json, broken_share, class_names, clean_accuracy, estimate, focus, norms, worst_line
+from .measured import Json, broken_share, class_names, clean_accuracy, estimate, focus, mapping, norms, worst_line
 from .words import Budget, counted, interval, listed, percent, plain
 
 NEAR_CHANCE = 0.05  # a classifier this little above guessing is said to guess
@@ -128,9 +128,17 @@ def context(audit: Json) -> list[str]:
 FIRST = ("gradients", "saturation", "head", "finite", "class-order", "normalization", "trained-on", "sources")
 
 
+# First words of a reason that lose their capital within a sentence; others may be names.
+OPENERS = ("A", "An", "The", "No", "All", "Some", "Not", "Only", "One", "Every", "It", "This", "These", "There")
+
+
 def first(audit: Json) -> list[dict[str, str]]:
-    """What stands before the numbers: every failure, and warnings about what the classifier was shown and asked."""
-    rows = audit.get("findings") or ()
+    """What stands before the numbers: every failure, and warnings about what the classifier was shown and asked.
+
+    What the first line gives as a reason already is not said again.
+    """
+    said = " ".join(quote(audit).reasons)
+    rows = [row for row in audit.get("findings") or () if str(row.get("title") or row.get("id")) not in said]
     chosen = [
         row
         for row in rows
@@ -144,6 +152,48 @@ def first(audit: Json) -> list[dict[str, str]]:
         }
         for row in chosen
     ]
+
+
+@dataclass(frozen=True)
+class Quote:
+    """The first line of the page: severity is that of its sign; reasons are those of the audit."""
+
+    severity: str
+    answer: str
+    reasons: tuple[str, ...] = ()
+
+
+def quote(audit: Json) -> Quote:
+    """May the numbers be quoted, and why not: `quotable` of the audit in one sentence, then how the checks ended."""
+    severity, trusted = trust(audit)
+    said = mapping(audit.get("quotable"))
+    if said.get("value") not in ("yes", "no"):
+        return Quote(severity, f"This run does not say. {trusted}")
+    raw = said.get("why") or ()
+    why = tuple(str(reason) for reason in ([raw] if isinstance(raw, str) else raw))
+    because = f", because {'; '.join(_clause(reason) for reason in why)}" if why else ""
+    if said["value"] == "no":
+        return Quote("fail", f"No{because}. {_counts(audit)}".rstrip(), why)
+    return Quote("warn" if severity == "warn" else "pass", f"Yes{because}. {_counts(audit)}".rstrip(), why)
+
+
+def _clause(reason: str) -> str:
+    """A sentence as part of another: no stop at its end, no capital of an article at its start."""
+    reason = reason.strip().rstrip(".")
+    head = reason.split(" ", 1)[0]
+    return reason[:1].lower() + reason[1:] if head in OPENERS else reason
+
+
+def _counts(audit: Json) -> str:
+    """How the checks ended, in numbers."""
+    rows = audit.get("findings") or ()
+    by = {kind: sum(row.get("severity") == kind for row in rows) for kind in ("fail", "warn", "not_run")}
+    ran = len(rows) - by["not_run"]
+    if not ran:
+        return ""
+    skipped = f", {by['not_run']} could not run" if by["not_run"] else ""
+    warns = f"{by['warn'] or 'none'} {'gives' if by['warn'] == 1 else 'give'} a warning"
+    return f"Of {counted(ran, 'check')}, {by['fail'] or 'none'} failed, {warns}{skipped}."
 
 
 def _steps(data: Json) -> str:

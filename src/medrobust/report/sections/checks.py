@@ -38,4 +38,4 @@ def build(seen: Seen) -> dict[str, Any]:
     return {"findings": findings(seen.audit)}
 
 
-SECTION = Section("checks", "Can the numbers be trusted?", "Checks", Path(__file__).with_suffix(".html.j2"), build)
+SECTION = Section("checks", "All checks", "Checks", Path(__file__).with_suffix(".html.j2"), build)

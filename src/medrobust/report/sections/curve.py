@@ -5,15 +5,35 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from ...records.metric_names import METRICS
 from .. import figures
-from ..measured import Json, broken_share, class_names, clean_accuracy, focus, lines, name_of, norms
-from ..words import percent
+from ..measured import (
+    Json,
+    Line,
+    broken_share,
+    certified,
+    class_names,
+    clean_accuracy,
+    estimate,
+    focus,
+    lines,
+    mapping,
+    name_of,
+    norms,
+)
+from ..words import Budget, percent
 from .section import Section, Seen
+
+
+def _drawn(audit: Json, norm: str) -> list[Line]:
+    """The lines of a norm, the certified one last: attacks keep their styles."""
+    proven = certified(audit, norm)
+    return [*lines(audit, norm), *([proven] if proven else [])]
 
 
 def numbers_table(audit: Json, norm: str) -> dict[str, Any]:
     """All robust accuracies of a norm: one row per budget, one column per line of the figure."""
-    drawn = lines(audit, norm)
+    drawn = _drawn(audit, norm)
     budgets = sorted({p.budget for line in drawn for p in line.points}, key=lambda b: b.epsilon)
     rows = [(budget, [point.accuracy if (point := line.at(budget)) else None for line in drawn]) for budget in budgets]
     rises = [
@@ -28,7 +48,7 @@ def numbers_table(audit: Json, norm: str) -> dict[str, Any]:
 
 def _curve(audit: Json, norm: str) -> dict[str, Any]:
     """The figure of a norm in both forms, its legend, its table, and the budgets that the text names."""
-    drawn = lines(audit, norm)
+    drawn = _drawn(audit, norm)
     worst, point, clean = drawn[0], focus(audit), clean_accuracy(audit)
     marked = point if point and point.budget.norm == norm else None
     what = "of correct images lost" if clean.value is not None else "of images misread"
@@ -46,11 +66,45 @@ def _curve(audit: Json, norm: str) -> dict[str, Any]:
     }
 
 
+def without_certificate(audit: Json) -> str:
+    """Why there is no lower bound, in a sentence; nothing where there is one."""
+    raw = mapping(audit.get("certified"))
+    if any(certified(audit, norm) for norm in norms(audit)):
+        return ""
+    if raw.get("rows"):
+        return "No certificate: at none of these sizes could any image be proven to keep its answer."
+    reason = str(raw.get("reason") or "none was asked for").strip().rstrip(".")
+    return f"No certificate: {reason}. The true share lies at or below the worst case, and may be zero."
+
+
+def under_attack(audit: Json) -> list[dict[str, Any]]:
+    """Metrics of the changed images by budget, where the audit has them: names, then one row per norm and budget."""
+    tables = []
+    for norm in norms(audit):
+        rows = [row for row in audit.get("under_attack") or () if row.get("norm") == norm]
+        rows.sort(key=lambda row: row["epsilon"])
+        keys = list(dict.fromkeys(key for row in rows for key in mapping(row.get("metrics"))))
+        body = [
+            (Budget(norm, float(row["epsilon"])).fraction, [estimate(mapping(row["metrics"]).get(key)) for key in keys])
+            for row in rows
+        ]
+        names = [METRICS[key].name if key in METRICS else key.replace("_", " ") for key in keys]
+        tables += [{"norm": norm, "names": names, "rows": body}] if body else []
+    return tables
+
+
 def build(seen: Seen) -> dict[str, Any]:
     """What the template shows."""
     curves = [_curve(seen.audit, norm) for norm in norms(seen.audit)]
     as_published = name_of(seen.audit.get("protocol", "")) == "paper"
-    return {"curves": curves, "clean": clean_accuracy(seen.audit), "as_published": as_published}
+    return {
+        "curves": curves,
+        "clean": clean_accuracy(seen.audit),
+        "as_published": as_published,
+        "certificate": mapping(seen.audit.get("certified")).get("words") or "",
+        "no_certificate": without_certificate(seen.audit) if curves else "",
+        "under_attack": under_attack(seen.audit),
+    }
 
 
 SECTION = Section(

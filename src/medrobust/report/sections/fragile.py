@@ -8,16 +8,22 @@ from typing import Any
 
 from ..measured import Json, attack_name, class_name, mapping, norms
 from ..words import Budget, counted
+from . import smallest
 from .section import Section, Seen
 
 
 def fragile(audit: Json, anchors: Mapping[str, str]) -> list[dict[str, Any]] | None:
-    """The images misled by the smallest changes, as the audit orders them, with a link where the gallery has them."""
+    """The images misled by the smallest changes, in the order of the audit, with a link where the gallery has them.
+
+    The size is that of the change itself where the audit has it, else the smallest budget of the grid that held it.
+    """
     norm = next(iter(norms(audit)), "linf")
     rows = []
     for row in audit.get("fragile") or ():
         size = row["epsilon_wrong"]
         budget = None if size is None else Budget(row.get("norm", norm), float(size))
+        change = row.get("change_wrong")
+        exact = smallest.size(budget.norm, float(change)) if change and budget else ""
         group = str(row.get("group_id") or "")
         rows.append(
             {
@@ -25,7 +31,8 @@ def fragile(audit: Json, anchors: Mapping[str, str]) -> list[dict[str, Any]] | N
                 "anchor": anchors.get(str(row["image_id"])),
                 "group": "" if group == str(row["image_id"]) else group,
                 "truth": class_name(audit, row["label"]),
-                "size": "never misled" if budget is None else "wrong untouched" if size == 0 else budget.short,
+                "size": "never misled" if budget is None else "wrong untouched" if size == 0 else exact or budget.short,
+                "read_as": class_name(audit, row["read_as"]) if row.get("read_as") is not None else "",
                 "attack": attack_name(audit, str(row.get("attack") or "")),
             }
         )

@@ -7,6 +7,7 @@ from typing import Any
 
 from ..measured import Estimate, Json, estimate
 from ..words import Budget, plain
+from .clean import per_class
 from .section import Section, Seen
 
 
@@ -56,7 +57,7 @@ def _difference(rows: list[dict[str, Any]]) -> str:
 
 def build(seen: Seen) -> dict[str, Any]:
     """What the template shows."""
-    return {"groups": groups(seen.audit, seen.budget)}
+    return {"groups": groups(seen.audit, seen.budget), "classes": per_class(seen.audit)}
 
 
 SECTION = Section("groups", "Does it differ between groups?", "Groups", Path(__file__).with_suffix(".html.j2"), build)

@@ -1,4 +1,4 @@
-"""Budgets, attacks, cost, images: how it was measured."""
+"""Budgets and attacks: how it was measured."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def _readable(parts: Any) -> str:
 
 
 def protocol(audit: Json) -> list[tuple[str, str]]:
-    """Budgets, threat, protocol, precision and cost as rows of a table of facts."""
+    """Budgets, threat, protocol and precision as rows of a table of facts."""
     rows = []
     for norm in norms(audit):
         sizes = sorted({p.budget.epsilon: p.budget for line in lines(audit, norm) for p in line.points}.items())
@@ -38,8 +38,7 @@ def protocol(audit: Json) -> list[tuple[str, str]]:
         own = copy.startswith("float32, unchanged")
         what = copy.replace("float32, unchanged", "the network itself") if own else f"a copy of the network, {copy}"
         rows.append(("searched with", what if own else f"{what}; the network itself judges"))
-    spent = cost(audit)
-    return [*rows, ("cost", ", ".join(spent))] if spent else rows
+    return rows
 
 
 def attacks(audit: Json) -> list[dict[str, Any]]:
@@ -81,17 +80,12 @@ def cost(audit: Json) -> list[str]:
 def build(seen: Seen) -> dict[str, Any]:
     """What the template shows."""
     audit = seen.audit
-    data, model = mapping(audit["data"]), mapping(audit["model"])
-    own_keys = ("name", "num_images", "num_groups", "classes", "broken", "split", "source")
-    source = facts({"unit": mapping(data.get("source")).get("words")})
+    model = mapping(audit["model"])
     return {
         "model": name_of(audit["model"]),
         "model_facts": facts(model, ("name", "classes", "said")),
         "data_name": seen.data_name,
-        "data_facts": facts(data, own_keys) + source,
         "num_images": seen.num_images,
-        "split": plain(data["split"]) if data.get("split") else "",
-        "broken": [(str(path), str(reason)) for path, reason in data.get("broken") or ()],
         "classes": class_names(audit),
         "attacks": attacks(audit),
         "protocol": protocol(audit),
