@@ -16,7 +16,8 @@ from ..records.groups import groups
 from ..records.intervals import Grouping
 from ..records.metrics import clean_metrics
 from ..records.records import Records
-from ..records.referral import referral
+from ..records.referral import Answers, orders, referral
+from ..records.referral_area import referral_areas
 from ..records.sensitivity import quantiles, sensitivity
 
 NUM_FRAGILE = 12
@@ -200,7 +201,10 @@ def summarize(
     out["direction"] = [row for curve in worst.values() for row in _direction(records, curve, classes)]
     out["groups"] = groups(records, worst[first], classes)
     confidence = clean["scores"].max(1)
-    out["referral"] = referral(right, by_norm[first].epsilon_flip, confidence, groups=clean["group_id"])
+    answers = Answers(clean["label"], clean["clean_prediction"], clean["scores"], 1 if positive is None else positive)
+    flip, patients = by_norm[first].epsilon_flip, clean["group_id"]
+    out["referral"] = referral(right, flip, confidence, groups=patients, answers=answers)
+    out["referral_area"] = referral_areas(right, orders(flip, confidence, clean["scores"]), patients)
     return out
 
 
