@@ -18,7 +18,8 @@ from ..records.harm import harm
 from ..records.intervals import Grouping
 from ..records.per_class import Reading, all_metrics, per_class, under_attack
 from ..records.records import Records
-from ..records.referral import referral
+from ..records.referral import Answers, orders, referral
+from ..records.referral_area import referral_areas
 from ..records.sample_size import sample_size
 from ..records.sensitivity import ecdf, quantiles, sensitivity
 from ..records.subgroups import CORRECTION, FEWEST_GROUPS, FEWEST_IMAGES, subgroups
@@ -236,7 +237,10 @@ def summarize(
     judged = () if positive is None else everything
     out["harm"] = [harm(answers, clean["label"], right, how.positive, grouping) for answers in judged]
     confidence = clean["scores"].max(1)
-    out["referral"] = referral(right, by_norm[first].epsilon_flip, confidence, groups=clean["group_id"])
+    answers = Answers(clean["label"], clean["clean_prediction"], clean["scores"], 1 if positive is None else positive)
+    flip, patients = by_norm[first].epsilon_flip, clean["group_id"]
+    out["referral"] = referral(right, flip, confidence, groups=patients, answers=answers)
+    out["referral_area"] = referral_areas(right, orders(flip, confidence, clean["scores"]), patients)
     return out
 
 

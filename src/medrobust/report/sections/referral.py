@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from .. import figures
-from ..measured import Json, estimate, mapping
+from ..measured import Estimate, Json, estimate, mapping
 from ..words import counted, percent
 from .section import Section, Seen
 
@@ -38,6 +38,31 @@ def referral(audit: Json) -> dict[str, Any] | None:
     return {"fractions": fractions, "series": series, "at": _sent(rows[at]), "told": told}
 
 
+WAYS = {
+    "smallest_change": "Easiest to mislead",
+    "confidence": "Least confident",
+    "entropy": "Least decided (entropy)",
+    "random": "At random",
+}
+
+
+def areas(audit: Json) -> list[dict[str, str]]:
+    """Rows of the table of areas: how each way to choose does over all shares at once."""
+    found = []
+    for row in audit.get("referral_area") or ():
+        parts = {key: estimate(row.get(key)) for key in ("area", "gain_over_confidence", "gain_over_random")}
+        said = {key: _number(e) for key, e in parts.items()}
+        found.append({"by": WAYS.get(row["by"], row["by"]), **said})
+    return found
+
+
+def _number(found: Estimate | None) -> str:
+    if found is None or found.value is None:
+        return ""
+    ends = "" if found.low is None or found.high is None else f" ({found.low:.3f} to {found.high:.3f})"
+    return f"{found.value:.3f}{ends}"
+
+
 def _sent(row: Json) -> str:
     """The share sent to a person, and how many images that is where the audit says it."""
     share, sent = percent(float(row["fraction"]), 0), row.get("num_referred")
@@ -56,7 +81,7 @@ def build(seen: Seen) -> dict[str, Any]:
         forms = (figures.LOW_WIDE, figures.LOW_NARROW)
         found["figures"] = [figures.referral(found["fractions"], found["series"], form) for form in forms]
         found["legend"] = [(style, name) for name, style, _ in found["series"]]
-    return {"referral": found}
+    return {"referral": found, "areas": areas(seen.audit)}
 
 
 SECTION = Section(
