@@ -37,7 +37,7 @@ def harm(answers: Answers, labels: np.ndarray, right: np.ndarray, positive: int,
     """
     own = labels == positive
     # Whatever else an image of the positive class was read as.
-    missed: np.ndarray = np.delete(answers.ever, positive, 1).any(1)
+    missed = answers.ever[:, np.arange(answers.ever.shape[1]) != positive].any(1)
     rows: dict[str, tuple[np.ndarray, np.ndarray]] = {
         "missed": (missed, own),
         "false_alarm": (answers.ever[:, positive], ~own),
