@@ -38,7 +38,7 @@ from medrobust.testing import check_attack, check_check, check_image_set, check_
 check_attack(build_attack("frank_wolfe", {"num_steps": 20, "momentum": 0.5}))
 check_objective(make_objective("logit_pairing", {"weight": 0.5}, threat=mr.Threat(epsilon=0.1)))
 records, context = small_audit()
-check_check(next(check for check in CHECKS if check.__name__ == "steps_help"), records=records, context=context)
+check_check(next(check for check in CHECKS if check.__name__ == "every_attack_works"), records=records, context=context)
 
 root = Path("MontgomerySet")
 (root / "CXR_png").mkdir(parents=True)
@@ -64,7 +64,7 @@ for title, attacks, protocol in (
     ("alone", ["frank_wolfe"], "honest"),
 ):
     run = mr.audit(net, images, attacks, linf=["1/255", "60/255"], protocol=protocol, out=title)
-    said[title] = next(finding.severity for finding in run.findings if finding.id == "steps-help")
+    said[title] = next(finding.severity for finding in run.findings if finding.id == "attacks-work")
     page = run.report.read_text()
     assert '<section id="quantiles"' in page
 assert said == {"sound": "pass", "masked": "warn", "alone": "not_run"}, said
