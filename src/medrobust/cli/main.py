@@ -61,6 +61,9 @@ def audit(
         bool, typer.Option("--skip-broken", help="Leave unreadable files out and list them.")
     ] = False,
     fail_on: Annotated[str | None, typer.Option(help="Exit with code 1 on findings this bad: warn or fail.")] = None,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="A first look: attacks=quick, unless attacks are given.")
+    ] = False,
 ) -> None:
     """How small a change flips the decisions of a classifier? Writes a report."""
     from ..auditing.audit import run_audit
@@ -79,6 +82,8 @@ def audit(
         "precision": precision,
     }
     given |= {"data.skip_broken": True} if skip_broken else {}
+    if quick and not any(one.partition("=")[0].partition(".")[0] == "attacks" for one in overrides or []):
+        given["attacks"] = "quick"
     checked = audit_recipe(read_recipe(recipe, overrides or [], given))
     keep_freed_memory()
     with progress() as report:
@@ -96,6 +101,11 @@ def _say(folder: Path, page: Path) -> None:
     for finding in content["findings"]:
         if finding["severity"] == "fail":  # before the numbers that it is about
             typer.echo(f"fail: {finding['title']} {finding['evidence']}")
+    quotable = content["quotable"]
+    typer.echo(f"May this be quoted? {quotable['value']}")
+    for reason in quotable["why"] if quotable["value"] == "no" else []:
+        if not reason.startswith(tuple(row["title"] for row in content["findings"] if row["severity"] == "fail")):
+            typer.echo(f"  {reason}")
     clean = content["clean"]["accuracy"]
     typer.echo(f"{content['data']['num_images']} images, clean accuracy {clean['value']:.3f}")
     source = content["data"]["source"]
