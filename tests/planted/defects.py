@@ -63,8 +63,13 @@ DEFECTS: list[Case] = [
         lambda: Made(with_activations(Winners), images()),
         ("differences",),
     ),
-    Case("gradient upside down", "the backward pass has the wrong sign", of(back(torch.neg)), ("differences",)),
-    Case("gradient of noise", "the backward pass is random", of(back(random_like)), ("differences",)),
+    Case(
+        "gradient upside down",
+        "the backward pass has the wrong sign",
+        of(back(torch.neg)),
+        ("differences", "active-test"),
+    ),
+    Case("gradient of noise", "the backward pass is random", of(back(random_like)), ("differences", "active-test")),
     Case("gradient of few pixels", "99 of 100 pixels are cut off", of(mostly_detached), ("black-box",)),
     Case("no gradient at all", "the network is detached", of(torch.detach), (REFUSED,)),
     Case(

@@ -16,6 +16,7 @@ from .layers import first_convolution, replace_module
 
 # A search model may round, but its answers must stay those of the classifier.
 MOST_DIFFERENT = 0.1
+LIKE = 0.9  # cosine of gradients
 HALF = (torch.float16, torch.bfloat16)
 SINGLE = "float32"  # how the words of a copy in single precision begin
 LOW = "bfloat16 after a float32 first layer"
@@ -105,6 +106,32 @@ def alike_copies(
         if gap <= allowed * spread:
             yield fast, words
     yield model, UNCHANGED
+
+
+def same_gradients(copy: Classifier, model: Classifier, x: Tensor) -> bool:
+    """Whether the gradients of a copy point where those of the model do; a backward pass of its own may get lost.
+
+    Args:
+        copy, model: classifiers that answer alike.
+        x: (n, c, *spatial), a few images.
+
+    Example:
+        >>> net = nn.Sequential(nn.Flatten(), nn.Linear(4, 2))
+        >>> model = Classifier(net, channels=1)
+        >>> same_gradients(model, model, torch.rand(2, 1, 2, 2))
+        True
+    """
+    a, b = (_slope(one, x) for one in (copy, model))
+    return bool((torch.cosine_similarity(a, b) >= LIKE).all()) or not bool(a.any() or b.any())
+
+
+def _slope(model: Classifier, x: Tensor) -> Tensor:
+    """(n, d) float64: the gradients of the margins of the top two logits."""
+    with torch.enable_grad():
+        leaf = x.detach().clone().requires_grad_()
+        top = model(leaf).topk(2, 1).values
+        (grad,) = torch.autograd.grad((top[:, 0] - top[:, 1]).sum(), leaf)
+    return grad.flatten(1).double()
 
 
 def search_copy(model: Classifier, example: Tensor, precision: str = "fast") -> tuple[Classifier, str]:

@@ -22,7 +22,7 @@ from ...goals import Goal, as_classes, untargeted
 from ...measuring.outcome import Grid
 from ...models.classifier import Classifier
 from ...models.last_layer import Place, find_last_layer
-from ...models.search_copy import alike_copies
+from ...models.search_copy import alike_copies, same_gradients
 from ...streams import Streams
 from ...threat import Threat
 from ..probed import affordable, mixed
@@ -130,6 +130,7 @@ def active_test(
         return ActiveTest(reason="the answer of a multi-label classifier is no single class")
     with model.frozen():
         searched = next(alike_copies(model, x, "float32"))[0]
+        searched = searched if same_gradients(searched, model, x[:4]) else model
         with searched.frozen():
             place = find_last_layer(searched, x[:2], LEAST_FEATURES)
             if place is None:
