@@ -115,9 +115,10 @@ class Page:
 
     def press(self, key: str) -> None:
         """A key, by its DOM name, on what has the focus."""
-        code = {"ArrowRight": 39, "ArrowLeft": 37, "End": 35, "Home": 36, "Tab": 9}[key]
-        for kind in ("rawKeyDown", "keyUp"):
-            self.call("Input.dispatchKeyEvent", type=kind, key=key, code=key, windowsVirtualKeyCode=code)
+        code = {"ArrowRight": 39, "ArrowLeft": 37, "End": 35, "Home": 36, "Tab": 9, "Enter": 13}[key]
+        typed = {"text": "\r"} if key == "Enter" else {}  # a button is pressed by the character
+        for kind in ("keyDown" if typed else "rawKeyDown", "keyUp"):
+            self.call("Input.dispatchKeyEvent", type=kind, key=key, code=key, windowsVirtualKeyCode=code, **typed)
 
     def touch(self, x: float, y: float) -> None:
         """A tap of a finger."""

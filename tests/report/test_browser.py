@@ -9,7 +9,9 @@ from pathlib import Path
 import pytest
 
 from medrobust.report import write_report
+from medrobust.report.images import write_images
 from report.browser import Page
+from report.make_images import make_image_run
 from report.make_run import SEVEN, make_run
 from report.test_page import SHAPES
 
@@ -43,6 +45,8 @@ def outside(tab: Page) -> list[str]:
         ("seven-classes-30-budgets-two-norms", 360, True),
         ("hostile", 360, False),
         ("hostile", 1280, False),
+        ("proven", 360, False),
+        ("refused", 1280, True),
         ("bare", 360, True),
     ],
 )
@@ -159,7 +163,7 @@ def test_print_is_light_whole_and_still(chromium: Page, written: Shape, tmp_path
     assert 5 <= data.count(b"/Type /Page\n") <= 20
 
 
-def test_text_stands_out_from_its_background(chromium: Page, written: Shape) -> None:
+def test_text_stands_out_from_its_background(chromium: Page, written: Shape, tmp_path: Path) -> None:
     """WCAG 2.2 AA: 4.5 to 1 for text, in light and dark."""
     script = """(() => {
         const light = c => { const [r, g, b] = c.match(/[\\d.]+/g).slice(0, 3).map(v => {
@@ -178,9 +182,23 @@ def test_text_stands_out_from_its_background(chromium: Page, written: Shape) -> 
         }
         return bad;
     })()"""
+    for shape in ("nine-attacks", "proven", "refused"):
+        for dark in (False, True):
+            chromium.open(written(shape), dark=dark)
+            assert chromium.evaluate(script) == []
     for dark in (False, True):
-        chromium.open(written("nine-attacks"), dark=dark)
+        chromium.open(write_images(make_image_run(tmp_path, 12)), dark=dark)
         assert chromium.evaluate(script) == []
+
+
+def test_first_line_answers_and_wide_tables_scroll_inside_themselves(chromium: Page, written: Shape) -> None:
+    chromium.open(written("refused"), width=360)
+    first = "document.body.innerText.trim().replace('Skip to the report', '').trim().split('\\n')[0]"
+    assert chromium.evaluate(first).startswith("May this be quoted? No, because")
+    for table in ("threats", "evidence", "planted"):
+        inside = f"(t => t.scrollWidth > t.clientWidth)(document.querySelector('.{table}').closest('.scroll'))"
+        assert chromium.evaluate(inside), table
+    assert chromium.evaluate("[...document.querySelectorAll('.scroll')].every(e => e.tabIndex === 0)")
 
 
 def test_thirty_budgets_of_seven_classes_stay_small(written: Shape) -> None:

@@ -159,11 +159,20 @@ def train(
 
 
 @app.command()
-def report(directory: Annotated[Path, typer.Argument(help="Directory of an audit.")]) -> None:
+def report(
+    directory: Annotated[Path, typer.Argument(help="Directory of an audit.")],
+    all_images: Annotated[
+        bool, typer.Option("--all-images", help="Write images.html and images.csv, too: a row for every image.")
+    ] = False,
+) -> None:
     """Write report.html again from the records, without measuring."""
     from ..report.html import write_report
 
     typer.echo(f"Report: {write_report(directory)}")
+    if all_images:
+        from ..report.images import write_images
+
+        typer.echo(f"Every image: {write_images(directory)}")
 
 
 models_app = typer.Typer(name="models", help="Networks that medrobust can build.", no_args_is_help=True)

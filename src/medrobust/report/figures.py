@@ -31,9 +31,9 @@ class Layout:
         return self.height - self.bottom
 
 
-WIDE = Layout("wide", 760, 440, 46, 160, 58, 64, 9, True)
+WIDE = Layout("wide", 760, 440, 46, 190, 58, 64, 9, True)
 NARROW = Layout("narrow", 344, 344, 40, 12, 58, 62, 6, False)
-LOW_WIDE = Layout("wide", 760, 320, 46, 160, 36, 48, 6, True)
+LOW_WIDE = Layout("wide", 760, 320, 46, 190, 36, 48, 6, True)
 LOW_NARROW = Layout("narrow", 344, 280, 40, 12, 36, 48, 6, False)
 
 
@@ -165,7 +165,7 @@ def _below_one_level(x: Axis, y: Axis, lines: Sequence[Line], layout: Layout) ->
     edge = min(x(one), layout.width - layout.right) if x.high > x.low else layout.width - layout.right
     room = edge - layout.left
     words = "below one grey level: invisible" if room > 200 else "below one grey level" if room > 125 else "< 1 level"
-    end = x.start + 6.2 * len(words)  # roughly where the words end
+    end = layout.left + 6 + 5.8 * len(words)  # roughly where the words end
     taken = [p.accuracy.value or 0 for line in lines for p in line.points if x(p.budget.epsilon) <= end]
     clear = max((0.03, 0.3, 0.6), key=lambda share: min([0.15, *(abs(share - value) for value in taken)]))
     return "".join(

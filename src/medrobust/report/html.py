@@ -3,23 +3,18 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from ..errors import UserError
 from ..files import read_json, write_atomic
-from ..runs import AUDIT_SCHEMA
-from . import words
 from .exports import exports
 from .measured import Json, class_names, clean_accuracy, focus, lines, mapping, name_of, norms
-from .page import environment, fixed
+from .page import environment, fixed, read_audit, readable
 from .pictures import example, gallery, slider_data
 from .sections import SECTIONS, Section, Seen
 from .verdict import context, first, quote, verdict
-
-NEEDED = ("schema", "model", "data", "curve")
 
 
 def write_report(run_dir: Path, sections: Sequence[Section] = tuple(SECTIONS)) -> Path:
@@ -39,37 +34,15 @@ def write_report(run_dir: Path, sections: Sequence[Section] = tuple(SECTIONS)) -
 
 def render(folder: Path, sections: Sequence[Section] = tuple(SECTIONS)) -> str:
     """The whole page as text. Errors: UserError, as write_report."""
-    audit = _audit(folder)
-    with _readable(folder):
+    audit = read_audit(folder)
+    with readable(folder):
         return _fill(_see(audit, folder), sections)
 
 
 def _others(folder: Path) -> dict[str, str]:
-    audit = _audit(folder)
-    with _readable(folder):
+    audit = read_audit(folder)
+    with readable(folder):
         return exports(audit)
-
-
-@contextmanager
-def _readable(folder: Path) -> Iterator[None]:
-    """What audit.json holds in another form than was asked for is refused in one line."""
-    try:
-        yield
-    except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
-        problem = f"not in the form that the report reads ({type(error).__name__}: {error})"
-        raise UserError(str(folder / "audit.json"), problem, "measure again with this version of medrobust") from error
-
-
-def _audit(folder: Path) -> Json:
-    path = folder / "audit.json"
-    audit = read_json(path)
-    lacking = [key for key in NEEDED if key not in audit] if isinstance(audit, dict) else list(NEEDED)
-    if lacking:
-        raise UserError(str(path), f"lacks {words.listed(lacking)}", "medrobust audit writes it")
-    if audit["schema"] != AUDIT_SCHEMA:
-        problem = f"schema {audit['schema']!r} is not {AUDIT_SCHEMA!r}"
-        raise UserError(str(path), problem, "measure again with this version")
-    return dict(audit)
 
 
 def _optional(path: Path) -> Json:

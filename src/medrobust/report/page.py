@@ -4,16 +4,46 @@ from __future__ import annotations
 
 import base64
 import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from ..errors import UserError
+from ..files import read_json
+from ..runs import AUDIT_SCHEMA
 from . import figures, words
+from .measured import Json
 
+NEEDED = ("schema", "model", "data", "curve")
 TEMPLATES = Path(__file__).parent / "templates"
 POLICY = (
     "default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'sha256-{digest}'; "
     "base-uri 'none'; form-action 'none'"
 )
+
+
+@contextmanager
+def readable(folder: Path) -> Iterator[None]:
+    """What audit.json holds in another form than was asked for is refused in one line."""
+    try:
+        yield
+    except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
+        problem = f"not in the form that the report reads ({type(error).__name__}: {error})"
+        raise UserError(str(folder / "audit.json"), problem, "measure again with this version of medrobust") from error
+
+
+def read_audit(folder: Path) -> Json:
+    """audit.json of a run. Errors: UserError where it is missing, lacks what pages need, or is of another version."""
+    path = folder / "audit.json"
+    audit = read_json(path)
+    lacking = [key for key in NEEDED if key not in audit] if isinstance(audit, dict) else list(NEEDED)
+    if lacking:
+        raise UserError(str(path), f"lacks {words.listed(lacking)}", "medrobust audit writes it")
+    if audit["schema"] != AUDIT_SCHEMA:
+        problem = f"schema {audit['schema']!r} is not {AUDIT_SCHEMA!r}"
+        raise UserError(str(path), problem, "measure again with this version")
+    return dict(audit)
 
 
 def environment() -> Any:

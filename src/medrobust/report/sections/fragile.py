@@ -48,6 +48,7 @@ def sensitivity(audit: Json) -> list[str]:
     raw = audit.get("sensitivity") or ()
     sentences = []
     rows = [raw] if isinstance(raw, Mapping) else raw
+    rows = [row for row in rows if not row.get("ecdf")]  # the distribution says it before, without the grid
     for row in rows:
         norm, wrong = str(row["norm"]), mapping(row.get("epsilon_wrong"))
         half, fragile_part = wrong.get("median"), mapping(wrong.get("quantiles")).get("0.05")

@@ -6,8 +6,13 @@ from pathlib import Path
 from typing import Any
 
 from ..measured import Json, attack_name, mapping
-from ..words import Budget, counted
+from ..words import Budget, counted, plain
 from .section import Section, Seen
+
+
+def _size(row: Json) -> str:
+    epsilon = row.get("epsilon")
+    return Budget(str(row.get("norm") or "linf"), float(epsilon)).short if epsilon else ""
 
 
 def planted(audit: Json) -> list[dict[str, Any]]:
@@ -19,7 +24,9 @@ def planted(audit: Json) -> list[dict[str, Any]]:
         rows.append(
             {
                 "attack": attack_name(audit, str(row.get("attack") or "")),
-                "budget": Budget(str(row["norm"]), float(row["epsilon"])).short if row.get("epsilon") else "",
+                "budget": Budget(str(row.get("norm") or "linf"), float(row["epsilon"])).short
+                if row.get("epsilon")
+                else "",
                 **{key: "n/a" if value is None else f"{int(value):,}" for key, value in known.items()},
                 "share": f"{int(known['found'] or 0)} of {fair}" if fair else "nothing to find",
                 "all": bool(fair) and int(known["found"] or 0) >= (fair or 0),
@@ -49,7 +56,7 @@ def build(seen: Seen) -> dict[str, Any]:
     said = mapping(verdict).get("evidence") or mapping(verdict).get("words") or verdict
     return {
         "rows": planted(seen.audit),
-        "verdict": "" if said is None else str(said),
+        "verdict": "" if said is None else plain(said),
         "reason": str(mapping(test).get("reason") or ""),
         "checks": checks_in_short(seen.audit),
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,8 @@ from .section import Section, Seen
 
 def referral(audit: Json) -> dict[str, Any] | None:
     """Accuracy on the images kept, by three ways to choose those sent to a person."""
-    rows = sorted(audit.get("referral") or (), key=lambda row: row["fraction"])
+    raw = audit.get("referral") or ()
+    rows = sorted(mapping(raw).get("rows") or () if isinstance(raw, Mapping) else raw, key=lambda row: row["fraction"])
     ways = (
         ("accuracy", "Easiest to mislead", "worst"),
         ("baseline_confidence", "Least confident", "attack a0"),

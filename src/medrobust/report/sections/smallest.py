@@ -36,7 +36,7 @@ def distributions(audit: Json) -> list[dict[str, Any]]:
             continue
         line = worst_line(audit, norm)
         stop = max(points[-1][0], line.points[-1].budget.epsilon if line else 0.0)
-        half = next((change for change, share in points if share >= 0.5), None)
+        few, half = (next((change for change, share in points if share >= part), None) for part in (0.05, 0.5))
         never = int(told.get("num_never") or 0)
         count = int(told.get("num_images") or 0)
         found.append(
@@ -44,6 +44,7 @@ def distributions(audit: Json) -> list[dict[str, Any]]:
                 "norm": norm,
                 "figures": [smallest_changes(points, norm, stop, form) for form in (LOW_WIDE, LOW_NARROW)],
                 "first": size(norm, points[0][0]),
+                "few": "" if few is None else size(norm, few),
                 "half": "" if half is None else size(norm, half),
                 "last": Budget(norm, stop).short,
                 "count": counted(count, "image"),
