@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import sys
 from itertools import pairwise
-from pathlib import Path
 
 import pytest
 import torch
@@ -18,9 +16,7 @@ from medrobust.models.bounds import Bounds, NoCertificateError
 from medrobust.models.fold import fold_batch_norm
 from medrobust.norms import NORMS
 from medrobust.threat import Threat
-
-sys.path.insert(0, str(Path(__file__).parent))
-from bounded_nets import NETS, SIDE, classifier
+from models.bounded_nets import NETS, SIDE, classifier
 
 DUAL = {"linf": 1, "l2": 2, "l1": float("inf")}
 SHAPES = {"signal": (2, 12), "image": (3, 4, 4), "volume": (1, 3, 4, 4)}

@@ -16,6 +16,7 @@ from ..attacks.names import attack_name, attack_words
 from ..attacks.sets import choose
 from ..files import read_json, write_atomic, write_json
 from ..findings import Finding
+from ..measuring.certified import certified
 from ..measuring.clean import clean_pass
 from ..measuring.measure import measure
 from ..measuring.plan import Plan
@@ -90,6 +91,8 @@ def run_audit(
     began = perf_counter()
     if not (folder / "images" / "gallery.json").exists():
         make_gallery(records, setup, folder / "images", report, folder / "parts")
+    # Before anything is concluded: a certificate above an attack stops the audit.
+    proved = _certified(folder, setup, records, cost, report)
     context = _context(setup, report, cost)
     findings = run_checks(checks, records, context)
     if not finished:
@@ -98,11 +101,20 @@ def run_audit(
     content = summary(setup, records, run) | {
         "quotable": quotable(findings).as_dict(),
         "active_test": _numbers(findings, "active-test"),
+        "certified": proved,
         "findings": [_row(finding) for finding in findings],
     }
     write_json(folder / "audit.json", content)
     _drop_parts(folder / "parts")
     return folder
+
+
+def _certified(
+    folder: Path, setup: Setup, records: Records, cost: Mapping[str, Any], report: Report | None
+) -> dict[str, Any]:
+    if setup.recipe.certify == "off":
+        return {"reason": "no certificate: not asked for (certify=off)"}
+    return certified(folder, setup.model, setup.images, records, setup.plan, cost["seconds"], report)
 
 
 def _context(setup: Setup, report: Report | None, cost: Mapping[str, Any]) -> Context:

@@ -217,6 +217,11 @@ class Bounds:
             module.register_forward_pre_hook(lambda *_, words=words: self._walk.names.append(words))
             module.register_forward_hook(lambda *_: self._walk.names.pop() and None)
 
+    @property
+    def in_logits(self) -> bool:
+        """Whether the margins are those of the classifier's own logits, and not of probabilities."""
+        return self.model.head not in ("probabilities", "auto")
+
     def margins(self, x: Tensor, labels: Tensor, radius: Tensor | float, norm: str) -> Tensor:
         """(n,) lower bounds of z_label - (largest other z) on the ball of each image, inside the domain.
 
