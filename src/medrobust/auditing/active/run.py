@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from time import perf_counter
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -30,8 +30,8 @@ from .heads import LEAST_FEATURES, NUM_INNER, Planted, Plot, plant
 
 NUM_IMAGES = 32
 NUM_RANDOM = 8  # draws at the edge of the ball, and as many inside it
-PASSES = 12_000  # of images, a gradient being three, after which an attack is asked about no more of them
-FEW = 8  # images of a piece that an attack with a loop of its own is asked about
+PASSES = 12_000  # of images, a gradient being three, that an attack may take at a budget beyond the first few
+FEW = 8  # images that every attack is asked about, whatever it costs
 VALUES = 2**24  # of float64 that the features of one piece of images may take
 
 
@@ -216,38 +216,60 @@ def tried(attack: Attack, model: PerImage, x: Tensor, y: Tensor, threat: Threat,
     return until_reached(program, model, goal, ball, start, keep=program.keep).x.detach()
 
 
+class _Field(NamedTuple):
+    """One budget: the pieces with what is planted in them, and per image who asked and who found it."""
+
+    pieces: list[_Piece]
+    asked: list[Tensor]  # by every attack so far
+    found: list[Tensor]  # by any of them
+
+    @staticmethod
+    def of(pieces: list[_Piece]) -> _Field:
+        return _Field(pieces, [piece.usable.clone() for piece in pieces], [piece.by_random & False for piece in pieces])
+
+    def ask(self, attack: Attack, title: str, room: int) -> tuple[int, int, int]:
+        """Planted, won by random and found, of the images that the attack is asked about.
+
+        A few come first: the others follow where their passes fit into the room.
+        """
+        planted = won = found = 0
+        each = room / FEW
+        for number, piece in enumerate(self.pieces):
+            at = piece.usable.nonzero()[:, 0]
+            chosen = torch.zeros_like(piece.usable)
+            for some in (at[:FEW], at[FEW:]) if number == 0 else (at,):
+                if each * len(some) > room:
+                    continue
+                hit, passes = piece.found(attack, title, some)
+                each = max(passes / max(len(some), 1), 1e-9) if number == 0 else each
+                room -= passes
+                chosen[some] = True
+                self.found[number] |= hit
+                found += int((hit & ~piece.by_random).sum())
+            self.asked[number] &= chosen
+            planted += int(chosen.sum())
+            won += int((chosen & piece.by_random).sum())
+        return planted, won, found
+
+    def together(self) -> tuple[int, int]:
+        """Images that say something and that every attack was asked about, and those of them that any found."""
+        counted = [asked & ~piece.by_random for asked, piece in zip(self.asked, self.pieces, strict=True)]
+        found = [one & hit for one, hit in zip(counted, self.found, strict=True)]
+        return sum(int(one.sum()) for one in counted), sum(int(one.sum()) for one in found)
+
+
 def _run(
     plots: _Plots, attacks: Mapping[str, Attack], grids: Callable[[str], Sequence[Grid]], began: float
 ) -> ActiveTest:
-    made: dict[tuple[str, float], list[_Piece]] = {}
-    by_any: dict[tuple[str, float], list[Tensor]] = {}
-    spent = dict.fromkeys(attacks, 0)
+    fields: dict[tuple[str, float], _Field] = {}
     rows = []
     for title, attack in attacks.items():
         for grid in grids(title):
             for epsilon in grid.epsilons:
                 key = (grid.norm_name, epsilon)
-                if key not in made:
+                if key not in fields:
                     threat = Threat(epsilon=epsilon, norm=grid.norm, domain=grid.domain)
-                    made[key] = plots.planted(*key, threat)
-                    by_any[key] = [torch.zeros_like(piece.usable) for piece in made[key]]
-                planted = won = found = 0
-                for number, piece in enumerate(made[key]):
-                    if spent[title] > PASSES:
-                        break
-                    at = piece.usable.nonzero()[: None if attack.abilities.approach else FEW, 0]
-                    hit, passes = piece.found(attack, title, at)
-                    spent[title] += passes
-                    by_any[key][number] |= hit
-                    planted += len(at)
-                    won += int(piece.by_random[at].sum())
-                    found += int((hit & ~piece.by_random).sum())
-                rows.append(Row(title, *key, planted, won, found))
-    together = {
-        key: (
-            sum(int((piece.usable & ~piece.by_random).sum()) for piece in pieces),
-            sum(int((hit & ~piece.by_random).sum()) for hit, piece in zip(by_any[key], pieces, strict=True)),
-        )
-        for key, pieces in made.items()
-    }
+                    fields[key] = _Field.of(plots.planted(*key, threat))
+                rows.append(Row(title, *key, *fields[key].ask(attack, title, PASSES)))
+    together = {key: field.together() for key, field in fields.items()}
     return ActiveTest(tuple(rows), together, plots.place.words, perf_counter() - began)
