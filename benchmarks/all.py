@@ -64,6 +64,25 @@ SECTIONS = (
         ),
     ),
     Section(
+        "curve_29_shufflenet",
+        "29 budgets: ShuffleNetV2 x0.5",
+        "One thread, other work on the other core. The budgets are a tenth of those of Rodriguez et al. 2022.",
+    ),
+    Section(
+        "worst_case_standard_ham4",
+        "The truth cheaply: the set `standard` at 10 budgets against the original AutoAttack at each",
+        "36 images of four classes that the model has right, ShuffleNetV2 of 112 px, one thread, other work on the other "
+        "core. At 0.048/255 two images more stand after `standard`.",
+    ),
+    Section(
+        "growth",
+        "How the whole command grows",
+        "`medrobust audit attacks=quick` as a person waits for it, from its start to its end, with reading, checks, "
+        "pictures and report: the bundled classifier with images and budgets, ResNet-18 with pixels. Made before the checks that prove the attacks, "
+        "which add a few seconds.",
+        ("growth.py",),
+    ),
+    Section(
         "curve_10_h100",
         "The same on a graphics card, where small work does not pay",
         "260 images of 64 px fit into two batches, so a peer's 200 gradients one after the other take as long as the "
