@@ -71,15 +71,15 @@ SECTIONS = (
     Section(
         "worst_case_standard_ham4",
         "The truth cheaply: the set `standard` at 10 budgets against the original AutoAttack at each",
-        "36 images of four classes that the model has right, ShuffleNetV2 of 112 px, one thread, other work on the other "
-        "core. At 0.048/255 two images more stand after `standard`.",
+        "36 images of four classes that the model has right, ShuffleNetV2 of 112 px, one thread, other work on the "
+        "other core. At 0.048/255 two images more stand after `standard`.",
     ),
     Section(
         "growth",
         "How the whole command grows",
         "`medrobust audit attacks=quick` as a person waits for it, from its start to its end, with reading, checks, "
-        "pictures and report: the bundled classifier with images and budgets, ResNet-18 with pixels. Made before the checks that prove the attacks, "
-        "which add a few seconds.",
+        "pictures and report: the bundled classifier with images and budgets, ResNet-18 with pixels. Made before the "
+        "checks that prove the attacks, which add seconds.",
         ("growth.py",),
     ),
     Section(
