@@ -95,7 +95,7 @@ def test_a_notebook_shows_numbers_and_findings_as_text(run: AuditRun) -> None:
     assert "64/255</td><td>0.000" in html
     assert "Is anything &lt;odd&gt;? 36 rows &amp; more" in html
     assert "<odd>" not in html
-    assert repr(run) == f"AuditRun({str(run.folder)!r}, 12 images, checks: fail)"
+    assert repr(run) == f"AuditRun({str(run.folder)!r}, 12 images, checks: fail, quotable: no)"
 
 
 def test_the_directory_holds_what_the_design_says(run: AuditRun) -> None:

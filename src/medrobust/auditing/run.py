@@ -57,13 +57,19 @@ class AuditRun:
         return list(self.content["worst_case"])
 
     @property
+    def quotable(self) -> tuple[str, list[str]]:
+        """yes or no, and the reasons: see docs/explanation/quotable.md."""
+        said = self.content["quotable"]
+        return str(said["value"]), list(said["why"])
+
+    @property
     def findings(self) -> list[Finding]:
         """What the checks say, the worst first."""
         return [Finding(**row) for row in self.content["findings"]]
 
     def __repr__(self) -> str:
-        said = verdict(self.findings)
-        return f"AuditRun({str(self.folder)!r}, {self.content['data']['num_images']} images, checks: {said})"
+        said, count = verdict(self.findings), self.content["data"]["num_images"]
+        return f"AuditRun({str(self.folder)!r}, {count} images, checks: {said}, quotable: {self.quotable[0]})"
 
     def _repr_html_(self) -> str:
         rows = "".join(
