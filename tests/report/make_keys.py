@@ -42,13 +42,15 @@ def make_keys(audit: Mapping[str, Any], *, quotable: bool = True, reason: str = 
                     "planted": 32,
                     "won_by_random": 2,
                     "found": 30 if quotable or attack != "pgd" else 3,
-                    "not_applicable": 0,
-                    "reason": "",
                 }
                 for attack in audit["protocol"]["attacks"]
                 for row in first[:2]
             ],
-            "verdict": "pass" if quotable else "fail",
+            "together": [
+                {"norm": row["norm"], "epsilon": row["epsilon"], "counted": 30, "found": 30} for row in first[:2]
+            ],
+            "layer": "the last linear layer",
+            "reason": "",
         },
         "certified": {"reason": reason}
         if reason
@@ -75,5 +77,18 @@ def make_keys(audit: Mapping[str, Any], *, quotable: bool = True, reason: str = 
             row | {"change_wrong": 0.8 * row["epsilon_wrong"] + i * 1e-6, "read_as": classes[1]}
             for i, row in enumerate(audit["fragile"])
         ],
-        "sample_size": {"half_width": 0.04, "images": 200},
+        "sample_size": {
+            "half_width": 0.04,
+            "rows": [
+                {
+                    "metric": "accuracy",
+                    "norm": None,
+                    "epsilon": 0.0,
+                    "num_images": 210,
+                    "num_groups": 160,
+                    "enough": False,
+                },
+                {"metric": "robust_accuracy", "norm": "linf", "epsilon": 1 / 255, "num_images": 900, "num_groups": 700},
+            ],
+        },
     }

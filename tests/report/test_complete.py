@@ -96,9 +96,12 @@ def test_threats_say_who_could_and_what_is_out_of_scope(page: Make) -> None:
 def test_planted_answers_are_counted_without_those_that_noise_finds(page: Make) -> None:
     made = page(replace=make_keys(make_audit(), quotable=False))
     rows = [[e.text for e in row.all("td")] for row in made.section("proof").one("tbody").all("tr")]
-    assert rows[0] == ["0.1 grey levels", "32", "2", "0", "30 of 30"]
+    assert rows[0] == ["0.1 grey levels", "32", "2", "30 of 30"]
     assert [row[-1] for row in rows] == ["30 of 30"] * 4 + ["3 of 30"] * 2 + ["30 of 30"] * 2
-    assert "Verdict of this test: fail" in made.section("proof").text
+    assert (
+        "All attacks together found 30 of 30 at 0.1 grey levels and 30 of 30 at 0.2 grey levels."
+        in made.section("proof").text
+    )
     without = page(replace={"active_test": {"rows": [], "reason": "no layer before the last"}}).section("proof").text
     assert "nothing here proves that they would find one: no layer before the last." in without
 

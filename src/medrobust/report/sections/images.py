@@ -7,7 +7,7 @@ from typing import Any
 
 from ..facts import facts
 from ..measured import Json, mapping
-from ..words import counted, percent, plain
+from ..words import Budget, counted, percent, plain
 from .section import Section, Seen
 
 OWN_KEYS = ("name", "num_images", "num_groups", "classes", "broken", "split", "source", "positive_class")
@@ -30,6 +30,26 @@ def _partition(audit: Json) -> list[tuple[str, str]]:
     ]
 
 
+def sample_size(audit: Json) -> str:
+    """How many images an interval of the wanted width needs, in words: of the clean accuracy, and of the worst budget."""
+    found = mapping(audit.get("sample_size"))
+    rows = [row for row in found.get("rows") or () if row.get("num_images")]
+    clean = next((row for row in rows if not row.get("epsilon")), None)
+    attacked = max((row for row in rows if row.get("epsilon")), key=lambda row: int(row["num_images"]), default=None)
+    if clean is None:
+        return ""
+    said = f"To know a share to {100 * float(found['half_width']):.0f} points either way takes {_needed(clean)} for the accuracy"
+    if attacked is None:
+        return f"{said}."
+    at = Budget(str(attacked["norm"]), float(attacked["epsilon"])).short
+    return f"{said}, and {_needed(attacked)} for the robust accuracy where it takes most, at {at}."
+
+
+def _needed(row: Json) -> str:
+    there = ", which are there" if row.get("enough") else ""
+    return f"{counted(int(row['num_images']), 'image')} of {counted(int(row['num_groups']), 'group')}{there}"
+
+
 def build(seen: Seen) -> dict[str, Any]:
     """What the template shows."""
     data = mapping(seen.audit["data"])
@@ -39,13 +59,11 @@ def build(seen: Seen) -> dict[str, Any]:
     rows += [("prevalence", prevalence(seen.audit)), ("positive class", plain(data.get("positive_class") or ""))]
     rows += [("split", plain(data["split"]) if data.get("split") else "")]
     rows += facts(data, OWN_KEYS) + facts({"unit": mapping(data.get("source")).get("words")})
-    sample = seen.audit.get("sample_size")
-    told = str(sample["words"]) if isinstance(sample, dict) and sample.get("words") else ""
+    told = sample_size(seen.audit)
     return {
         "rows": [(name, value) for name, value in rows if value and value != "none"],
         "partition": _partition(seen.audit),
         "sample_size": told,
-        "sample_facts": [] if told else facts(sample),
         "broken": [(str(path), str(reason)) for path, reason in data.get("broken") or ()],
         "counted": counted,
     }

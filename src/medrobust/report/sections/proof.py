@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from ...auditing.quotable import SHOWN
 from ..measured import Json, attack_name, mapping
-from ..words import Budget, counted, plain
+from ..words import Budget, counted, listed, plain
 from .section import Section, Seen
 
 
@@ -19,21 +20,39 @@ def planted(audit: Json) -> list[dict[str, Any]]:
     """The rows of the active test: per attack and budget, how many planted answers there were and were found."""
     rows = []
     for row in mapping(audit.get("active_test")).get("rows") or ():
-        known = {key: row.get(key) for key in ("planted", "won_by_random", "found", "not_applicable")}
+        known = {key: row.get(key) for key in ("planted", "won_by_random", "found")}
         fair = None if known["planted"] is None else int(known["planted"]) - int(known["won_by_random"] or 0)
         rows.append(
             {
                 "attack": attack_name(audit, str(row.get("attack") or "")),
-                "budget": Budget(str(row.get("norm") or "linf"), float(row["epsilon"])).short
-                if row.get("epsilon")
-                else "",
+                "budget": _size(row),
                 **{key: "n/a" if value is None else f"{int(value):,}" for key, value in known.items()},
                 "share": f"{int(known['found'] or 0)} of {fair}" if fair else "nothing to find",
                 "all": bool(fair) and int(known["found"] or 0) >= (fair or 0),
-                "reason": str(row.get("reason") or ""),
             }
         )
     return rows
+
+
+def together(audit: Json) -> str:
+    """What all attacks together found, in words."""
+    rows = mapping(audit.get("active_test")).get("together") or ()
+    found = [f"{row['found']} of {row['counted']} at {_size(row)}" for row in rows]
+    return f"All attacks together found {listed(found)}." if found else ""
+
+
+def others(audit: Json) -> list[dict[str, str]]:
+    """The other checks that prove or refute the attacks: what was asked and seen."""
+    rows = {str(row.get("id")): row for row in audit.get("findings") or ()}
+    return [
+        {
+            "severity": str(rows[name]["severity"]),
+            "title": str(rows[name].get("title") or name),
+            "evidence": plain(rows[name]["evidence"]) if rows[name].get("evidence") else "",
+        }
+        for name in SHOWN[1:]
+        if name in rows
+    ]
 
 
 def checks_in_short(audit: Json) -> str:
@@ -51,13 +70,11 @@ def checks_in_short(audit: Json) -> str:
 
 def build(seen: Seen) -> dict[str, Any]:
     """What the template shows."""
-    test = seen.audit.get("active_test")
-    verdict = mapping(test).get("verdict")
-    said = mapping(verdict).get("evidence") or mapping(verdict).get("words") or verdict
     return {
         "rows": planted(seen.audit),
-        "verdict": "" if said is None else plain(said),
-        "reason": str(mapping(test).get("reason") or ""),
+        "together": together(seen.audit),
+        "others": others(seen.audit),
+        "reason": str(mapping(seen.audit.get("active_test")).get("reason") or ""),
         "checks": checks_in_short(seen.audit),
     }
 
