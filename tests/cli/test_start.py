@@ -7,7 +7,7 @@ from pathlib import Path
 HEAVY = ("torch", "monai", "lightning_fabric", "matplotlib", "sklearn", "pandas", "pydantic")
 # What is there for other models, other files and other commands than an audit of pictures by a network of our own.
 UNUSED = {
-    # sympy is not here: PyTorch imports it where it meets a tensor of another class, as the bounds of a certificate are.
+    # sympy is not here: PyTorch imports it for a tensor of another class, as the bounds of a certificate are.
     *("torchvision", "timm", "monai", "onnx", "onnx2torch", "onnxruntime", "torch._dynamo", "torch._inductor"),
     *("scipy", "sklearn", "pandas", "matplotlib", "pyarrow.dataset", "pyarrow.compute", "networkx"),
     *("pydicom", "nibabel", "tifffile", "openpyxl", "medmnist", "rich", "lightning_fabric", "pytorch_lightning"),

@@ -31,14 +31,15 @@ def _partition(audit: Json) -> list[tuple[str, str]]:
 
 
 def sample_size(audit: Json) -> str:
-    """How many images an interval of the wanted width needs, in words: of the clean accuracy, and of the worst budget."""
+    """How many images an interval of the wanted width needs, in words: clean, and at the budget that takes most."""
     found = mapping(audit.get("sample_size"))
     rows = [row for row in found.get("rows") or () if row.get("num_images")]
     clean = next((row for row in rows if not row.get("epsilon")), None)
     attacked = max((row for row in rows if row.get("epsilon")), key=lambda row: int(row["num_images"]), default=None)
     if clean is None:
         return ""
-    said = f"To know a share to {100 * float(found['half_width']):.0f} points either way takes {_needed(clean)} for the accuracy"
+    points = f"{100 * float(found['half_width']):.0f} points"
+    said = f"To know a share to {points} either way takes {_needed(clean)} for the accuracy"
     if attacked is None:
         return f"{said}."
     at = Budget(str(attacked["norm"]), float(attacked["epsilon"])).short
