@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from .compare import compare
 from .data import data_app
 from .faults import Commands, finish
 
@@ -155,6 +156,8 @@ def report(directory: Annotated[Path, typer.Argument(help="Directory of an audit
 
     typer.echo(f"Report: {write_report(directory)}")
 
+
+app.command()(compare)
 
 models_app = typer.Typer(name="models", help="Networks that medrobust can build.", no_args_is_help=True)
 
