@@ -6,6 +6,7 @@
     images = mr.ImageSet.of(x, y, classes=["benign", "malignant"])       tensors, a Dataset, a DataLoader
     records = mr.measure(net, images, ["pgd"], linf=["1/255", "4/255"])  rows: one per image, attack and budget
     run = mr.audit(net, images, out="audit")                             report.html, audit.json, records.parquet
+    mr.compare("old", "new", "limits.yaml")                              paired differences, acceptance limits
     mr.train(net, mr.objectives.trades(mr.Threat("4/255")), images, epochs=20, out="model")
 
 Everything takes a plain torch.nn.Module. Names are loaded when they are first used: `import medrobust` alone loads no
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from . import attacks, goals, losses, models, norms, objectives, testing
     from .data import Batch, ImageSet, View, open_images
     from .errors import UserError
-    from .face import AuditRun, audit, measure, train
+    from .face import AuditRun, Comparison, audit, compare, measure, train
     from .findings import Finding
     from .models import Classifier, load_model
     from .records import Records
@@ -31,6 +32,7 @@ _HOMES = {
     "AuditRun": "face",
     "Batch": "data",
     "Classifier": "models",
+    "Comparison": "face",
     "Finding": "findings",
     "ImageSet": "data",
     "Records": "records",
@@ -38,6 +40,7 @@ _HOMES = {
     "UserError": "errors",
     "View": "data",
     "audit": "face",
+    "compare": "face",
     "load_model": "models",
     "measure": "face",
     "open_images": "data",
@@ -49,6 +52,7 @@ __all__ = [
     "AuditRun",
     "Batch",
     "Classifier",
+    "Comparison",
     "Finding",
     "ImageSet",
     "Records",
@@ -58,6 +62,7 @@ __all__ = [
     "__version__",
     "attacks",
     "audit",
+    "compare",
     "goals",
     "load_model",
     "losses",

@@ -14,6 +14,7 @@ from .arguments import Attacks, Budgets, name, plan_of, subject, titled
 from .attacks.build import describe
 from .auditing.audit import run_audit
 from .auditing.checks import CHECKS
+from .auditing.compare import Comparison, compare_runs, write_comparison
 from .auditing.context import Check
 from .auditing.probed import look, refuse_without_gradient
 from .auditing.run import AuditRun
@@ -29,13 +30,15 @@ from .progress import Report
 from .progress import progress as shown
 from .recipes.audit import DEFAULT_ATTACKS, AuditRecipe
 from .recipes.parts import DataSpec, ModelSpec, ThreatSpec
-from .recipes.yaml import dump, train_recipe
+from .recipes.yaml import dump, read_list, train_recipe
+from .records.limits import limits_of
 from .records.records import Records
+from .report.compare import write_compare_page
 from .report.html import write_report
 from .report.sections import SECTIONS, Section
 from .training.direct import TrainRun, as_recipe_settings, train_objective
 
-__all__ = ["AuditRun", "TrainRun", "audit", "measure", "train"]
+__all__ = ["AuditRun", "Comparison", "TrainRun", "audit", "compare", "measure", "train"]
 
 NOTE = "# Written by medrobust.audit from objects in memory: a record of the run, not a recipe to run again.\n"
 
@@ -180,6 +183,45 @@ def audit(
         folder = run_audit(setup, None if out is None else Path(out), NOTE + dump(recipe), report, [*CHECKS, *checks])
         write_report(folder, [*SECTIONS, *sections])
     return AuditRun(folder)
+
+
+def compare(
+    a: AuditRun | Path | str,
+    b: AuditRun | Path | str,
+    limits: Sequence[Any] | Path | str | None = None,
+    *,
+    out: Path | str | None = None,
+    common: bool = False,
+) -> Comparison:
+    """Is the new classifier worse than the old one? What `medrobust compare` does.
+
+    Args:
+        a, b: audits of the old and of the new classifier on the same images, or their directories.
+        limits: that the new one is held to: mappings {metric, norm, epsilon, at_least or no_worse_than}, or a YAML
+            file of them.
+        out: directory of compare.json, compare.md and compare.html; nothing is written by default.
+        common: compare the budgets that both have, and leave out the others.
+
+    Errors: UserError where the runs are not of the same images and budgets, and for a limit that cannot be read.
+
+    Example:
+        >>> import tempfile, medrobust as mr
+        >>> net = nn.Sequential(nn.Flatten(), nn.Linear(64, 2))
+        >>> images = mr.ImageSet.of(torch.rand(12, 1, 8, 8), torch.arange(12) % 2)
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     run = mr.audit(net, images, ["fgsm"], linf=["1/255"], out=folder + "/audit")
+        ...     mr.compare(run, run, [{"metric": "accuracy", "no_worse_than": 0.3}]).verdict
+        'met'
+    """
+    runs = [run if isinstance(run, AuditRun) else AuditRun(Path(run)) for run in (a, b)]
+    place = str(limits) if isinstance(limits, (str, Path)) else "limits"
+    given = read_list(limits) if isinstance(limits, (str, Path)) else limits
+    content = compare_runs(runs[0], runs[1], [] if given is None else limits_of(given, place), common=common)
+    if out is None:
+        return Comparison(content)
+    folder = write_comparison(content, Path(out))
+    write_compare_page(content, folder)
+    return Comparison(content, folder)
 
 
 def train(

@@ -86,7 +86,7 @@ def test_the_influence_of_an_image_is_what_a_little_more_of_it_changes(case: dic
     own, score = case["labels"] == 0, case["scores"][:, 0]
     if own.all() or not own.any():
         return
-    _, influence = average_precision(own, score)
+    _, influence, _ = average_precision(own, score)
     step = 1e-5
     for i in range(len(own)):
         weight = np.ones(len(own))

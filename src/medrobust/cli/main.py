@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from .compare import compare
 from .data import data_app
 from .faults import Commands, finish
 
@@ -174,6 +175,8 @@ def report(
 
         typer.echo(f"Every image: {write_images(directory)}")
 
+
+app.command()(compare)
 
 models_app = typer.Typer(name="models", help="Networks that medrobust can build.", no_args_is_help=True)
 

@@ -51,6 +51,16 @@ def read_recipe(
     return content
 
 
+def read_list(path: Path | str) -> Any:
+    """The content of a YAML file that is no recipe. Errors: UserError for a missing file or broken YAML."""
+    try:
+        return _loaded(Path(path).read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(str(path), f"cannot be read: {error}") from error
+    except UNREADABLE as error:
+        raise UserError(str(path), "is not YAML that can be read") from error
+
+
 def _loaded(text: str) -> Any:
     """The content of a YAML text. Aliases that stand for more than a recipe can hold are refused, as YAMLError."""
     content = yaml.safe_load(text)

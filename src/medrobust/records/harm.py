@@ -38,7 +38,7 @@ def harm(answers: Answers, labels: np.ndarray, right: np.ndarray, positive: int,
     own = labels == positive
     # Whatever else an image of the positive class was read as.
     missed = answers.ever[:, np.arange(answers.ever.shape[1]) != positive].any(1)
-    rows: dict[str, tuple[np.ndarray, np.ndarray]] = {
+    rows: dict[str, tuple[Any, Any]] = {
         "missed": (missed, own),
         "false_alarm": (answers.ever[:, positive], ~own),
     }

@@ -37,7 +37,7 @@ def f1_part(hit: np.ndarray, union: np.ndarray, grouping: Grouping) -> Part:
     return part._replace(found=Estimate(*(2 * end / (1 + end) for end in vars(part.found).values())))
 
 
-def _placements(truth: np.ndarray, score: np.ndarray) -> np.ndarray:
+def placements(truth: np.ndarray, score: np.ndarray) -> np.ndarray:
     """(n,) of each image the share of the other kind that it is on the right side of, ties half."""
     out = np.empty(len(score))
     for mine, others in ((truth, np.sort(score[~truth])), (~truth, np.sort(score[truth]))):
@@ -55,7 +55,7 @@ def area_part(truth: np.ndarray, score: np.ndarray, grouping: Grouping) -> Part 
     """
     if truth.all() or not truth.any() or np.isnan(score).any():
         return None
-    placed = _placements(truth, score)
+    placed = placements(truth, score)
     value = float(placed[truth].mean())
     influence = (placed - value) / np.where(truth, truth.sum(), (~truth).sum())
     numbers = np.array([truth.sum(), (~truth).sum()], dtype=float)

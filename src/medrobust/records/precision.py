@@ -10,8 +10,8 @@ from .intervals import UNDEFINED, Estimate, Grouping, of_influence
 from .metrics import Part, mean_part, ranks
 
 
-def average_precision(truth: np.ndarray, score: np.ndarray) -> tuple[float, np.ndarray]:
-    """Average precision, and what each image adds to it.
+def average_precision(truth: np.ndarray, score: np.ndarray) -> tuple[float, np.ndarray, float]:
+    """Average precision, what each image adds to it, and by how much it is too large.
 
     Formula: the mean over the positive images of the precision among all images that score at least as much, which is
     sum (R_n - R_{n-1}) P_n over the distinct scores; tied images enter together, as in scikit-learn. Under a weight w
@@ -21,10 +21,11 @@ def average_precision(truth: np.ndarray, score: np.ndarray) -> tuple[float, np.n
         truth: (n,) bool, at least one True and one False.
         score: (n,) numbers.
 
-    Returns the value and (n,) influences, whose sum is 0.
+    Returns the value, (n,) influences, whose sum is 0, and by how much small samples flatter, as each positive image
+    counts in its own precision: the mean over these of (1 - precision) / images that score at least as much.
 
     Example:
-        >>> value, influence = average_precision(np.array([True, False, True]), np.array([0.9, 0.8, 0.7]))
+        >>> value, influence, _ = average_precision(np.array([True, False, True]), np.array([0.9, 0.8, 0.7]))
         >>> round(value, 4), bool(abs(influence.sum()) < 1e-12)
         (0.8333, True)
     """
@@ -38,19 +39,21 @@ def average_precision(truth: np.ndarray, score: np.ndarray) -> tuple[float, np.n
     gain = np.cumsum((positives / at_least)[::-1])[::-1]
     loss = np.cumsum((positives * precision / at_least)[::-1])[::-1]
     influence = (truth * (precision[rank] - value) + truth * gain[rank] - loss[rank]) / num
-    return value, influence
+    return value, influence, float(positives @ ((1 - precision) / at_least) / num)
 
 
 def precision_part(truth: np.ndarray, score: np.ndarray, grouping: Grouping) -> Part | None:
     """Average precision of one class against the rest; None without images of both or with a score that is no number.
 
-    Its interval: `of_influence` over groups, those with a positive image in number.
+    Its interval: `of_influence` over groups, those with a positive image in number; the lower end is lower by what a
+    small sample flatters.
     """
     if truth.all() or not truth.any() or np.isnan(score).any():
         return None
-    value, influence = average_precision(truth, score)
+    value, influence, flattered = average_precision(truth, score)
     sums, speaks = grouping.sums(np.stack([influence, truth], 1)).T
     found = of_influence(value, sums, int((speaks > 0).sum()))
+    found = Estimate(found.value, max(0.0, found.low - flattered), found.high)
     return Part(found, influence, np.ones(len(truth), dtype=bool))
 
 

@@ -1,0 +1,135 @@
+"""Two classifiers on the same images: differences with intervals, and tests, paired by image and clustered by group."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from statistics import NormalDist
+
+import numpy as np
+
+from .intervals import PRIOR, UNDEFINED, Estimate, Grouping, Z
+from .metrics import placements
+
+METHOD = (
+    "differences are B - A; shares: adjusted Wald interval over groups (Bonett & Price 2012), exact sign-flip test by "
+    "group, which is McNemar's exact test where each group has one image; AUROC: DeLong over groups (Obuchowski 1997)"
+)
+
+
+def difference(a: np.ndarray, b: np.ndarray, grouping: Grouping, among: np.ndarray | None = None) -> Estimate:
+    """The difference b - a of two shares of the same images.
+
+    Formula: with a group added in which b alone holds, and one in which a alone holds, each of the mean size,
+    d = sum d_g / n and d +- 1.96 sqrt(sum (d_g - d n_g)^2 G / (G - 1)) / n of G groups. With groups of one image, but
+    for G / (G - 1), this is the adjusted interval of Bonett & Price 2012 (doi:10.3102/1076998611411915).
+
+    Args:
+        a, b: (n,) bool.
+        grouping: the groups of the images.
+        among: (n,) bool, the images that count; all by default.
+
+    Example:
+        >>> right = np.arange(100) < 80
+        >>> e = difference(right, right, Grouping(np.arange(100))); e.value, round(e.low, 3), round(e.high, 3)
+        (0.0, -0.027, 0.027)
+    """
+    among = np.ones(len(a), dtype=bool) if among is None else among
+    if not among.any():
+        return UNDEFINED
+    sums = grouping.sums(np.stack([(b.astype(float) - a) * among, among.astype(float)], 1))
+    gained, sizes = sums[sums[:, 1] > 0].T
+    value, size = gained.sum() / sizes.sum(), sizes.mean()
+    gained, sizes = np.append(gained, [size, -size]), np.append(sizes, [size, size])
+    middle, num = gained.sum() / sizes.sum(), len(sizes)
+    half = Z * math.sqrt(((gained - middle * sizes) ** 2).sum() * num / (num - 1)) / sizes.sum()
+    return Estimate(float(value), float(max(-1, min(middle - half, value))), float(min(1, max(middle + half, value))))
+
+
+def sign_flip_p(a: np.ndarray, b: np.ndarray, grouping: Grouping, among: np.ndarray | None = None) -> float:
+    """Two-sided p of a difference of shares: were a and b exchanged in each group by a coin, how often is it as large?
+
+    Exact, by the distribution of the sum of b - a over groups, without draws. Where each group has one image this is
+    McNemar's exact test (a binomial test of the images that only one reads rightly). 1 where nothing differs, NaN
+    without images.
+
+    Args:
+        a, b, grouping, among: see `difference`.
+
+    Example:
+        >>> a, b = np.array([1, 1, 1, 1, 1, 0, 1, 0], bool), np.array([0, 0, 0, 0, 0, 1, 1, 0], bool)
+        >>> round(sign_flip_p(a, b, Grouping(np.arange(8))), 6)  # 1 of 6: 2 (1 + 6) / 2^6
+        0.21875
+    """
+    among = np.ones(len(a), dtype=bool) if among is None else among
+    if not among.any():
+        return math.nan
+    sums = np.rint(grouping.sums(((b.astype(float) - a) * among)[:, None])[:, 0]).astype(int)
+    sizes, counts = np.unique(np.abs(sums[sums != 0]), return_counts=True)
+    chance = np.ones(1)  # of each sum from -reach to reach
+    for size, count in zip(sizes.tolist(), counts.tolist(), strict=True):
+        step = np.zeros(2 * size * count + 1)
+        step[:: 2 * size] = _coins(count)
+        chance = np.convolve(chance, step)
+    away = np.abs(np.arange(len(chance)) - len(chance) // 2)
+    return float(min(1.0, chance[away >= abs(int(sums.sum()))].sum()))
+
+
+def _coins(count: int) -> np.ndarray:
+    """(count + 1,) the chance of each number of heads."""
+    logs = [math.lgamma(count + 1) - math.lgamma(k + 1) - math.lgamma(count - k + 1) for k in range(count + 1)]
+    return np.exp(np.array(logs) - count * math.log(2))
+
+
+def area_difference(
+    truth: np.ndarray, a: np.ndarray, b: np.ndarray, grouping: Grouping
+) -> tuple[Estimate, float] | None:
+    """The difference b - a of two areas under ROC curves, and the two-sided p of none.
+
+    Variance: that of the placements summed over groups (DeLong 1988, doi:10.2307/2531595; Obuchowski 1997,
+    doi:10.2307/2533958), with half a group for and half a group against added, so that the interval has a width. The
+    test is made without these.
+
+    Args:
+        truth: (n,) bool.
+        a, b: (n,) scores.
+        grouping: the groups of the images.
+
+    Returns None without images of both kinds, or with a score that is no number.
+
+    Example:
+        >>> truth, score = np.arange(40) < 20, np.linspace(1, 0, 40)
+        >>> e, p = area_difference(truth, score, score, Grouping(np.arange(40))); e.value, round(e.high, 3), p
+        (0.0, 0.093, 1.0)
+    """
+    if truth.all() or not truth.any() or np.isnan(a).any() or np.isnan(b).any():
+        return None
+    influence, areas = [], []
+    for score in (a, b):
+        placed = placements(truth, score)
+        areas.append(float(placed[truth].mean()))
+        influence.append((placed - areas[-1]) / np.where(truth, truth.sum(), (~truth).sum()))
+    sums = grouping.sums((influence[1] - influence[0])[:, None])[:, 0]
+    fewest = float((grouping.sums(np.stack([truth, ~truth], 1)) > 0).sum(0).min())
+    num = len(sums)
+    variance = float((sums**2).sum()) * (num / (num - 1) if num > 1 else 1.0)
+    value, added = areas[1] - areas[0], 2 * PRIOR / (fewest + 2 * PRIOR) ** 2
+    half = Z * math.sqrt(variance + added)
+    p = 2 * NormalDist().cdf(-abs(value) / math.sqrt(variance)) if variance > 1e-20 else float(abs(value) < 1e-12)
+    return Estimate(value, max(-1.0, value - half), min(1.0, value + half)), p
+
+
+def holm(p: Sequence[float]) -> list[float]:
+    """p-values corrected for their number (Holm 1979); NaN counts as none and stays.
+
+    Example:
+        >>> [round(q, 3) for q in holm([0.01, 0.04, 0.03, float("nan")])]
+        [0.03, 0.06, 0.06, nan]
+    """
+    values = np.asarray(p, dtype=float)
+    known = np.flatnonzero(~np.isnan(values))
+    order = known[np.argsort(values[known], kind="stable")]
+    out = values.copy()
+    steps = values[order] * np.arange(len(order), 0, -1)
+    out[order] = np.minimum(np.maximum.accumulate(steps), 1.0)
+    return [float(v) for v in out]
