@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from . import attacks, goals, losses, models, norms, objectives, testing
     from .data import Batch, ImageSet, View, open_images
     from .errors import UserError
-    from .face import AuditRun, audit, measure, train
+    from .face import AuditRun, Predictions, audit, measure, predict, train
     from .findings import Finding
     from .models import Classifier, load_model
     from .records import Records
@@ -33,6 +33,7 @@ _HOMES = {
     "Classifier": "models",
     "Finding": "findings",
     "ImageSet": "data",
+    "Predictions": "face",
     "Records": "records",
     "Threat": "threat",
     "UserError": "errors",
@@ -41,6 +42,7 @@ _HOMES = {
     "load_model": "models",
     "measure": "face",
     "open_images": "data",
+    "predict": "face",
     "train": "face",
 }
 _MODULES = ("attacks", "goals", "losses", "models", "norms", "objectives", "testing")
@@ -51,6 +53,7 @@ __all__ = [
     "Classifier",
     "Finding",
     "ImageSet",
+    "Predictions",
     "Records",
     "Threat",
     "UserError",
@@ -66,6 +69,7 @@ __all__ = [
     "norms",
     "objectives",
     "open_images",
+    "predict",
     "testing",
     "train",
 ]
