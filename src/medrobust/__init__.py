@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from . import attacks, goals, losses, models, norms, objectives, testing
     from .data import Batch, ImageSet, View, open_images
     from .errors import UserError
-    from .face import AuditRun, Comparison, audit, compare, measure, train
+    from .face import AuditRun, Comparison, Predictions, audit, compare, measure, predict, train
     from .findings import Finding
     from .models import Classifier, load_model
     from .records import Records
@@ -35,6 +35,7 @@ _HOMES = {
     "Comparison": "face",
     "Finding": "findings",
     "ImageSet": "data",
+    "Predictions": "face",
     "Records": "records",
     "Threat": "threat",
     "UserError": "errors",
@@ -44,6 +45,7 @@ _HOMES = {
     "load_model": "models",
     "measure": "face",
     "open_images": "data",
+    "predict": "face",
     "train": "face",
 }
 _MODULES = ("attacks", "goals", "losses", "models", "norms", "objectives", "testing")
@@ -55,6 +57,7 @@ __all__ = [
     "Comparison",
     "Finding",
     "ImageSet",
+    "Predictions",
     "Records",
     "Threat",
     "UserError",
@@ -71,6 +74,7 @@ __all__ = [
     "norms",
     "objectives",
     "open_images",
+    "predict",
     "testing",
     "train",
 ]

@@ -26,11 +26,13 @@ from .measuring.measure import measure as run_plan
 from .models.wrap import device_of
 from .objectives.adversarial import AgainstAttack
 from .objectives.base import TrainingObjective
+from .predicting.predict import Predictions, answers, predict_images
+from .predicting.scores import Shown
 from .progress import Report
 from .progress import progress as shown
 from .recipes.audit import DEFAULT_ATTACKS, AuditRecipe
 from .recipes.parts import DataSpec, ModelSpec, ThreatSpec
-from .recipes.yaml import dump, read_list, train_recipe
+from .recipes.yaml import audit_recipe, dump, read_list, read_recipe, train_recipe
 from .records.limits import limits_of
 from .records.records import Records
 from .report.compare import write_compare_page
@@ -38,7 +40,7 @@ from .report.html import write_report
 from .report.sections import SECTIONS, Section
 from .training.direct import TrainRun, as_recipe_settings, train_objective
 
-__all__ = ["AuditRun", "Comparison", "TrainRun", "audit", "compare", "measure", "train"]
+__all__ = ["AuditRun", "Comparison", "Predictions", "TrainRun", "audit", "compare", "measure", "predict", "train"]
 
 NOTE = "# Written by medrobust.audit from objects in memory: a record of the run, not a recipe to run again.\n"
 
@@ -277,6 +279,38 @@ def train(
             threat = objective.threat
             given["threat"] = {"norm": threat.norm.name, "epsilon": float(torch.as_tensor(threat.epsilon).max())}
         return train_objective(train_recipe(given), classifier, objective, image_set, Path(out), report)
+
+
+def predict(
+    model: nn.Module | Path | str, images: Any, *, batch_size: int | None = None, progress: bool = False, **keys: Any
+) -> Predictions:
+    """Answers, probabilities, and whether a person should look: what `medrobust predict` does.
+
+    Args:
+        model: any nn.Module or a Classifier, or what the command takes: a checkpoint folder, for example.
+        images: of a network in memory, an ImageSet or what ImageSet.of takes, whose labels are not looked at; of a
+            model by name a folder, a file or csv:FILE.
+        batch_size: images shown at once.
+        progress: show a bar.
+        keys: of a model by name, keys of a recipe with __ for the dot: model__weights="net.safetensors".
+
+    Errors: UserError for what an audit refuses too.
+
+    Example:
+        >>> net = nn.Sequential(nn.Flatten(), nn.Linear(16, 2))
+        >>> found = predict(net, [(torch.rand(1, 4, 4), k % 2) for k in range(3)])
+        >>> len(found.rows), found.rows[0]["refer"]
+        (3, None)
+    """
+    with _shown(progress) as report:
+        if isinstance(model, (str, Path)):
+            given = {key.replace("__", "."): value for key, value in keys.items()} | {"model.name": str(model)}
+            given |= {} if batch_size is None else {"batch_size": batch_size}
+            return predict_images(audit_recipe(read_recipe(None, (), given)), str(images), report)
+        if keys:
+            raise UserError(next(iter(keys)), "is a key of a model by name", "give a folder or file as the model")
+        classifier, image_set = subject(model, images)
+        return answers(classifier, image_set, Shown(batch_size or 32, str(device_of(classifier))), None, report)
 
 
 @contextmanager

@@ -135,7 +135,7 @@ def open_data(
             splits=splits,
             cap=spec.cap,
             balance=spec.balance,
-            extremes=_extremes(view, known),
+            extremes=extremes_of(view, known),
             trained=table,
             same_set=same_set(spec.name, str(trained.get("name", ""))),
             progress=decoding(report),
@@ -170,8 +170,8 @@ def same_set(one: str, two: str) -> bool:
     )
 
 
-def _extremes(view: View, card: Card) -> tuple[float, float] | None:
-    """Those that the model's training stretched by, where the images are shown as they were there."""
+def extremes_of(view: View, card: Card) -> tuple[float, float] | None:
+    """The pixels that the model's training stretched by, where the images are shown as they were there."""
     shown = card.get("view") or {}
     found = shown.get("extremes")
     window = tuple(shown["window"]) if shown.get("window") else None

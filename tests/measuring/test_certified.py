@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import json
 from pathlib import Path
@@ -12,13 +13,14 @@ import torch
 from torch import nn
 
 from measuring.toys import EPSILONS, exact_distance, image_set, linear, small_net
-from medrobust.attacks import pgd
+from medrobust.attacks import fgsm, pgd
 from medrobust.measuring import certified as module
 from medrobust.measuring.certified import FILE, VOID, CrossedBoundsError, certified, certify
 from medrobust.measuring.measure import measure
 from medrobust.measuring.outcome import Grid
 from medrobust.measuring.plan import Plan
 from medrobust.models import Classifier
+from medrobust.models.zoo import build_network
 from medrobust.records import Records
 from medrobust.records.intervals import Grouping
 
@@ -99,6 +101,22 @@ def test_where_nothing_is_certified_there_is_a_reason_and_no_zero(last: nn.Modul
     assert found["reason"] == f"no certificate: {words}"
     assert "rows" not in found
     assert radii == {}
+
+
+def test_a_deep_network_has_no_certificate_and_no_zero() -> None:
+    torch.manual_seed(0)
+    net = build_network("torchvision:resnet18", num_classes=2, in_channels=1)
+    model = Classifier(net, channels=1, classes=("c0", "c1")).eval()
+    plan = Plan({"fgsm": fgsm()}, (Grid("linf", (8 / 255,)),))
+    images = image_set(4)
+    with torch.no_grad():
+        said = model(images.batch(range(4)).x).argmax(1).tolist()
+    answered = [dataclasses.replace(s, label=y) for s, y in zip(images.samples, said, strict=True)]
+    images = images.replace(samples=answered)
+    records, _ = measure(model, images, plan)
+    assert certify(model, images, records, plan, clock=float)[0] == {
+        "method": "interval bounds", "num_images": 4, "reason": f"no certificate: {VOID}",
+    }  # fmt: skip
 
 
 def test_it_gives_up_in_words_when_it_would_take_too_long() -> None:

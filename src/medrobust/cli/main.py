@@ -178,6 +178,89 @@ def report(
 
 app.command()(compare)
 
+
+@app.command()
+def refer(
+    model: Annotated[str, typer.Argument(help="Run or checkpoint folder of ours.")],
+    overrides: Overrides = None,
+    rate: Annotated[str | None, typer.Option(help="Share of images to refer, 10% or 0.1.")] = None,
+    accuracy: Annotated[str | None, typer.Option(help="Least accuracy of those kept.")] = None,
+    sensitivity: Annotated[str | None, typer.Option(help="Least sensitivity of those kept.")] = None,
+    by: Annotated[str, typer.Option(help="confidence, entropy or smallest_change.")] = "confidence",
+    operate: Annotated[
+        str | None, typer.Option(help="Operating point of two classes: youden, or the wanted sensitivity.")
+    ] = None,
+    data: Annotated[str | None, typer.Option(help="By default the set that the model was trained on.")] = None,
+) -> None:
+    """Choose on validation images which answers go to a person, and save that rule with the model."""
+    from ..errors import UserError
+    from ..numbers import parse_number
+    from ..predicting.refer import YOUDEN
+    from ..predicting.refer import refer as choose_rule
+    from ..progress import progress
+    from ..recipes.yaml import audit_recipe, read_recipe
+
+    given = {"rate": rate, "accuracy": accuracy, "sensitivity": sensitivity}
+    wanted = {name: parse_number(text, f"--{name}") for name, text in given.items() if text is not None}
+    if len(wanted) != 1:
+        raise UserError("refer", f"{len(wanted) or 'none'} of --rate, --accuracy, --sensitivity given", "give one")
+    point = operate if operate in (None, YOUDEN) else parse_number(operate, "--operate")
+    checked = audit_recipe(read_recipe(None, overrides or [], {"model.name": model, "data.name": data}))
+    with progress() as report:
+        path, rule = choose_rule(checked, by, wanted, point, report)
+    reached = {name: found["value"] for name, found in rule.reached.items()}
+    typer.echo(f"{rule.score} {rule.threshold:.6g}, on {rule.chosen_on['num_images']} validation images:")
+    for name, value in reached.items():
+        typer.echo(f"  {'share referred' if name == 'rate' else name + ' of those kept'}: {_share(value)}")
+    if rule.operating_point is not None:
+        positive, threshold = rule.operating_point["positive_class"], rule.operating_point["threshold"]
+        typer.echo(f"  {positive} from a probability of {threshold:.6g} on")
+    typer.echo(f"Rule: {path}")
+
+
+def _share(value: float | None) -> str:
+    return "not defined" if value is None else f"{value:.3f}"
+
+
+@app.command()
+def predict(
+    model: Annotated[str, typer.Argument(help="As in audit --model.")],
+    images: Annotated[str, typer.Argument(help="Folder, file, or csv:FILE with a column image; no labels.")],
+    overrides: Overrides = None,
+    out: Annotated[Path | None, typer.Option("--out", help="Write FILE.json or FILE.csv.")] = None,
+    weights: Annotated[str | None, typer.Option(help="Safetensors or state dict of a named network.")] = None,
+) -> None:
+    """Answers, probabilities, and whether a person should look, by the rule saved with the model."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from ..errors import printable
+    from ..predicting.predict import check_format, predict_images
+    from ..progress import progress
+    from ..recipes.yaml import audit_recipe, read_recipe
+
+    if out is not None:
+        check_format(out)
+    given = {"model.name": model, "model.weights": weights}
+    checked = audit_recipe(read_recipe(None, overrides or [], given))
+    with progress() as report:
+        found = predict_images(checked, images, report)
+    if out is not None:
+        found.write(out)
+    head, *lines = found.table
+    table = Table()
+    for name in head:
+        table.add_column(name, overflow="fold")
+    for line in lines:
+        table.add_row(*map(printable, line))
+    width = None if sys.stdout.isatty() else 10_000  # a file or pipe has room for every line
+    Console(width=width, markup=False, emoji=False, highlight=False).print(table)
+    if found.num_broken:
+        typer.echo(f"{found.num_broken} of {len(found.rows)} files could not be read", err=True)
+    if out is not None:
+        typer.echo(f"Predictions: {out}")
+
+
 models_app = typer.Typer(name="models", help="Networks that medrobust can build.", no_args_is_help=True)
 
 

@@ -6,6 +6,7 @@ import dataclasses
 import hashlib
 from collections import Counter, defaultdict
 from collections.abc import Sequence
+from pathlib import Path
 
 from ..errors import UserError
 from .images.hashes import content_hashes
@@ -13,6 +14,8 @@ from .images.image_set import ImageSet
 from .images.loading import verify
 from .images.sample import Sample
 from .images.store import Progress, Store, Stored
+from .images.tables import read_table
+from .images.view import View
 from .sets.folder import frame_samples, require_folder, visible_files
 from .sets.masks import find_masks
 
@@ -89,6 +92,45 @@ def open_unlabeled(
     if not kept:
         raise UserError("data.unlabeled", f"{spec} has no image that the labeled set has not", "leave it out")
     return verify(images.replace(samples=kept), skip_broken=skip_broken, progress=progress)
+
+
+def open_plain(
+    spec: str,
+    classes: Sequence[str],
+    *,
+    view: View | None = None,
+    extremes: tuple[float, float] | None = None,
+    progress: Progress | None = None,
+) -> ImageSet:
+    """Images of which nothing is known but the file, to be answered; those that cannot be read are in .broken.
+
+    Args:
+        spec: a folder, of which every file is taken, one file, or csv:FILE with a column image (path relative to it).
+        classes: of the classifier that will answer.
+        view, extremes: see ImageSet.
+        progress: told of the progress of decoding.
+
+    Errors: UserError when there is no file, or none that can be read.
+    """
+    kind, _, rest = spec.partition(":")
+    if kind == "csv":
+        table = Path(rest).expanduser()
+        root, names = table.parent, [row["image"] for row in read_table(table, ("image",))]
+    else:
+        place = Path(rest if kind == "folder" else spec).expanduser()
+        root = place if place.is_dir() else place.parent
+        if not place.exists():
+            raise UserError(spec, "no such file or folder", "give a folder, a file, or csv:FILE")
+        names = [f.relative_to(root).as_posix() for f in visible_files(place)] if place.is_dir() else [place.name]
+    samples = [
+        one
+        for name in dict.fromkeys(names)
+        for one in frame_samples(Sample(Path(name).as_posix(), root / name, UNLABELED, name))
+    ]
+    if not samples:
+        raise UserError(spec, "has no image in it", "give a folder, a file, or csv:FILE")
+    images = ImageSet(root.name or "images", classes, samples, view=view, extremes=extremes)
+    return verify(images, skip_broken=True, progress=progress)
 
 
 def _contents(samples: Sequence[Sample]) -> dict[str, str]:

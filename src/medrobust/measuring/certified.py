@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from time import perf_counter
 from typing import Any, NamedTuple
@@ -13,7 +13,7 @@ from torch import Tensor
 
 from ..data.images.image_set import ImageSet
 from ..files import read_json, write_json
-from ..models.bounds import Bounds, NoCertificateError, words_of
+from ..models.bounds import Bounds, NoCertificateError
 from ..models.classifier import Classifier
 from ..progress import Report
 from ..records.intervals import Grouping
@@ -136,7 +136,7 @@ def certify(
     except NoCertificateError as why:
         reasons = {"": str(why)}
     if out["rows"]:
-        out["words"] = words_of(list(radii)) + "".join(f" In {norm}: {why}." for norm, why in reasons.items())
+        out["words"] = _words(list(radii)) + "".join(f" In {norm}: {why}." for norm, why in reasons.items())
     else:
         del out["rows"]
         out["reason"] = "no certificate: " + "; ".join(dict.fromkeys(reasons.values()))
@@ -217,3 +217,12 @@ def _radii(
         if watch.report:
             watch.report(f"certificates in {norm}", step + 1, HALVINGS)
     return proved
+
+
+def _words(norms: Sequence[str]) -> str:
+    """What the bounds are, for a report."""
+    return (
+        f"Interval bounds in {' and '.join(norms)}, computed in float64: sound and incomplete in the words of ISO/IEC "
+        "24029-2. What they certify, no attack within the budget changes; what they do not certify may hold as well. "
+        "The rounding of the network in float32 is not bounded."
+    )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Protocol
+
 import torch
 from torch import Tensor
 
@@ -10,11 +12,26 @@ from ..data.images.loading import batches
 from ..errors import UserError
 from ..models.classifier import Classifier
 from ..progress import Report
-from .plan import Plan
 from .verify import exact_float32
 
 
-def clean_pass(model: Classifier, images: ImageSet, plan: Plan, progress: Report | None = None) -> Tensor:
+class Showing(Protocol):
+    """How images are shown to a classifier: the part of a Plan that says so."""
+
+    @property
+    def batch_size(self) -> int:
+        """Images at once."""
+
+    @property
+    def device(self) -> str:
+        """Where the classifier is."""
+
+    @property
+    def num_workers(self) -> int:
+        """Processes that decode images."""
+
+
+def clean_pass(model: Classifier, images: ImageSet, plan: Showing, progress: Report | None = None) -> Tensor:
     """Logits (n, k) of the unchanged images, float32, on the CPU; every image and every output is checked.
 
     Errors: UserError when pixels leave the domain (normalized twice?), outputs are not finite, or are probabilities.

@@ -7,7 +7,6 @@ Gowal et al. 2018, arXiv:1810.12715. A bound that holds proves that no attack su
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -294,12 +293,3 @@ def _margins(out: Bounded, labels: Tensor, model: Classifier) -> Tensor:
             low = linear(layer.inputs.rows(which), rows, bias)[0]
         found[which] = low.amin(1)
     return found
-
-
-def words_of(norms: Sequence[str]) -> str:
-    """What the bounds are, for a report."""
-    return (
-        f"Interval bounds in {' and '.join(norms)}, computed in float64: sound and incomplete in the words of ISO/IEC "
-        "24029-2. What they certify, no attack within the budget changes; what they do not certify may hold as well. "
-        "The rounding of the network in float32 is not bounded."
-    )
