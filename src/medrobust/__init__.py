@@ -22,30 +22,31 @@ if TYPE_CHECKING:
     from . import attacks, goals, losses, models, norms, objectives, testing
     from .data import Batch, ImageSet, View, open_images
     from .errors import UserError
-    from .face import AuditRun, Comparison, Predictions, audit, compare, measure, predict, train
+    from .face import AuditRun, audit, measure, train
     from .findings import Finding
     from .models import Classifier, load_model
     from .records import Records
     from .threat import Threat
+    from .using import Comparison, Predictions, compare, predict
 
 _HOMES = {
     "AuditRun": "face",
     "Batch": "data",
     "Classifier": "models",
-    "Comparison": "face",
+    "Comparison": "using",
     "Finding": "findings",
     "ImageSet": "data",
-    "Predictions": "face",
+    "Predictions": "using",
     "Records": "records",
     "Threat": "threat",
     "UserError": "errors",
     "View": "data",
     "audit": "face",
-    "compare": "face",
+    "compare": "using",
     "load_model": "models",
     "measure": "face",
     "open_images": "data",
-    "predict": "face",
+    "predict": "using",
     "train": "face",
 }
 _MODULES = ("attacks", "goals", "losses", "models", "norms", "objectives", "testing")

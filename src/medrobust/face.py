@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,6 @@ from .arguments import Attacks, Budgets, name, plan_of, subject, titled
 from .attacks.build import describe
 from .auditing.audit import run_audit
 from .auditing.checks import CHECKS
-from .auditing.compare import Comparison, compare_runs, write_comparison
 from .auditing.context import Check
 from .auditing.probed import look, refuse_without_gradient
 from .auditing.run import AuditRun
@@ -26,21 +24,16 @@ from .measuring.measure import measure as run_plan
 from .models.wrap import device_of
 from .objectives.adversarial import AgainstAttack
 from .objectives.base import TrainingObjective
-from .predicting.predict import Predictions, answers, predict_images
-from .predicting.scores import Shown
-from .progress import Report
-from .progress import progress as shown
+from .progress import optional
 from .recipes.audit import DEFAULT_ATTACKS, AuditRecipe
 from .recipes.parts import DataSpec, ModelSpec, ThreatSpec
-from .recipes.yaml import audit_recipe, dump, read_list, read_recipe, train_recipe
-from .records.limits import limits_of
+from .recipes.yaml import dump, train_recipe
 from .records.records import Records
-from .report.compare import write_compare_page
 from .report.html import write_report
 from .report.sections import SECTIONS, Section
 from .training.direct import TrainRun, as_recipe_settings, train_objective
 
-__all__ = ["AuditRun", "Comparison", "Predictions", "TrainRun", "audit", "compare", "measure", "predict", "train"]
+__all__ = ["AuditRun", "TrainRun", "audit", "measure", "train"]
 
 NOTE = "# Written by medrobust.audit from objects in memory: a record of the run, not a recipe to run again.\n"
 
@@ -85,7 +78,7 @@ def measure(
         >>> mr.measure(net, images, ["pgd", mr.attacks.apgd_ce()], l2="0.5")
         Records(18 rows, 6 images, pgd (l2), apgd_ce (l2), honest)
     """
-    with _shown(progress) as report:
+    with optional(progress) as report:
         classifier, image_set = subject(model, images)
         plan = plan_of(
             classifier,
@@ -139,7 +132,7 @@ def audit(
         ...     len(run.worst_case), run.report.name
         (2, 'report.html')
     """
-    with _shown(progress) as report:
+    with optional(progress) as report:
         classifier, image_set = subject(model, images)
         plan = plan_of(
             classifier,
@@ -187,45 +180,6 @@ def audit(
     return AuditRun(folder)
 
 
-def compare(
-    a: AuditRun | Path | str,
-    b: AuditRun | Path | str,
-    limits: Sequence[Any] | Path | str | None = None,
-    *,
-    out: Path | str | None = None,
-    common: bool = False,
-) -> Comparison:
-    """Is the new classifier worse than the old one? What `medrobust compare` does.
-
-    Args:
-        a, b: audits of the old and of the new classifier on the same images, or their directories.
-        limits: that the new one is held to: mappings {metric, norm, epsilon, at_least or no_worse_than}, or a YAML
-            file of them.
-        out: directory of compare.json, compare.md and compare.html; nothing is written by default.
-        common: compare the budgets that both have, and leave out the others.
-
-    Errors: UserError where the runs are not of the same images and budgets, and for a limit that cannot be read.
-
-    Example:
-        >>> import tempfile, medrobust as mr
-        >>> net = nn.Sequential(nn.Flatten(), nn.Linear(64, 2))
-        >>> images = mr.ImageSet.of(torch.rand(12, 1, 8, 8), torch.arange(12) % 2)
-        >>> with tempfile.TemporaryDirectory() as folder:
-        ...     run = mr.audit(net, images, ["fgsm"], linf=["1/255"], out=folder + "/audit")
-        ...     mr.compare(run, run, [{"metric": "accuracy", "no_worse_than": 0.3}]).verdict
-        'met'
-    """
-    runs = [run if isinstance(run, AuditRun) else AuditRun(Path(run)) for run in (a, b)]
-    place = str(limits) if isinstance(limits, (str, Path)) else "limits"
-    given = read_list(limits) if isinstance(limits, (str, Path)) else limits
-    content = compare_runs(runs[0], runs[1], [] if given is None else limits_of(given, place), common=common)
-    if out is None:
-        return Comparison(content)
-    folder = write_comparison(content, Path(out))
-    write_compare_page(content, folder)
-    return Comparison(content, folder)
-
-
 def train(
     model: nn.Module,
     objective: TrainingObjective,
@@ -270,7 +224,7 @@ def train(
     if not isinstance(objective, TrainingObjective):
         fix = "give for example objectives.trades(Threat('4/255'))"
         raise UserError("objective", f"a {type(objective).__name__} is no TrainingObjective", fix)
-    with _shown(progress) as report:
+    with optional(progress) as report:
         classifier, image_set = subject(model, images)
         given: dict[str, Any] = {"epochs": epochs, "batch_size": batch_size, "optimizer": {"name": optimizer, "lr": lr}}
         given |= {"device": str(device_of(classifier)), **as_recipe_settings(settings)}
@@ -279,44 +233,3 @@ def train(
             threat = objective.threat
             given["threat"] = {"norm": threat.norm.name, "epsilon": float(torch.as_tensor(threat.epsilon).max())}
         return train_objective(train_recipe(given), classifier, objective, image_set, Path(out), report)
-
-
-def predict(
-    model: nn.Module | Path | str, images: Any, *, batch_size: int | None = None, progress: bool = False, **keys: Any
-) -> Predictions:
-    """Answers, probabilities, and whether a person should look: what `medrobust predict` does.
-
-    Args:
-        model: any nn.Module or a Classifier, or what the command takes: a checkpoint folder, for example.
-        images: of a network in memory, an ImageSet or what ImageSet.of takes, whose labels are not looked at; of a
-            model by name a folder, a file or csv:FILE.
-        batch_size: images shown at once.
-        progress: show a bar.
-        keys: of a model by name, keys of a recipe with __ for the dot: model__weights="net.safetensors".
-
-    Errors: UserError for what an audit refuses too.
-
-    Example:
-        >>> net = nn.Sequential(nn.Flatten(), nn.Linear(16, 2))
-        >>> found = predict(net, [(torch.rand(1, 4, 4), k % 2) for k in range(3)])
-        >>> len(found.rows), found.rows[0]["refer"]
-        (3, None)
-    """
-    with _shown(progress) as report:
-        if isinstance(model, (str, Path)):
-            given = {key.replace("__", "."): value for key, value in keys.items()} | {"model.name": str(model)}
-            given |= {} if batch_size is None else {"batch_size": batch_size}
-            return predict_images(audit_recipe(read_recipe(None, (), given)), str(images), report)
-        if keys:
-            raise UserError(next(iter(keys)), "is a key of a model by name", "give a folder or file as the model")
-        classifier, image_set = subject(model, images)
-        return answers(classifier, image_set, Shown(batch_size or 32, str(device_of(classifier))), None, report)
-
-
-@contextmanager
-def _shown(progress: bool) -> Iterator[Report | None]:
-    if not progress:
-        yield None
-        return
-    with shown() as report:
-        yield report

@@ -45,6 +45,16 @@ def progress(stream: TextIO | None = None) -> Iterator[Report]:
         yield _lines(stream)
 
 
+@contextmanager
+def optional(wanted: bool) -> Iterator[Report | None]:
+    """A report as `progress` gives it where it is wanted, else None."""
+    if not wanted:
+        yield None
+        return
+    with progress() as report:
+        yield report
+
+
 def _lines(stream: TextIO) -> Report:
     began: dict[str, float] = {}
     first: dict[str, int] = {}

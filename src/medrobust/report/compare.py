@@ -7,7 +7,7 @@ from typing import Any
 
 from ..auditing.compare import budget_text, p_text, shown
 from ..files import write_atomic
-from .html import TEMPLATES
+from .page import TEMPLATES
 
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
 WORDS = {"met": "pass", "not met": "fail", "undecided": "warn"}
