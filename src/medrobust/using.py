@@ -43,7 +43,7 @@ def compare(
     Errors: UserError where the runs are not of the same images and budgets, and for a limit that cannot be read.
 
     Example:
-        >>> import tempfile, medrobust as mr
+        >>> import tempfile, torch, medrobust as mr
         >>> net = nn.Sequential(nn.Flatten(), nn.Linear(64, 2))
         >>> images = mr.ImageSet.of(torch.rand(12, 1, 8, 8), torch.arange(12) % 2)
         >>> with tempfile.TemporaryDirectory() as folder:
@@ -78,6 +78,7 @@ def predict(
     Errors: UserError for what an audit refuses too.
 
     Example:
+        >>> import torch
         >>> net = nn.Sequential(nn.Flatten(), nn.Linear(16, 2))
         >>> found = predict(net, [(torch.rand(1, 4, 4), k % 2) for k in range(3)])
         >>> len(found.rows), found.rows[0]["refer"]

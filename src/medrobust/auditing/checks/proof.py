@@ -31,6 +31,9 @@ def active(records: Records, context: Context) -> Finding:
     if context.look.facts.repeat_gap > 1e-4:
         evidence = "the classifier is random, so that nothing can be planted in it"
         return Finding("active-test", "not_run", title, evidence, "Attack the mean of many passes.")
+    if context.look.facts.gradient != "yes":
+        evidence = "the classifier gives no gradient, along which a weakness could be planted"
+        return Finding("active-test", "not_run", title, evidence, "Look at the other checks of the attacks.")
     grids = {grid.norm_name: _asked(records, grid) for grid in context.plan.grids}
     found = active_test(
         context.model,
