@@ -100,7 +100,7 @@ def test_a_notebook_shows_numbers_and_findings_as_text(run: AuditRun) -> None:
 
 def test_the_directory_holds_what_the_design_says(run: AuditRun) -> None:
     names = {path.name for path in run.folder.iterdir()}
-    assert names == {"recipe.yaml", "run.json", "records.parquet", "audit.json", "images"}
+    assert names == {"recipe.yaml", "run.json", "records.parquet", "audit.json", "certified.json", "images"}
     assert json.loads((run.folder / "run.json").read_text())["status"] == "done"
     content, identity = run.content, json.loads((run.folder / "run.json").read_text())["identity"]
     assert content["protocol"]["attacks"]["pgd"]["goal"] == "untargeted"
