@@ -11,9 +11,9 @@ from medrobust.attacks import fgsm, pgd
 from medrobust.auditing.again import Standing, standing
 from medrobust.auditing.checks.rows import inside_budget, last_point, monotone, steps_help
 from medrobust.auditing.context import Context
-from medrobust.auditing.quotable import DECIDING, SHOWN, quotable
 from medrobust.findings import Finding
 from medrobust.measuring.outcome import Grid
+from medrobust.quotable import DECIDING, SHOWN, quotable
 from medrobust.records import Records
 from medrobust.testing import small_audit
 from medrobust.testing.image_sets import tiny_set

@@ -221,3 +221,15 @@ def test_the_classifier_itself_is_left_as_it_was() -> None:
     assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
     assert next(model.parameters()).dtype == torch.float32
     assert not any(module._forward_hooks for module in model.modules())
+
+
+def test_an_exported_program_has_the_bounds_of_its_network() -> None:
+    """What the rules see are PyTorch's own operations, however the layers around them are written."""
+    torch.manual_seed(0)
+    net = nn.Sequential(nn.Conv2d(1, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(144, 2)).eval()
+    x = torch.rand(3, 1, 8, 8)
+    shapes = ({0: torch.export.Dim("batch", min=2)},)
+    program = torch.export.export(net, (x,), dynamic_shapes=shapes).module()
+    labels = net(x).argmax(1)
+    own, same = (Bounds(Classifier(one, channels=1)).margins(x, labels, 1e-3, "linf") for one in (net, program))
+    assert torch.allclose(own, same)

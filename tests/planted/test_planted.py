@@ -9,7 +9,7 @@ import pytest
 from medrobust.auditing.checks import budgets, contract, facts, finite, function, model, proof, rows, sample, stronger
 from medrobust.auditing.checks.data import data_findings
 from medrobust.auditing.context import Check
-from medrobust.auditing.quotable import DECIDING, quotable
+from medrobust.quotable import DECIDING, quotable
 
 from .case import REFUSED, Case, audited
 from .defects import DEFECTS

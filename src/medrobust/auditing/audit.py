@@ -22,6 +22,7 @@ from ..measuring.measure import measure
 from ..measuring.plan import Plan
 from ..models.digest import weights_digest
 from ..progress import Report
+from ..quotable import quotable
 from ..recipes.plain import deciding
 from ..records.records import Records
 from ..runs import AUDIT_SCHEMA, begin, digest, finish, hardware, look
@@ -30,7 +31,6 @@ from .checks import CHECKS
 from .context import Check, Context, run_checks
 from .gallery import make_gallery
 from .operating import operating_point, prevalences
-from .quotable import quotable
 from .setup import Setup
 from .summary import source_units, summarize
 

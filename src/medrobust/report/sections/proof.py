@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from ...auditing.quotable import SHOWN
+from ...quotable import SHOWN
 from ..measured import Json, attack_name, mapping
 from ..words import Budget, counted, listed, plain
 from .section import Section, Seen

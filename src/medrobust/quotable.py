@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from ..findings import Finding
+from .findings import Finding
 
 # What must have been shown, not only not refuted: a question that could not be asked is no answer.
 SHOWN = ("active-test", "closed-form", "unbounded", "convergence", "black-box")
