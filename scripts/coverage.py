@@ -148,23 +148,19 @@ def page(found: list[dict], seconds: float) -> str:
     below = [one for one in found if one["coverage"] < LOW]
     above = [one for one in found if one["coverage"] > HIGH]
     inside = len(found) - len(below) - len(above)
+    most = max(one["repetitions"] for one in found)
     lines = ["# Coverage of 95 % intervals", ""]
+    lines += [f"`python scripts/coverage.py --repetitions {most}`, {seconds:.0f} s on one core.", ""]
     lines += [
-        f"`python scripts/coverage.py --repetitions {max(one['repetitions'] for one in found)}`, {seconds:.0f} s.",
-        "",
-    ]
-    lines += [
-        f"{len(found)} cells: {inside} hold the truth in 93 to 97 % of repetitions, {len(below)} less often, {len(above)} "
-        "more often. The standard error of a cell is 0.7 % at 1,000 repetitions. Independent groups have one image, "
-        "clustered ones three that correlate by .5. For average precision the rate is the area under the curve.",
+        f"{len(found)} cells: {inside} hold the truth in 93 to 97 % of repetitions, {len(below)} less often, "
+        f"{len(above)} more often. The standard error of a cell is 0.7 % at 1,000 repetitions. Independent groups have "
+        "one image, clustered ones three that correlate by .5. For average precision the rate is the area under the "
+        "curve.",
         "",
     ]
     for metric in SIMULATIONS:
-        own = [one for one in found if one["metric"] == metric]
-        mean = np.mean([one["coverage"] for one in own])
-        lines.append(
-            f"- {metric}: mean {mean:.3f}, from {min(o['coverage'] for o in own)} to {max(o['coverage'] for o in own)}"
-        )
+        own = [one["coverage"] for one in found if one["metric"] == metric]
+        lines.append(f"- {metric}: mean {np.mean(own):.3f}, from {min(own):.3f} to {max(own):.3f}")
     for title, those in (("Below 93 %", below), ("Above 97 %", above), ("All cells", found)):
         lines += ["", f"## {title}", ""]
         if not those:

@@ -21,6 +21,7 @@ from medrobust.cli.main import app
 from medrobust.data import DATASETS
 from medrobust.errors import UserError
 from medrobust.recipes.yaml import audit_recipe, read_recipe, train_recipe
+from medrobust.records.limits import limits_of
 from medrobust.resolve import make_attacks
 
 from .pages import PAGES, ROOT, Block, blocks, name_of
@@ -106,6 +107,9 @@ def test_refused_command_says_what_the_page_says(block: Block, line: str) -> Non
 @pytest.mark.parametrize("block", [block for block in ALL if block.language == "yaml"], ids=str)
 def test_recipe(block: Block) -> None:
     content = yaml.safe_load(block.text)
+    if isinstance(content, list):
+        assert limits_of(content)
+        return
     try:
         train_recipe(content)
     except UserError as in_training:

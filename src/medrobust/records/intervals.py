@@ -16,6 +16,8 @@ import numpy as np
 
 Z = NormalDist().inv_cdf(0.975)
 PRIOR = 0.5  # of a group all right and of one all wrong, when the alikeness of a group's images is estimated
+# Smallest means of a Poisson count that is 0, 1, 2, 3 or more with a chance of 5 %.
+FEWEST = (0.0, 0.0512933, 0.3553615, 0.8176914)
 HALVINGS = 60  # of the range in which the end of an interval is looked for
 
 
@@ -53,6 +55,18 @@ def wilson(num_successes: float, n: float) -> Estimate:
     return Estimate(p, max(0.0, min(middle - half, p)), min(1.0, max(middle + half, p)))
 
 
+def _not_too_sure(hits: float, n: float) -> Estimate:
+    """Wilson's interval, with 1 to 3 images of a kind held to be as few as a Poisson count allows.
+
+    Wilson's own end is too near then: of 100 images at a rate of .99 it holds the truth in 92 of 100 samples (Brown,
+    Cai & DasGupta 2001, doi:10.1214/ss/1009213286, section 4.1.1; here whatever n is, and never narrower).
+    """
+    found, wrong = wilson(hits, n), n - hits
+    low = min(found.low, FEWEST[int(hits)] / n) if 0 < hits < len(FEWEST) else found.low
+    high = max(found.high, 1 - FEWEST[int(wrong)] / n) if 0 < wrong < len(FEWEST) else found.high
+    return Estimate(found.value, low, high)
+
+
 def share(right: np.ndarray, sizes: np.ndarray) -> Estimate:
     """The share of images that are right, of groups of images: Wilson's interval of the effective number of images.
 
@@ -73,7 +87,7 @@ def share(right: np.ndarray, sizes: np.ndarray) -> Estimate:
     if hits in (0, n):
         return wilson(g if hits else 0, g)
     if n == g:
-        return wilson(hits, n)
+        return _not_too_sure(hits, n)
     effective = n / design_effect(right, sizes)
     return wilson(hits / n * effective, effective)
 
