@@ -16,8 +16,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT / "src"), str(ROOT / "tests")]
 
-from medrobust.quotable import quotable  # noqa: E402
 from medrobust.findings import Finding  # noqa: E402
+from medrobust.quotable import quotable  # noqa: E402
 from planted.case import Case, audited  # noqa: E402
 from planted.defects import DEFECTS  # noqa: E402
 from planted.sound import SOUND  # noqa: E402
