@@ -15,6 +15,7 @@ from medrobust.auditing.active.run import active_test
 from medrobust.auditing.checks.proof import active, closed_form
 from medrobust.data import ImageSet
 from medrobust.engine.count import Counted, narrow
+from medrobust.goals import least_likely
 from medrobust.measuring.outcome import Grid
 from medrobust.models import Classifier
 from medrobust.models.last_layer import features, find_last_layer
@@ -198,3 +199,13 @@ def test_closed_form_holds_every_attack_to_it() -> None:
         context, plan=dataclasses.replace(context.plan, attacks={"square": square(num_queries=5)})
     )
     assert closed_form(records, blind).severity == "not_run"
+
+
+def test_attacks_that_aim_at_a_class_are_not_asked() -> None:
+    """What is planted is some other class: an attack on a certain one would be accused of missing it."""
+    records, context = small_audit(attacks={"aimed": pgd(goal=least_likely())})
+    assert [check(records, context).severity for check in (active, closed_form)] == ["not_run", "not_run"]
+    both = {"aimed": pgd(goal=least_likely()), "any": pgd()}
+    asked = dataclasses.replace(context, plan=dataclasses.replace(context.plan, attacks=both))
+    assert {row["attack"] for row in active(records, asked).numbers["rows"]} == {"any"}
+    assert closed_form(records, asked).severity == "pass"

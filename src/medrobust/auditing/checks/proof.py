@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import torch
 
+from ...attacks.base import Attack
 from ...findings import Finding, Severity
-from ...goals import as_classes
+from ...goals import as_classes, untargeted
 from ...measuring.outcome import Grid
 from ...numbers import epsilon_text
 from ...records.records import Records
@@ -20,6 +21,7 @@ from ..probed import affordable, mixed
 PASS, WARN = 0.95, 0.80  # of the weaknesses that say something, found by any attack at every budget
 FEWEST = 8  # such weaknesses, for a verdict
 CLOSED_FORM = 8  # images
+AIMING = "no attack of this run takes any wrong answer and sees more than labels"
 
 
 def active(records: Records, context: Context) -> Finding:
@@ -34,11 +36,14 @@ def active(records: Records, context: Context) -> Finding:
     if context.look.facts.gradient != "yes":
         evidence = "the classifier gives no gradient, along which a weakness could be planted"
         return Finding("active-test", "not_run", title, evidence, "Look at the other checks of the attacks.")
+    asked = _untargeted(context, ("gradients", "scores"))
+    if not asked:
+        return Finding("active-test", "not_run", title, AIMING, "Add an attack that takes any wrong answer.")
     grids = {grid.norm_name: _asked(records, grid) for grid in context.plan.grids}
     found = active_test(
         context.model,
         context.images,
-        {title: attack for title, attack in context.plan.runs.items() if attack.abilities.needs != "labels"},
+        asked,
         lambda name: [grids[grid.norm_name] for grid in context.plan.grids_of(name)],
         seed=context.plan.seed,
         device=context.plan.device,
@@ -46,6 +51,12 @@ def active(records: Records, context: Context) -> Finding:
     )
     severity, evidence, advice = _verdict(found)
     return Finding("active-test", severity, title, evidence, advice, found.as_dict())
+
+
+def _untargeted(context: Context, needs: tuple[str, ...]) -> dict[str, Attack]:
+    """The attacks that take any wrong answer, as they run, of those that need this of the classifier."""
+    runs = context.plan.runs.items()
+    return {name: attack for name, attack in runs if attack.goal is untargeted and attack.abilities.needs in needs}
 
 
 def _asked(records: Records, grid: Grid) -> Grid:
@@ -90,9 +101,7 @@ def closed_form(records: Records, context: Context) -> Finding:
     y = torch.zeros(len(x), dtype=torch.long, device=x.device)
     short: list[str] = []
     best_of: dict[str, torch.Tensor] = {}
-    for name, attack in context.plan.runs.items():
-        if attack.abilities.needs != "gradients":
-            continue
+    for name, attack in _untargeted(context, ("gradients",)).items():
         for grid in context.plan.grids_of(name):
             epsilon = grid.epsilons[-1]
             threat = Threat(epsilon=epsilon, norm=grid.norm, domain=grid.domain)
@@ -105,7 +114,7 @@ def closed_form(records: Records, context: Context) -> Finding:
             if not bool(won.all()):
                 short.append(f"{name} ({grid.norm_name}) on {int(won.sum())} of {len(x)}")
     if not best_of:
-        evidence = "no attack of this run follows gradients"
+        evidence = "no attack of this run follows gradients to any wrong answer"
         return Finding("closed-form", "not_run", title, evidence, "Add pgd or attacks=standard.")
     all_won = all(bool(won.all()) for won in best_of.values())
     evidence = "every attack does, at its largest budget" if not short else f"within 5 %: {'; '.join(short)}"
