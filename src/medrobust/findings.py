@@ -24,6 +24,8 @@ class Finding:
         evidence: what was seen, with numbers.
         advice: what to do; empty when passed.
         numbers: the evidence as JSON.
+        why: it matters, in plain words, one sentence.
+        reference: where that is written.
 
     Errors: ValueError for another severity.
 
@@ -38,6 +40,8 @@ class Finding:
     evidence: str
     advice: str = ""
     numbers: Mapping[str, Any] = field(default_factory=dict)
+    why: str = ""
+    reference: str = ""
 
     def __post_init__(self) -> None:
         if self.severity not in SEVERITIES:

@@ -28,6 +28,7 @@ from ..records.records import Records
 from ..runs import AUDIT_SCHEMA, begin, digest, finish, hardware, look
 from ..version import __version__
 from .checks import CHECKS
+from .checks.reasons import with_reason
 from .context import Check, Context, run_checks
 from .gallery import make_gallery
 from .operating import operating_point, prevalences
@@ -94,7 +95,7 @@ def run_audit(
     # Before anything is concluded: a certificate above an attack stops the audit.
     proved = _certified(folder, setup, records, cost, report)
     context = _context(setup, report, cost)
-    findings = run_checks(checks, records, context)
+    findings = [with_reason(one) for one in run_checks(checks, records, context)]
     if not finished:
         cost = {**cost, "checks_and_pictures_seconds": round(perf_counter() - began, 3)}
     run = finish(folder, run, cost=cost)
@@ -163,9 +164,9 @@ def _only(plan: Plan, title: str) -> dict[str, list[str]]:
 
 
 def _row(finding: Finding) -> dict[str, Any]:
-    """A finding for audit.json, with its numbers where it has some."""
-    row = dataclasses.asdict(finding)
-    return row if finding.numbers else {key: value for key, value in row.items() if key != "numbers"}
+    """A finding for audit.json, with numbers, reason and reference where it has them."""
+    optional = ("numbers", "why", "reference")
+    return {key: value for key, value in dataclasses.asdict(finding).items() if value or key not in optional}
 
 
 def _numbers(findings: Sequence[Finding], name: str) -> dict[str, Any]:

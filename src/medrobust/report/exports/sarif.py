@@ -36,6 +36,10 @@ def _result(row: Json, index: int) -> dict[str, Any]:
     return result
 
 
+def _reason(row: Json) -> list[str]:
+    return [plain(row[key]) for key in ("why", "reference") if row.get(key)]
+
+
 def sarif(audit: Json) -> str:
     """One run whose rules are the checks; a finding without an id is of the rule "unnamed".
 
@@ -47,8 +51,10 @@ def sarif(audit: Json) -> str:
     rows = list(audit.get("findings") or ())
     names = list(dict.fromkeys(str(row.get("id") or "unnamed") for row in rows))
     titles = {str(row.get("id") or "unnamed"): str(row.get("title") or "") for row in rows}
+    reasons = {str(row.get("id") or "unnamed"): " ".join(_reason(row)) for row in rows}
     made = mapping(audit.get("provenance"))
-    rules = [{"id": name} | ({"shortDescription": {"text": titles[name]}} if titles[name] else {}) for name in names]
+    texts = {"shortDescription": titles, "fullDescription": reasons}
+    rules = [{"id": name} | {key: {"text": of[name]} for key, of in texts.items() if of[name]} for name in names]
     driver: dict[str, Any] = {"name": "medrobust", "rules": rules}
     driver |= {"semanticVersion": str(made["medrobust"])} if made.get("medrobust") else {}
     run: dict[str, Any] = {

@@ -24,6 +24,8 @@ def findings(audit: Json) -> list[dict[str, Any]] | None:
                 "title": str(row.get("title") or row.get("id", "")),
                 "evidence": plain(row["evidence"]) if row.get("evidence") not in (None, "", {}, []) else "",
                 "advice": plain(row["advice"]) if row.get("advice") else "",
+                "why": plain(row["why"]) if row.get("why") else "",
+                "reference": plain(row["reference"]) if row.get("reference") else "",
             }
             for row in rows
             if row.get("severity") == key
