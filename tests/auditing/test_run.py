@@ -117,6 +117,12 @@ def test_a_finished_audit_is_not_measured_again(
     again = AuditRun(run_audit(setup, folder, "# a recipe\n", checks=[broken_files]))
     assert [finding.id for finding in again.findings] == ["broken-files"]
     assert again.worst_case == run.worst_case
+    # Nor are checks of ours made again; what they found is kept.
+    content = json.loads((folder / "audit.json").read_text())
+    content["findings"][0]["evidence"] = "as found before"
+    (folder / "audit.json").write_text(json.dumps(content))
+    once_more = AuditRun(run_audit(setup, folder, "# a recipe\n", checks=[broken_files]))
+    assert [finding.evidence for finding in once_more.findings] == ["as found before"]
     assert again.content["cost"] == run.content["cost"]
 
 

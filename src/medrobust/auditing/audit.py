@@ -94,12 +94,15 @@ def run_audit(
         make_gallery(records, setup, folder / "images", report, folder / "parts")
     # Before anything is concluded: a certificate above an attack stops the audit.
     proved = _certified(folder, setup, records, cost, report)
-    context = _context(setup, report, cost)
-    findings = [with_reason(one) for one in run_checks(checks, records, context)]
+    findings = _kept(folder, checks) if finished else None
+    if findings is None:
+        found = run_checks(checks, records, _context(setup, report, cost))
+        findings = [with_reason(one) for one in found]
     if not finished:
         cost = {**cost, "checks_and_pictures_seconds": round(perf_counter() - began, 3)}
     run = finish(folder, run, cost=cost)
     content = summary(setup, records, run) | {
+        "checks": _names(checks),
         "quotable": quotable(findings).as_dict(),
         "active_test": _numbers(findings, "active-test"),
         "certified": proved,
@@ -108,6 +111,21 @@ def run_audit(
     write_json(folder / "audit.json", content)
     _drop_parts(folder / "parts")
     return folder
+
+
+def _names(checks: Sequence[Check]) -> list[str]:
+    return [str(getattr(check, "__name__", type(check).__name__)) for check in checks]
+
+
+def _kept(folder: Path, checks: Sequence[Check]) -> list[Finding] | None:
+    """What the same checks of ours found when the run was finished; None for others, which may have changed since."""
+    path = folder / "audit.json"
+    if not path.exists() or any(check not in CHECKS for check in checks):
+        return None
+    content = read_json(path)
+    if content.get("checks") != _names(checks):
+        return None
+    return [Finding(**row) for row in content["findings"]]
 
 
 def _certified(
