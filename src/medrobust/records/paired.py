@@ -12,8 +12,9 @@ from .intervals import PRIOR, UNDEFINED, Estimate, Grouping, Z
 from .metrics import placements
 
 METHOD = (
-    "differences are B - A; shares: adjusted Wald interval over groups (after Agresti & Min 2005), exact sign-flip test "
-    "by group, which is McNemar's exact test where each group has one image; AUROC: DeLong over groups (Obuchowski 1997)"
+    "differences are B - A; shares: adjusted Wald interval over groups (after Agresti & Min 2005), exact sign-flip "
+    "test by group, which is McNemar's exact test where each group has one image; AUROC: DeLong over groups "
+    "(Obuchowski 1997)"
 )
 
 
