@@ -27,7 +27,7 @@ from medrobust.records.precision import precision_part
 NORMAL = NormalDist()
 GROUPS, RATES = (20, 50, 100, 500), (0.5, 0.8, 0.95, 0.99)
 SHAPES = {"independent": (1, 0.0), "clustered": (3, 0.5)}
-LOW, HIGH = 0.93, 0.97
+LOW, HIGH, THIRD = 0.93, 0.97, 1 / 3
 
 
 def drawn(rng: np.random.Generator, num: int, size: int, alike: float) -> tuple[Grouping, np.ndarray]:
@@ -35,6 +35,14 @@ def drawn(rng: np.random.Generator, num: int, size: int, alike: float) -> tuple[
     of = np.repeat(np.arange(num), size)
     shared = rng.normal(size=num)[of]
     return Grouping(of), math.sqrt(alike) * shared + math.sqrt(1 - alike) * rng.normal(size=num * size)
+
+
+def drawn_classes(rng: np.random.Generator, grouping: Grouping, share: float) -> np.ndarray:
+    """Groups that are positive with this chance, as patients come; of both kinds at least one."""
+    while True:
+        positive = rng.random(grouping.num_groups) < share
+        if positive.any() and not positive.all():
+            return positive[grouping.of]
 
 
 def accuracy(rng: np.random.Generator, num: int, size: int, alike: float, rate: float) -> tuple[Estimate, float]:
@@ -56,7 +64,7 @@ def sensitivity(rng: np.random.Generator, num: int, size: int, alike: float, rat
 def auroc(rng: np.random.Generator, num: int, size: int, alike: float, rate: float) -> tuple[Estimate, float]:
     """The area under the curve of normal scores; .5 to .99."""
     grouping, noise = drawn(rng, num, size, alike)
-    truth = np.arange(num)[grouping.of] % 2 == 0
+    truth = drawn_classes(rng, grouping, 0.5)
     found = area_part(truth, noise + truth * math.sqrt(2) * NORMAL.inv_cdf(rate), grouping)
     assert found is not None
     return found.found, rate
@@ -65,13 +73,13 @@ def auroc(rng: np.random.Generator, num: int, size: int, alike: float, rate: flo
 def average_precision(
     rng: np.random.Generator, num: int, size: int, alike: float, rate: float
 ) -> tuple[Estimate, float]:
-    """Average precision of the same scores, a third of the groups positive; rate is the area under the curve."""
+    """Average precision of the same scores, about a third of the groups positive; rate is the area under the curve."""
     grouping, noise = drawn(rng, num, size, alike)
-    truth = np.arange(num)[grouping.of] % 3 == 0
+    truth = drawn_classes(rng, grouping, THIRD)
     shift = math.sqrt(2) * NORMAL.inv_cdf(rate)
     found = precision_part(truth, noise + truth * shift, grouping)
     assert found is not None
-    return found.found, true_precision(shift, float(truth.mean()))
+    return found.found, true_precision(shift, THIRD)
 
 
 def true_precision(shift: float, prevalence: float) -> float:
@@ -96,7 +104,7 @@ def paired(rng: np.random.Generator, num: int, size: int, alike: float, rate: fl
 def paired_auroc(rng: np.random.Generator, num: int, size: int, alike: float, rate: float) -> tuple[Estimate, float]:
     """The difference of two areas of scores that share half of their noise."""
     grouping, shared = drawn(rng, num, size, alike)
-    truth, other = np.arange(num)[grouping.of] % 2 == 0, rate - 0.2 * (1 - rate)
+    truth, other = drawn_classes(rng, grouping, 0.5), rate - 0.2 * (1 - rate)
     scores = [
         math.sqrt(0.5) * (shared + rng.normal(size=len(shared))) + truth * math.sqrt(2) * NORMAL.inv_cdf(r)
         for r in (rate, other)

@@ -14,6 +14,7 @@ from .attacks.build import describe
 from .auditing.audit import run_audit
 from .auditing.checks import CHECKS
 from .auditing.context import Check
+from .auditing.operating import prevalences
 from .auditing.probed import look, refuse_without_gradient
 from .auditing.run import AuditRun
 from .auditing.said import said
@@ -108,6 +109,7 @@ def audit(
     batch_size: int | None = None,
     device: str | None = None,
     precision: str = "fast",
+    prevalence: float | dict[str, float] | None = None,
     checks: Sequence[Check] = (),
     sections: Sequence[Section] = (),
     progress: bool = False,
@@ -118,6 +120,8 @@ def audit(
         model, images, attacks, linf, l2, l1, protocol, seed, batch_size, device, precision, progress: see measure.
         out: directory of the run, by default runs/audit-HASH. A run that was stopped goes on when it is called again
             with the same model, images and settings.
+        prevalence: share of the positive class where the classifier will be used, or of each class by its name, for
+            predictive values; by default that of the images.
         checks: of your own, beside those of medrobust: functions (records, context) -> Finding.
         sections: of your own, at the end of the report.
 
@@ -153,7 +157,7 @@ def audit(
         grids = {grid.norm_name: list(grid.epsilons) for grid in plan.grids}
         recipe = AuditRecipe(
             model=ModelSpec(name=name(classifier)),
-            data=DataSpec(name=image_set.name, split="all"),
+            data=DataSpec(name=image_set.name, split="all", prevalence=prevalence),
             attacks={title: describe(attack) for title, attack in titles.items()},
             threat=ThreatSpec(norm=tuple(grids), epsilons=grids),  # type: ignore[arg-type]
             protocol=protocol,  # type: ignore[arg-type]
@@ -162,6 +166,7 @@ def audit(
             seed=seed,
             device=plan.device,
         )
+        prevalences(prevalence, image_set)
         seen = look(classifier, image_set, plan.device)
         refuse_without_gradient(classifier, seen, plan.attacks)
         facts = said(recipe, {}, classifier, image_set)

@@ -87,6 +87,16 @@ def test_refusals_are_one_line(audits: Path, tmp_path: Path, capsys: pytest.Capt
     assert not (tmp_path / "out").exists()
 
 
+def test_a_prevalence_given_in_python_is_used_and_refused(tmp_path: Path) -> None:
+    net = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(16, 2))
+    images = mr.ImageSet.of(torch.rand(12, 1, 4, 4), torch.arange(12) % 2, classes=["benign", "malignant"])
+    found = mr.audit(net, images, ["fgsm"], linf=["1/255"], prevalence=0.05, out=tmp_path / "run")
+    assert found.clean["prevalence"] == {"benign": 0.95, "malignant": 0.05}
+    with pytest.raises(mr.UserError, match="no class of the images"):
+        mr.audit(net, images, ["fgsm"], linf=["1/255"], prevalence={"cyst": 0.1}, out=tmp_path / "other")
+    assert not (tmp_path / "other").exists()
+
+
 def test_from_python_nothing_is_written_unless_it_is_wanted(audits: Path, tmp_path: Path) -> None:
     found = mr.compare(mr.AuditRun(audits / "a"), str(audits / "b"), [{"metric": "auroc", "at_least": 0.5}])
     assert (found.folder, found.verdict) == (None, "not met")

@@ -53,13 +53,13 @@ def test_the_test_of_many_images_is_still_the_binomial_one() -> None:
     assert sign_flip_p(a, b, Grouping(np.arange(5000))) == pytest.approx(stats.binomtest(1100, 2350).pvalue, rel=1e-6)
 
 
-def test_the_interval_of_single_images_is_that_of_bonett_and_price() -> None:
-    """(f12 + 1, f21 + 1) / (n + 2), but for the factor G / (G - 1) of the groups."""
+def test_the_interval_of_single_images_is_the_adjusted_one_of_wald() -> None:
+    """(f12 + .5, f21 + .5) / (n + 1), with the factor G / (G - 1) of n + 1 groups."""
     gained, lost, n = 30, 12, 200
     a, b = np.zeros(n, bool), np.zeros(n, bool)
     b[:gained], a[gained : gained + lost] = True, True
-    p, q = (gained + 1) / (n + 2), (lost + 1) / (n + 2)
-    half = 1.959963984540054 * math.sqrt((p + q - (p - q) ** 2) / (n + 2) * (n + 2) / (n + 1))
+    p, q = (gained + 0.5) / (n + 1), (lost + 0.5) / (n + 1)
+    half = 1.959963984540054 * math.sqrt((p + q - (p - q) ** 2) / n)
     found = difference(a, b, Grouping(np.arange(n)))
     assert found.value == (gained - lost) / n
     assert (found.low, found.high) == pytest.approx((p - q - half, p - q + half))

@@ -97,6 +97,26 @@ def test_the_influence_of_an_image_is_what_a_little_more_of_it_changes(case: dic
         assert influence[i] == pytest.approx((ends[0] - ends[1]) / (2 * step), abs=1e-6)
 
 
+def test_intervals_are_those_of_a_bootstrap_of_groups() -> None:
+    """100 patients of 1 to 4 images: 800 draws of patients, in the middle of the range where both are right."""
+    rng = np.random.default_rng(7)
+    patient = np.repeat(np.arange(100), rng.integers(1, 5, 100))
+    labels = (patient % 2).astype(int)
+    x = 1.3 * labels + 0.8 * rng.normal(size=100)[patient] + 0.6 * rng.normal(size=len(patient))
+    p = 1 / (1 + np.exp(0.6 - x))
+    scores, of = np.stack([1 - p, p], 1), [np.flatnonzero(patient == i) for i in range(100)]
+    draws = []
+    for _ in range(800):
+        drawn = np.concatenate([of[i] for i in rng.integers(0, 100, 100)])
+        draws.append((average_precision(labels[drawn] == 1, p[drawn])[0], ((p - labels)[drawn] ** 2).mean()))
+    low, high = np.quantile(draws, [0.025, 0.975], axis=0)
+    grouping = Grouping(patient)
+    precision = precisions(labels, scores, grouping, 1)["average_precision"]
+    loss = calibration(labels, scores.argmax(1), scores, grouping)["brier"]
+    for found, start, end in zip((precision, loss), low, high, strict=True):
+        assert (found.low, found.high) == (pytest.approx(start, abs=0.04), pytest.approx(end, abs=0.04))
+
+
 def parts(own: np.ndarray, called: np.ndarray, grouping: Grouping) -> tuple[Part, Part]:
     return rate(called, own, grouping), rate(called, ~own, grouping)
 

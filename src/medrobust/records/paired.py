@@ -12,17 +12,18 @@ from .intervals import PRIOR, UNDEFINED, Estimate, Grouping, Z
 from .metrics import placements
 
 METHOD = (
-    "differences are B - A; shares: adjusted Wald interval over groups (Bonett & Price 2012), exact sign-flip test by "
-    "group, which is McNemar's exact test where each group has one image; AUROC: DeLong over groups (Obuchowski 1997)"
+    "differences are B - A; shares: adjusted Wald interval over groups (after Agresti & Min 2005), exact sign-flip "
+    "test by group, which is McNemar's exact test where each group has one image; AUROC: DeLong over groups "
+    "(Obuchowski 1997)"
 )
 
 
 def difference(a: np.ndarray, b: np.ndarray, grouping: Grouping, among: np.ndarray | None = None) -> Estimate:
     """The difference b - a of two shares of the same images.
 
-    Formula: with a group added in which b alone holds, and one in which a alone holds, each of the mean size,
-    d = sum d_g / n and d +- 1.96 sqrt(sum (d_g - d n_g)^2 G / (G - 1)) / n of G groups. With groups of one image, but
-    for G / (G - 1), this is the adjusted interval of Bonett & Price 2012 (doi:10.3102/1076998611411915).
+    Formula: with half a group added in which b alone holds, and half a group in which a alone holds, of the mean size,
+    d = sum d_g / n and d +- 1.96 sqrt(sum (d_g - d n_g)^2 G / (G - 1)) / n of G groups. Of single images Agresti & Min
+    2005 (Stat. Med. 24:729) add as much of these, and as much of images in which a and b agree.
 
     Args:
         a, b: (n,) bool.
@@ -32,7 +33,7 @@ def difference(a: np.ndarray, b: np.ndarray, grouping: Grouping, among: np.ndarr
     Example:
         >>> right = np.arange(100) < 80
         >>> e = difference(right, right, Grouping(np.arange(100))); e.value, round(e.low, 3), round(e.high, 3)
-        (0.0, -0.027, 0.027)
+        (0.0, -0.02, 0.02)
     """
     among = np.ones(len(a), dtype=bool) if among is None else among
     if not among.any():
@@ -40,9 +41,10 @@ def difference(a: np.ndarray, b: np.ndarray, grouping: Grouping, among: np.ndarr
     sums = grouping.sums(np.stack([(b.astype(float) - a) * among, among.astype(float)], 1))
     gained, sizes = sums[sums[:, 1] > 0].T
     value, size = gained.sum() / sizes.sum(), sizes.mean()
-    gained, sizes = np.append(gained, [size, -size]), np.append(sizes, [size, size])
-    middle, num = gained.sum() / sizes.sum(), len(sizes)
-    half = Z * math.sqrt(((gained - middle * sizes) ** 2).sum() * num / (num - 1)) / sizes.sum()
+    n, num = sizes.sum() + 2 * PRIOR * size, len(sizes) + 2 * PRIOR
+    middle = gained.sum() / n
+    squares = ((gained - middle * sizes) ** 2).sum() + 2 * PRIOR * size**2 * (1 + middle**2)
+    half = Z * math.sqrt(squares * num / (num - 1)) / n
     return Estimate(float(value), float(max(-1, min(middle - half, value))), float(min(1, max(middle + half, value))))
 
 
@@ -87,8 +89,8 @@ def area_difference(
     """The difference b - a of two areas under ROC curves, and the two-sided p of none.
 
     Variance: that of the placements summed over groups (DeLong 1988, doi:10.2307/2531595; Obuchowski 1997,
-    doi:10.2307/2533958), with half a group for and half a group against added, so that the interval has a width. The
-    test is made without these.
+    doi:10.2307/2533958), with half a group for and half a group against added, so that the interval has a width; of
+    as many groups as two equal halves would have. The test is made without these.
 
     Args:
         truth: (n,) bool.
@@ -100,7 +102,7 @@ def area_difference(
     Example:
         >>> truth, score = np.arange(40) < 20, np.linspace(1, 0, 40)
         >>> e, p = area_difference(truth, score, score, Grouping(np.arange(40))); e.value, round(e.high, 3), p
-        (0.0, 0.093, 1.0)
+        (0.0, 0.048, 1.0)
     """
     if truth.all() or not truth.any() or np.isnan(a).any() or np.isnan(b).any():
         return None
@@ -110,10 +112,11 @@ def area_difference(
         areas.append(float(placed[truth].mean()))
         influence.append((placed - areas[-1]) / np.where(truth, truth.sum(), (~truth).sum()))
     sums = grouping.sums((influence[1] - influence[0])[:, None])[:, 0]
-    fewest = float((grouping.sums(np.stack([truth, ~truth], 1)) > 0).sum(0).min())
+    each = (grouping.sums(np.stack([truth, ~truth], 1)) > 0).sum(0)
+    groups = 4 / float((1 / each).sum())
     num = len(sums)
     variance = float((sums**2).sum()) * (num / (num - 1) if num > 1 else 1.0)
-    value, added = areas[1] - areas[0], 2 * PRIOR / (fewest + 2 * PRIOR) ** 2
+    value, added = areas[1] - areas[0], 2 * PRIOR / (groups + 2 * PRIOR) ** 2
     half = Z * math.sqrt(variance + added)
     p = 2 * NormalDist().cdf(-abs(value) / math.sqrt(variance)) if variance > 1e-20 else float(abs(value) < 1e-12)
     return Estimate(value, max(-1.0, value - half), min(1.0, value + half)), p
