@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -10,6 +13,7 @@ from medrobust.auditing.summary import summarize
 from medrobust.data import ImageSet
 from medrobust.errors import UserError
 from medrobust.measuring.outcome import Grid
+from medrobust.predicting.rule import Rule, write_rule
 from medrobust.recipes.parts import DataSpec
 from medrobust.testing.image_sets import tiny_set
 from records.tables import make_records
@@ -42,13 +46,26 @@ def test_a_prevalence_is_a_share(share: float) -> None:
         DataSpec(prevalence={"a": share})
 
 
-def test_an_operating_point_is_read_from_the_card() -> None:
+def saved(folder: Path, point: object, weights: str = "abc") -> Path:
+    (folder / "referral.json").write_text(json.dumps({"model_sha256": weights, "operating_point": point}))
+    return folder
+
+
+def test_an_operating_point_is_read_beside_the_card(tmp_path: Path) -> None:
     images = tiny_set(4)
-    assert operating_point({"operating_point": 0.4}, images) == 0.4
-    assert operating_point({"operating_point": {"threshold": 0.2, "class": images.classes[1]}}, images) == 0.2
-    assert operating_point({"operating_point": {"threshold": 0.2, "class": images.classes[0]}}, images) is None
-    for unusable in (None, True, "0.4", 1.5, {"rule": "argmax"}):
-        assert operating_point({"operating_point": unusable}, images) is None
+    own = {"threshold": 0.2, "positive_class": images.classes[1]}
+    assert operating_point(tmp_path, "abc", images) is None
+    assert operating_point(saved(tmp_path, own), "abc", images) == 0.2
+    assert operating_point(tmp_path, "of other weights", images) is None
+    for unusable in (None, True, 0.4, own | {"positive_class": images.classes[0]}, own | {"threshold": 1.5}):
+        assert operating_point(saved(tmp_path, unusable), "abc", images) is None
+
+
+def test_what_refer_saves_is_what_an_audit_reads(tmp_path: Path) -> None:
+    images = tiny_set(4)
+    point = {"positive_class": images.classes[1], "threshold": 0.3}
+    write_rule(tmp_path, Rule("confidence", 0.8, {"rate": 0.1}, model_sha256="abc", operating_point=point))
+    assert operating_point(tmp_path, "abc", images) == 0.3
 
 
 def test_both_are_said_and_used() -> None:

@@ -203,7 +203,7 @@ def summary(setup: Setup, records: Records, run: dict[str, Any]) -> dict[str, An
         grids=plan.grids,
         resolutions=source["resolutions"],
         prevalence=prevalences(recipe.data.prevalence, images),
-        operating_point=operating_point(setup.card, images),
+        operating_point=operating_point(setup.model.folder, run["identity"]["model"], images),
     )
     return {
         "schema": AUDIT_SCHEMA,

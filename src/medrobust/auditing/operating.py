@@ -1,12 +1,15 @@
-"""Where a classifier is used: the prevalence that a recipe states, and the operating point that a checkpoint holds."""
+"""Where a classifier is used: the prevalence that a recipe states, and the operating point saved with a checkpoint."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from pathlib import Path
 
 from ..data.images.image_set import ImageSet
 from ..errors import UserError, nearest
+from ..files import read_json
+
+POINTS = "referral.json"  # of a checkpoint
 
 
 def prevalences(given: float | Mapping[str, float] | None, images: ImageSet) -> dict[int, float]:
@@ -46,23 +49,28 @@ def prevalences(given: float | Mapping[str, float] | None, images: ImageSet) -> 
     return found
 
 
-def operating_point(card: Mapping[str, Any], images: ImageSet) -> float | None:
+def operating_point(folder: Path | str, weights: str, images: ImageSet) -> float | None:
     """The probability of the positive class from which a checkpoint of ours reads an image as it; None without one.
 
+    `medrobust refer --operate` chooses it on validation images and saves it in referral.json beside the card.
+
     Args:
-        card: of the checkpoint; its `operating_point` is a number, or a mapping with `threshold` and perhaps `class`.
-        images: that are audited; where `class` is not their positive class the point does not speak of it.
+        folder: of the checkpoint; "" for other models.
+        weights: their digest; a point that was chosen for others does not count.
+        images: that are audited; a point of another class than their positive one does not speak of them.
 
     Example:
         >>> from medrobust.testing.image_sets import tiny_set
-        >>> operating_point({"operating_point": {"threshold": 0.3}}, tiny_set(4)), operating_point({}, tiny_set(4))
-        (0.3, None)
+        >>> operating_point("", "", tiny_set(4)) is None
+        True
     """
-    found = card.get("operating_point")
-    if isinstance(found, Mapping):
-        positive = images.positive_index
-        if "class" in found and (positive is None or found["class"] != images.classes[positive]):
-            return None
-        found = found.get("threshold")
-    known = isinstance(found, (int, float)) and not isinstance(found, bool) and 0 <= found <= 1
-    return float(found) if known and isinstance(found, (int, float)) else None
+    path = Path(folder) / POINTS
+    content = read_json(path) if folder and path.is_file() else None
+    if not isinstance(content, Mapping) or content.get("model_sha256") != weights:
+        return None
+    found, positive = content.get("operating_point"), images.positive_index
+    if not isinstance(found, Mapping) or positive is None or found.get("positive_class") != images.classes[positive]:
+        return None
+    threshold = found.get("threshold")
+    known = isinstance(threshold, (int, float)) and not isinstance(threshold, bool) and 0 <= threshold <= 1
+    return float(threshold) if known and threshold is not None else None
