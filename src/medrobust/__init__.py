@@ -6,6 +6,7 @@
     images = mr.ImageSet.of(x, y, classes=["benign", "malignant"])       tensors, a Dataset, a DataLoader
     records = mr.measure(net, images, ["pgd"], linf=["1/255", "4/255"])  rows: one per image, attack and budget
     run = mr.audit(net, images, out="audit")                             report.html, audit.json, records.parquet
+    maps = mr.explain.saliency(net, x)                                   (n, *spatial): what decides
     mr.train(net, mr.objectives.trades(mr.Threat("4/255")), images, epochs=20, out="model")
 
 Everything takes a plain torch.nn.Module. Names are loaded when they are first used: `import medrobust` alone loads no
@@ -18,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 from .version import __version__
 
 if TYPE_CHECKING:
-    from . import attacks, goals, losses, models, norms, objectives, testing
+    from . import attacks, explain, goals, losses, models, norms, objectives, testing
     from .data import Batch, ImageSet, View, open_images
     from .errors import UserError
     from .face import AuditRun, audit, measure, train
@@ -43,7 +44,7 @@ _HOMES = {
     "open_images": "data",
     "train": "face",
 }
-_MODULES = ("attacks", "goals", "losses", "models", "norms", "objectives", "testing")
+_MODULES = ("attacks", "explain", "goals", "losses", "models", "norms", "objectives", "testing")
 
 __all__ = [
     "AuditRun",
@@ -58,6 +59,7 @@ __all__ = [
     "__version__",
     "attacks",
     "audit",
+    "explain",
     "goals",
     "load_model",
     "losses",
