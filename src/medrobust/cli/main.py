@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from .data import data_app
+from .explain import explain
 from .faults import Commands, finish
 
 app = typer.Typer(
@@ -195,6 +196,7 @@ def models_ls() -> None:
     typer.echo("timm:NAME            any network of timm (pip install medrobust[timm]), with --weights FILE")
 
 
+app.command()(explain)
 app.add_typer(models_app, name="models")
 app.add_typer(data_app(), name="data")
 

@@ -5,7 +5,7 @@ from .cam import grad_cam, grad_cam_pp
 from .layer import Layer, find_layer
 from .lesion import hits, inside_lesions
 from .registry import MAPS
-from .saliency import integrated_gradients, saliency, smooth_grad
+from .saliency import integrated_gradients, saliency, smooth_grad, smoothed_saliency
 from .sanity import Sanity, randomized, sanity
 from .smooth import gaussian
 
@@ -26,4 +26,5 @@ __all__ = [
     "saliency",
     "sanity",
     "smooth_grad",
+    "smoothed_saliency",
 ]
