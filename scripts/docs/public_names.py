@@ -25,6 +25,7 @@ MODULES = (
     "medrobust.auditing.checks",
     "medrobust.report",
     "medrobust.report.sections",
+    "medrobust.explain",
     "medrobust.recipes.parts",
     "medrobust.recipes.audit",
     "medrobust.recipes.train",
