@@ -27,6 +27,7 @@ MODULES = (
     "medrobust.report",
     "medrobust.report.sections",
     "medrobust.report.exports",
+    "medrobust.explain",
     "medrobust.recipes.parts",
     "medrobust.recipes.audit",
     "medrobust.recipes.train",

@@ -7,6 +7,7 @@
     records = mr.measure(net, images, ["pgd"], linf=["1/255", "4/255"])  rows: one per image, attack and budget
     run = mr.audit(net, images, out="audit")                             report.html, audit.json, records.parquet
     mr.compare("old", "new", "limits.yaml")                              paired differences, acceptance limits
+    maps = mr.explain.saliency(net, x)                                   (n, *spatial): what decides
     mr.train(net, mr.objectives.trades(mr.Threat("4/255")), images, epochs=20, out="model")
 
 Everything takes a plain torch.nn.Module. Names are loaded when they are first used: `import medrobust` alone loads no
@@ -19,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 from .version import __version__
 
 if TYPE_CHECKING:
-    from . import attacks, goals, losses, models, norms, objectives, testing
+    from . import attacks, explain, goals, losses, models, norms, objectives, testing
     from .data import Batch, ImageSet, View, open_images
     from .errors import UserError
     from .face import AuditRun, audit, measure, train
@@ -49,7 +50,7 @@ _HOMES = {
     "predict": "using",
     "train": "face",
 }
-_MODULES = ("attacks", "goals", "losses", "models", "norms", "objectives", "testing")
+_MODULES = ("attacks", "explain", "goals", "losses", "models", "norms", "objectives", "testing")
 
 __all__ = [
     "AuditRun",
@@ -67,6 +68,7 @@ __all__ = [
     "attacks",
     "audit",
     "compare",
+    "explain",
     "goals",
     "load_model",
     "losses",

@@ -30,6 +30,7 @@ from ..version import __version__
 from .checks import CHECKS
 from .checks.reasons import with_reason
 from .context import Check, Context, run_checks
+from .explained import EXPLAIN, write_explained
 from .gallery import make_gallery
 from .operating import operating_point, prevalences
 from .setup import Setup
@@ -92,6 +93,8 @@ def run_audit(
     began = perf_counter()
     if not (folder / "images" / "gallery.json").exists():
         make_gallery(records, setup, folder / "images", report, folder / "parts")
+    if recipe.explain == "on" and not (folder / EXPLAIN).exists():
+        write_explained(folder, setup, records, report)
     # Before anything is concluded: a certificate above an attack stops the audit.
     proved = _certified(folder, setup, records, cost, report)
     findings = _kept(folder, checks) if finished else None

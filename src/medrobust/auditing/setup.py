@@ -93,6 +93,7 @@ def resolve(recipe: AuditRecipe, report: Report | None = None) -> Setup:
         num_workers=recipe.num_workers,
         norms=chosen.norms,
         sets=chosen.sets,
+        keep_points=recipe.explain == "on",
     )
     trained = (card.get("recipe") or {}).get("data") or {}
     same = same_set(recipe.data.name, str(trained.get("name", "")))

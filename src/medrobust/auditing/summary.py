@@ -12,6 +12,7 @@ from ..data.images.image_set import ImageSet
 from ..measuring.outcome import Grid
 from ..numbers import epsilon_text
 from ..records.calibration import METHOD, calibration
+from ..records.confusion import confusion, flows
 from ..records.curves import Curve, curves, norms, worst_case
 from ..records.groups import columns, groups
 from ..records.harm import harm
@@ -23,6 +24,7 @@ from ..records.referral_area import referral_areas
 from ..records.sample_size import sample_size
 from ..records.sensitivity import ecdf, quantiles, sensitivity
 from ..records.subgroups import CORRECTION, FEWEST_GROUPS, FEWEST_IMAGES, subgroups
+from ..records.worst_answers import Answers as WorstAnswers
 from ..records.worst_answers import untouched, worst_answers
 
 NUM_FRAGILE = 12
@@ -231,6 +233,7 @@ def summarize(
     out["subgroup_rules"] = limits
     out["under_attack"] = [under_attack(answers, how) for answers in attacked]
     out["per_class"] = [row for answers in everything for row in per_class(answers, how, classes)]
+    out["confusion"] = [_confusion(clean["label"], first_answers, answers) for answers in everything]
     errors = calibration(clean["label"], clean["clean_prediction"], clean["scores"], grouping)
     out["calibration"] = {name: e.as_dict() for name, e in errors.items()} | {"method": METHOD}
     out["sample_size"] = sample_size(right, list(worst.values()), grouping)
@@ -242,6 +245,13 @@ def summarize(
     out["referral"] = referral(right, flip, confidence, groups=patients, answers=answers)
     out["referral_area"] = referral_areas(right, orders(flip, confidence, clean["scores"]), patients)
     return out
+
+
+def _confusion(label: np.ndarray, before: WorstAnswers, now: WorstAnswers) -> dict[str, Any]:
+    """The matrix of some answers, truth by answer, and who moved from where to where; classes by number."""
+    found = confusion(label, before, now)
+    moved = [{"class": c, "from": a, "to": b, "images": n} for c, a, b, n in flows(found)]
+    return {"norm": now.norm, "epsilon": now.epsilon, "matrix": found.matrix.tolist(), "flows": moved}
 
 
 def _spread(values: np.ndarray) -> Mapping[str, Any]:

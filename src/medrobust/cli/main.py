@@ -10,6 +10,7 @@ import typer
 
 from .compare import compare
 from .data import data_app
+from .explain import explain
 from .faults import Commands, finish
 
 app = typer.Typer(
@@ -281,6 +282,7 @@ def models_ls() -> None:
     typer.echo("timm:NAME            any network of timm (pip install medrobust[timm]), with --weights FILE")
 
 
+app.command()(explain)
 app.add_typer(models_app, name="models")
 app.add_typer(data_app(), name="data")
 

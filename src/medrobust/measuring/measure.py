@@ -225,6 +225,8 @@ class _Work(NamedTuple):
         budget = np.array([*plan.grids[0].epsilons, np.inf])[shown.slot.numpy()]
         ids = [sample.image_id for sample in samples]
         chosen = [i for i, _ in picks(budget, right, ids, plan.seed)] if plan.honest else []
+        if plan.honest and plan.keep_points:
+            chosen = sorted({*chosen, *np.flatnonzero(right & np.isfinite(budget)).tolist()})
         cost = {"forwards": forwards, "backwards": backwards, "seconds": round(seconds, 3)}
         return rows, cost, (chosen, shown)
 

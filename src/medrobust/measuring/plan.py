@@ -32,6 +32,7 @@ class Plan:
         num_workers: processes that decode images.
         norms: title -> the norms in which an attack runs, for those that do not run in all.
         sets: the names of the sets that attacks came from, for the report.
+        keep_points: keep the smallest change of every image, not only of the few that may be shown.
 
     Errors: UserError for an unknown protocol or precision, no attack, no budget, or an attack that is not made for one
         of the norms.
@@ -47,6 +48,7 @@ class Plan:
     num_workers: int = 0
     norms: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     sets: tuple[str, ...] = ()
+    keep_points: bool = False
 
     def __post_init__(self) -> None:
         if self.protocol not in PROTOCOLS:

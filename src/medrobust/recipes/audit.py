@@ -23,6 +23,8 @@ class AuditRecipe:
         precision: fast searches on a copy in low precision where the device has it; float32 never does. Verdicts are
             float32 always.
         certify: auto looks for certificates beside the attacks, as far as they take little time; off does not.
+        explain: on measures what the classifier looks at, before and after the smallest change of each image; off, the
+            default, does not, as it takes time.
         batch_size: images shown to the network at once; auto fits the memory.
         memory_limit: GiB that a gradient may take, for batch_size=auto.
         seed: of all random numbers, together with the image ids.
@@ -51,6 +53,7 @@ class AuditRecipe:
     protocol: Literal["honest", "paper"] = "honest"
     precision: Literal["fast", "float32"] = "fast"
     certify: Literal["auto", "off"] = "auto"
+    explain: Literal["on", "off"] = "off"
     batch_size: int | Literal["auto"] = "auto"
     memory_limit: float | None = None
     seed: int = 0

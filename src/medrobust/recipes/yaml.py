@@ -123,8 +123,9 @@ def audit_recipe(content: Mapping[str, Any]) -> AuditRecipe:
         content["attacks"] = {str(name): {} for name in given}
     elif isinstance(given, dict):
         content["attacks"] = {name: {} if value is None else value for name, value in given.items()}
-    if content.get("certify") is False:
-        content["certify"] = "off"  # a word that YAML takes for a truth value
+    for key in ("certify", "explain"):
+        if isinstance(content.get(key), bool):
+            content[key] = "on" if content[key] else "off"  # words that YAML takes for truth values
     recipe = _checked(AuditRecipe, _sections(content))
     recipe.threat.grids()
     return recipe

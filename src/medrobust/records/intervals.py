@@ -241,6 +241,28 @@ class Grouping:
         right, sizes = self.sums(np.stack([values & among, among], 1)).T
         return share(right[sizes > 0], sizes[sizes > 0])
 
+    def mean_between(self, values: np.ndarray, low: float, high: float) -> Estimate:
+        """The mean of numbers that cannot leave low .. high; see `of_influence`.
+
+        Args:
+            values: (n,); images where it is NaN do not count.
+            low, high: the ends of what is possible.
+
+        Example:
+            >>> e = Grouping(np.arange(40)).mean_between(np.linspace(-1, 1, 40), -1, 1)
+            >>> round(e.low, 2), abs(round(e.value, 2)), round(e.high, 2)
+            (-0.19, 0.0, 0.19)
+        """
+        known = ~np.isnan(values)
+        if not known.any():
+            return UNDEFINED
+        unit = np.where(known, (values - low) / (high - low), 0.0)
+        mean = float(np.clip(unit[known].mean(), 0.0, 1.0))
+        sums = self.sums(np.stack([known * (unit - mean), known], 1).astype(float))
+        influence = sums[sums[:, 1] > 0, 0] / known.sum()
+        found = of_influence(mean, influence, len(influence))
+        return Estimate(*(low + part * (high - low) for part in (found.value, found.low, found.high)))
+
 
 def _missing(name: object) -> bool:
     return name is None or name == "" or name != name

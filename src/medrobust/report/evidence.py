@@ -47,7 +47,7 @@ ROWS = (
     Row(f"{ACT}, 15(5)", "measures to detect and respond", "referral", "referral", ("referral",)),
     Row(f"{ISO}, stability", "the answer stays within a change", "curve", "robustness", ("worst_case",)),
     Row(f"{ISO}, sensitivity", "how much change an answer takes", "smallest", "smallest changes", ("sensitivity",)),
-    Row(f"{ISO}, relevance", "which parts of the input decide", "", "", (), AUTHOR),
+    Row(f"{ISO}, relevance", "which parts of the input decide", "explain", "maps, when asked for", (), CHECK),
     Row(f"{ISO}, verifier", "a bound that holds for every change", "curve", "robustness", ("certified.rows",)),
     Row(f"{CLAIM}, 19 to 21", "sample size, partition and its level", "data", "images", ("data.num_images",)),
     Row(f"{CLAIM}, 29 to 30", "metrics with their uncertainty", "clean", "before any change", ("clean.accuracy",)),

@@ -1,0 +1,75 @@
+"""What the classifier looks at, before and after the smallest change that misled it: explain.json of a run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ..data.images.image_set import ImageSet
+from ..data.sets.lesions import lesion_masks
+from ..explain.pairs import Pairs, explain_pairs
+from ..explain.registry import MAPS
+from ..files import write_json
+from ..measuring.shown import read_shown
+from ..progress import Report
+from ..records.records import Records
+from .setup import Setup
+
+EXPLAIN, PICTURES = "explain.json", "explain"
+
+
+def write_explained(
+    folder: Path,
+    setup: Setup,
+    records: Records,
+    report: Report | None = None,
+    parts: Path | None = None,
+    names: tuple[str, ...] = tuple(MAPS),
+) -> dict[str, Any]:
+    """Write explain.json and its pictures into a folder, of the images that an attack misled; see `explain_pairs`.
+
+    Args:
+        parts: where measuring kept its points; folder/parts by default.
+        names: of the maps.
+    """
+    grid, plan = setup.plan.grids[0], setup.plan
+    content: dict[str, Any]
+    pairs, attacks = _pairs(setup.images, records, folder / "parts" if parts is None else parts)
+    if pairs is None:
+        why = "no attack misled an image" if plan.honest else "protocol=paper keeps no smallest change of each image"
+        content = {"reason": why, "maps": []}
+    else:
+        content = explain_pairs(
+            setup.model,
+            pairs,
+            names,
+            seed=plan.seed,
+            batch_size=min(plan.batch_size, 32),
+            folder=folder / PICTURES,
+            report=report,
+        )
+    content |= {"norm": grid.norm_name, "attacks": attacks, "classes": list(setup.images.classes)}
+    write_json(folder / EXPLAIN, content)
+    return content
+
+
+def _pairs(images: ImageSet, records: Records, parts: Path) -> tuple[Pairs | None, list[str]]:
+    """The images that are right untouched and that an attack misled, with the smallest change that did."""
+    right = records.clean["clean_prediction"] == records.clean["label"]
+    kept = {i: found for i, found in sorted(read_shown(parts).items()) if right[i] and found[1]}
+    if not kept:
+        return None, []
+    x = [images[i][0] for i in kept]
+    same = [i for i, one in zip(kept, x, strict=True) if one.shape == x[0].shape]
+    masks = lesion_masks(images.subset(same))
+    nothing = torch.zeros(x[0].shape[1:], dtype=torch.bool)
+    pairs = Pairs(
+        torch.stack([images[i][0] for i in same]),
+        torch.stack([kept[i][0].float() for i in same]),
+        tuple(images.samples[i].image_id for i in same),
+        tuple(images.samples[i].group_id for i in same),
+        torch.stack([torch.from_numpy(masks[k]) if k in masks else nothing for k in range(len(same))]),
+    )
+    return pairs, sorted({kept[i][1] for i in same})
