@@ -53,6 +53,7 @@ def measure(
     batch_size: int | None = None,
     device: str | None = None,
     precision: str = "fast",
+    mask: str | None = None,
     progress: bool = False,
 ) -> Records:
     """Attack every image by every attack at every budget; the rows stay in memory.
@@ -69,6 +70,7 @@ def measure(
         batch_size: images shown at once; by default what fits the memory.
         device: by default where the model is.
         precision: fast: searches may run on a copy in low precision; verdicts are float32 always.
+        mask: lesion: only pixels inside the mask of each image may change, see ImageSet.of; background: the others.
         progress: show a bar.
 
     Errors: UserError, naming what does not fit, before anything is attacked.
@@ -92,6 +94,7 @@ def measure(
             seed=seed,
             batch_size=batch_size,
             precision=precision,
+            mask=mask or "",
         )
         return run_plan(classifier, image_set, plan, progress=report)[0]
 
@@ -110,6 +113,7 @@ def audit(
     batch_size: int | None = None,
     device: str | None = None,
     precision: str = "fast",
+    mask: str | None = None,
     checks: Sequence[Check] = (),
     sections: Sequence[Section] = (),
     progress: bool = False,
@@ -117,7 +121,8 @@ def audit(
     """Measure, summarize, check, and write a report: what `medrobust audit` does, on objects in memory.
 
     Args:
-        model, images, attacks, linf, l2, l1, protocol, seed, batch_size, device, precision, progress: see measure.
+        model, images, attacks, linf, l2, l1, protocol, seed, batch_size, device, precision, mask, progress: see
+            measure.
         out: directory of the run, by default runs/audit-HASH. A run that was stopped goes on when it is called again
             with the same model, images and settings.
         checks: of your own, beside those of medrobust: functions (records, context) -> Finding.
@@ -146,6 +151,7 @@ def audit(
             seed=seed,
             batch_size=batch_size,
             precision=precision,
+            mask=mask or "",
         )
         titles = titled(attacks, [grid.norm_name for grid in plan.grids]).attacks
         shape = tuple(image_set[0][0].shape)
@@ -157,7 +163,7 @@ def audit(
             model=ModelSpec(name=name(classifier)),
             data=DataSpec(name=image_set.name, split="all"),
             attacks={title: describe(attack) for title, attack in titles.items()},
-            threat=ThreatSpec(norm=tuple(grids), epsilons=grids),  # type: ignore[arg-type]
+            threat=ThreatSpec(norm=tuple(grids), epsilons=grids, mask=mask),  # type: ignore[arg-type]
             protocol=protocol,  # type: ignore[arg-type]
             precision=precision,  # type: ignore[arg-type]
             batch_size=plan.batch_size,

@@ -29,6 +29,7 @@ from ..version import __version__
 from .checks import CHECKS
 from .context import Check, Context, run_checks
 from .gallery import make_gallery
+from .masked import mask_digest, mask_facts
 from .operating import operating_point, prevalences
 from .quotable import quotable
 from .setup import Setup
@@ -43,11 +44,13 @@ NOT_TESTED = (
 
 def identity(setup: Setup) -> dict[str, str]:
     """Hashes that must be equal for a stopped run to go on: of recipe, model, data and code version."""
+    masks = mask_digest(setup.images) if setup.plan.mask else None
     return {
         "recipe": digest(deciding(setup.recipe)),
         "model": weights_digest(setup.model),
         "data": setup.images.fingerprint(),
         "version": __version__,
+        **({} if masks is None else {"masks": masks}),
     }
 
 
@@ -186,6 +189,8 @@ def summary(setup: Setup, records: Records, run: dict[str, Any]) -> dict[str, An
         prevalence=prevalences(recipe.data.prevalence, images),
         operating_point=operating_point(setup.card, images),
     )
+    if plan.mask:
+        measured["threat"]["mask"] = mask_facts(images, plan.mask)
     return {
         "schema": AUDIT_SCHEMA,
         "model": {

@@ -12,6 +12,7 @@ from ..data.choose.trained import Trained
 from ..data.images.image_set import ImageSet
 from ..measuring.outcome import Grid
 from ..measuring.plan import Plan
+from ..measuring.subjects import allowed
 from ..models.classifier import Classifier
 from ..models.memory import fitting_batch
 from ..progress import Report
@@ -93,7 +94,9 @@ def resolve(recipe: AuditRecipe, report: Report | None = None) -> Setup:
         num_workers=recipe.num_workers,
         norms=chosen.norms,
         sets=chosen.sets,
+        mask=recipe.threat.mask or "",
     )
+    allowed(images, [0], plan.mask)  # a set without masks is refused now, an image without one when it is attacked
     trained = (card.get("recipe") or {}).get("data") or {}
     same = same_set(recipe.data.name, str(trained.get("name", "")))
     return Setup(recipe, model, images, plan, card, table, same, probed, said(recipe, card, model, images))

@@ -14,6 +14,7 @@ from .outcome import Grid
 
 PROTOCOLS = ("honest", "paper")
 PRECISIONS = ("fast", "float32")
+MASKS = ("", "lesion", "background")
 
 
 @dataclass(frozen=True)
@@ -32,9 +33,10 @@ class Plan:
         num_workers: processes that decode images.
         norms: title -> the norms in which an attack runs, for those that do not run in all.
         sets: the names of the sets that attacks came from, for the report.
+        mask: where pixels may change: lesion, inside each image's mask; background, outside it; "" everywhere.
 
-    Errors: UserError for an unknown protocol or precision, no attack, no budget, or an attack that is not made for one
-        of the norms.
+    Errors: UserError for an unknown protocol, precision or mask, no attack, no budget, or an attack that is not made
+        for one of the norms.
     """
 
     attacks: Mapping[str, Attack]
@@ -47,12 +49,15 @@ class Plan:
     num_workers: int = 0
     norms: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     sets: tuple[str, ...] = ()
+    mask: str = ""
 
     def __post_init__(self) -> None:
         if self.protocol not in PROTOCOLS:
             raise UserError("protocol", f"unknown protocol {self.protocol!r}", f"valid: {', '.join(PROTOCOLS)}")
         if self.precision not in PRECISIONS:
             raise UserError("precision", f"unknown precision {self.precision!r}", f"valid: {', '.join(PRECISIONS)}")
+        if self.mask not in MASKS:
+            raise UserError("threat.mask", f"unknown mask {self.mask!r}", f"valid: {', '.join(MASKS[1:])}")
         if not self.attacks:
             raise UserError("attacks", "none given", "for example attacks=standard")
         if not self.grids:

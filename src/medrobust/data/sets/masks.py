@@ -29,7 +29,7 @@ def find_masks(paths: Iterable[Path]) -> list[Path]:
     """The paths below a data root that are named as masks of an image that is there as well."""
     paths = list(paths)
     images = {path.stem for path in paths if not named_as_mask(path)}
-    return [path for path in paths if named_as_mask(path) and _image_of(path) in images]
+    return [path for path in paths if named_as_mask(path) and image_of(path) in images]
 
 
 def without_masks(root: Path, paths: Sequence[Path], masks: str | None) -> list[Path]:
@@ -54,6 +54,12 @@ def without_masks(root: Path, paths: Sequence[Path], masks: str | None) -> list[
     return list(paths)
 
 
-def _image_of(path: Path) -> str:
+def image_of(path: Path) -> str:
+    """The name, without its ending, of the image that a mask belongs to."""
     match = _ENDING.fullmatch(path.stem)
     return match[1] if match else path.stem
+
+
+def is_mask_folder(name: str) -> bool:
+    """Whether a folder has the name of a folder of masks."""
+    return bool(_FOLDER.fullmatch(name))
