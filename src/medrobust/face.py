@@ -19,6 +19,7 @@ from .auditing.probed import look, refuse_without_gradient
 from .auditing.run import AuditRun
 from .auditing.said import said
 from .auditing.setup import Setup
+from .corruptions import choose
 from .data.choose.trained import read_trained
 from .errors import UserError
 from .measuring.measure import measure as run_plan
@@ -114,6 +115,7 @@ def audit(
     device: str | None = None,
     precision: str = "fast",
     mask: str | None = None,
+    corruptions: Sequence[str] = (),
     checks: Sequence[Check] = (),
     sections: Sequence[Section] = (),
     progress: bool = False,
@@ -125,6 +127,7 @@ def audit(
             measure.
         out: directory of the run, by default runs/audit-HASH. A run that was stopped goes on when it is called again
             with the same model, images and settings.
+        corruptions: everyday faults to measure as well: a modality or names, see `medrobust.corruptions.MODALITIES`.
         checks: of your own, beside those of medrobust: functions (records, context) -> Finding.
         sections: of your own, at the end of the report.
 
@@ -140,6 +143,7 @@ def audit(
         (2, 'report.html')
     """
     with _shown(progress) as report:
+        choose([corruptions] if isinstance(corruptions, str) else corruptions)  # an unknown name is refused first
         classifier, image_set = subject(model, images)
         plan = plan_of(
             classifier,
@@ -164,6 +168,7 @@ def audit(
             data=DataSpec(name=image_set.name, split="all"),
             attacks={title: describe(attack) for title, attack in titles.items()},
             threat=ThreatSpec(norm=tuple(grids), epsilons=grids, mask=mask),  # type: ignore[arg-type]
+            corruptions=tuple([corruptions] if isinstance(corruptions, str) else corruptions),
             protocol=protocol,  # type: ignore[arg-type]
             precision=precision,  # type: ignore[arg-type]
             batch_size=plan.batch_size,

@@ -14,10 +14,12 @@ from ..attacks.base import Attack
 from ..attacks.build import describe
 from ..attacks.names import attack_name, attack_words
 from ..attacks.sets import choose
+from ..corruptions import choose as choose_corruptions
 from ..files import read_json, write_atomic, write_json
 from ..findings import Finding
 from ..measuring.certified import certified
 from ..measuring.clean import clean_pass
+from ..measuring.faults_of_images import measure_faults
 from ..measuring.measure import measure
 from ..measuring.plan import Plan
 from ..models.digest import weights_digest
@@ -40,6 +42,8 @@ NOT_TESTED = (
     "Attackers who poison the training data or steal the model.",
     "Certified robustness: an attack that fails does not prove that none exists.",
 )
+
+OTHER_CHANGES = "Changes of scanner or site; only the norms and the everyday faults listed were tested."
 
 
 def identity(setup: Setup) -> dict[str, str]:
@@ -96,6 +100,7 @@ def run_audit(
         make_gallery(records, setup, folder / "images", report, folder / "parts")
     # Before anything is concluded: a certificate above an attack stops the audit.
     proved = _certified(folder, setup, records, cost, report)
+    faults = _faults(folder, setup, report)
     context = _context(setup, report, cost)
     findings = run_checks(checks, records, context)
     if not finished:
@@ -105,6 +110,7 @@ def run_audit(
         "quotable": quotable(findings).as_dict(),
         "active_test": _numbers(findings, "active-test"),
         "certified": proved,
+        **({"corruptions": faults} if faults else {}),
         "findings": [_row(finding) for finding in findings],
     }
     write_json(folder / "audit.json", content)
@@ -118,6 +124,14 @@ def _certified(
     if setup.recipe.certify == "off":
         return {"reason": "no certificate: not asked for (certify=off)"}
     return certified(folder, setup.model, setup.images, records, setup.plan, cost["seconds"], report)
+
+
+def _faults(folder: Path, setup: Setup, report: Report | None) -> dict[str, Any]:
+    chosen = choose_corruptions(setup.recipe.corruptions)
+    if not chosen:
+        return {}
+    with setup.model.frozen():
+        return measure_faults(setup.model.to(setup.plan.device), setup.images, setup.plan, chosen, folder, report)
 
 
 def _context(setup: Setup, report: Report | None, cost: Mapping[str, Any]) -> Context:
@@ -228,7 +242,8 @@ def summary(setup: Setup, records: Records, run: dict[str, Any]) -> dict[str, An
         },
         "cost": run["cost"],
         **measured,
-        "not_tested": list(NOT_TESTED),
+        "not_tested": [s for s in NOT_TESTED if not (recipe.corruptions and s == NOT_TESTED[0])]
+        + ([OTHER_CHANGES] if recipe.corruptions else []),
         "provenance": {
             "medrobust": __version__,
             "torch": run["versions"].get("torch"),

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..attacks.sets import choose
+from ..corruptions import choose as choose_corruptions
 from ..data.choose.trained import Trained
 from ..data.images.image_set import ImageSet
 from ..measuring.outcome import Grid
@@ -66,6 +67,7 @@ def resolve(recipe: AuditRecipe, report: Report | None = None) -> Setup:
     Errors: UserError for whichever of these does not work.
     """
     chosen = choose(recipe.attacks, list(recipe.threat.grids()))
+    choose_corruptions(recipe.corruptions)
     attacks = make_attacks(chosen.attacks)
     card = card_of(recipe.model)
     named = recipe.data.classes or recipe.model.classes

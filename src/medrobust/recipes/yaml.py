@@ -113,6 +113,11 @@ def audit_recipe(content: Mapping[str, Any]) -> AuditRecipe:
         content["attacks"] = {str(name): {} for name in given}
     elif isinstance(given, dict):
         content["attacks"] = {name: {} if value is None else value for name, value in given.items()}
+    faults = content.get("corruptions")
+    if faults is False or faults == "off":
+        content["corruptions"] = []
+    elif isinstance(faults, str):
+        content["corruptions"] = [name.strip() for name in faults.strip("[]").split(",")]
     if content.get("certify") is False:
         content["certify"] = "off"  # a word that YAML takes for a truth value
     recipe = _checked(AuditRecipe, _sections(content))

@@ -67,6 +67,15 @@ def evasion(audit: Json) -> list[dict[str, Any]]:
     return rows
 
 
+def _everyday(audit: Json) -> tuple[str, str, str]:
+    """The row on everyday faults: which were tested, where some were."""
+    names = mapping(audit.get("corruptions")).get("names") or ()
+    if not names:
+        return OTHERS[-1]
+    words = listed([str(name).replace("_", " ") for name in names])
+    return OTHERS[-1][0], f"tested, 5 severities each: {words}", "everyday"
+
+
 def build(seen: Seen) -> dict[str, Any]:
     """What the template shows."""
     audit = seen.audit
@@ -75,7 +84,7 @@ def build(seen: Seen) -> dict[str, Any]:
     use = audit["model"].get("intended_use") if isinstance(audit["model"], Mapping) else None
     return {
         "rows": evasion(audit),
-        "others": OTHERS,
+        "others": [*OTHERS[:-1], _everyday(audit)],
         "not_tested": said,
         "silent": not listed_there,
         "intended_use": str(use or ""),
