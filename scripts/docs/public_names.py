@@ -37,6 +37,7 @@ MODULES = (
     "medrobust.norms",
     "medrobust.goals",
     "medrobust.losses",
+    "medrobust.corruptions",
     "medrobust.threat",
 )
 # Entries of a registry are public whether or not the module names them: registering is all that is asked.

@@ -96,6 +96,7 @@ def plan_of(
     device: str | None,
     *,
     batch_size: int | None,
+    mask: str = "",
     **settings: Any,
 ) -> Plan:
     wanted = {norm: given for norm, given in budgets.items() if given is not None} or {"linf": DEFAULT_EPSILONS["linf"]}
@@ -107,6 +108,16 @@ def plan_of(
     if batch_size is None:
         batch_size = fitting_batch(model.to(where), images[0][0][None].to(where))
     named = titled(attacks, wanted)
+    if mask:
+        for i in range(len(images)):
+            images.mask(i)
     return Plan(
-        named.attacks, grids, batch_size=batch_size, device=where, norms=named.norms, sets=named.sets, **settings
+        named.attacks,
+        grids,
+        batch_size=batch_size,
+        device=where,
+        norms=named.norms,
+        sets=named.sets,
+        mask=mask,
+        **settings,
     )

@@ -19,6 +19,7 @@ from .auditing.probed import look, refuse_without_gradient
 from .auditing.run import AuditRun
 from .auditing.said import said
 from .auditing.setup import Setup
+from .corruptions import choose
 from .data.choose.trained import read_trained
 from .errors import UserError
 from .measuring.measure import measure as run_plan
@@ -52,6 +53,7 @@ def measure(
     batch_size: int | None = None,
     device: str | None = None,
     precision: str = "fast",
+    mask: str | None = None,
     progress: bool = False,
 ) -> Records:
     """Attack every image by every attack at every budget; the rows stay in memory.
@@ -68,6 +70,7 @@ def measure(
         batch_size: images shown at once; by default what fits the memory.
         device: by default where the model is.
         precision: fast: searches may run on a copy in low precision; verdicts are float32 always.
+        mask: lesion: only pixels inside the mask of each image may change, see ImageSet.of; background: the others.
         progress: show a bar.
 
     Errors: UserError, naming what does not fit, before anything is attacked.
@@ -91,6 +94,7 @@ def measure(
             seed=seed,
             batch_size=batch_size,
             precision=precision,
+            mask=mask or "",
         )
         return run_plan(classifier, image_set, plan, progress=report)[0]
 
@@ -110,6 +114,8 @@ def audit(
     device: str | None = None,
     precision: str = "fast",
     prevalence: float | dict[str, float] | None = None,
+    mask: str | None = None,
+    corruptions: Sequence[str] = (),
     checks: Sequence[Check] = (),
     sections: Sequence[Section] = (),
     progress: bool = False,
@@ -117,11 +123,13 @@ def audit(
     """Measure, summarize, check, and write a report: what `medrobust audit` does, on objects in memory.
 
     Args:
-        model, images, attacks, linf, l2, l1, protocol, seed, batch_size, device, precision, progress: see measure.
+        model, images, attacks, linf, l2, l1, protocol, seed, batch_size, device, precision, mask, progress: see
+            measure.
         out: directory of the run, by default runs/audit-HASH. A run that was stopped goes on when it is called again
             with the same model, images and settings.
         prevalence: share of the positive class where the classifier will be used, or of each class by its name, for
             predictive values; by default that of the images.
+        corruptions: everyday faults to measure as well: a modality or names, see `medrobust.corruptions.MODALITIES`.
         checks: of your own, beside those of medrobust: functions (records, context) -> Finding.
         sections: of your own, at the end of the report.
 
@@ -137,6 +145,7 @@ def audit(
         (2, 'report.html')
     """
     with optional(progress) as report:
+        choose([corruptions] if isinstance(corruptions, str) else corruptions)  # an unknown name is refused first
         classifier, image_set = subject(model, images)
         plan = plan_of(
             classifier,
@@ -148,6 +157,7 @@ def audit(
             seed=seed,
             batch_size=batch_size,
             precision=precision,
+            mask=mask or "",
         )
         titles = titled(attacks, [grid.norm_name for grid in plan.grids]).attacks
         shape = tuple(image_set[0][0].shape)
@@ -159,7 +169,8 @@ def audit(
             model=ModelSpec(name=name(classifier)),
             data=DataSpec(name=image_set.name, split="all", prevalence=prevalence),
             attacks={title: describe(attack) for title, attack in titles.items()},
-            threat=ThreatSpec(norm=tuple(grids), epsilons=grids),  # type: ignore[arg-type]
+            threat=ThreatSpec(norm=tuple(grids), epsilons=grids, mask=mask),  # type: ignore[arg-type]
+            corruptions=tuple([corruptions] if isinstance(corruptions, str) else corruptions),
             protocol=protocol,  # type: ignore[arg-type]
             precision=precision,  # type: ignore[arg-type]
             batch_size=plan.batch_size,

@@ -17,6 +17,8 @@ from .data.choose.trained import Trained, read_trained
 from .data.images.image_set import ImageSet
 from .data.images.view import View
 from .data.open import open_images
+from .data.sets.folder import require_folder, visible_files
+from .data.sets.mask_files import MaskFiles
 from .errors import UserError
 from .models.checkpoint import find_checkpoint, read_card
 from .models.classifier import Classifier
@@ -124,7 +126,7 @@ def open_data(
         splits = trained.get("splits") or "auto"
 
     def opened(classes: Sequence[str] | None) -> ImageSet:
-        return open_images(
+        images = open_images(
             spec.name,
             view=view,
             split=split or spec.split,
@@ -141,6 +143,10 @@ def open_data(
             progress=decoding(report),
             options=spec.options or (trained.get("options") if alike else None),
         )
+        if spec.mask is None:
+            return images
+        root = require_folder(spec.mask, "data.mask")
+        return images.replace(masks=MaskFiles.of_folder(root, images.samples, visible_files))
 
     # What a person wrote may hold rules, in this recipe or in that of the training; the names of a card are only names.
     names = exact_names(known["classes"]) if known.get("classes") else None

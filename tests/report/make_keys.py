@@ -14,6 +14,18 @@ def with_ecdf(row: Mapping[str, Any]) -> dict[str, Any]:
     return {**row, "ecdf": {"points": points, "num_images": 100, "num_never": 10}}
 
 
+def _corruptions(accuracy: dict[str, Any], worst: list[Any]) -> dict[str, Any]:
+    """Blur at two severities, the second exactly as visible as the largest budget, the first less than the smallest."""
+    sizes = [0.5 * worst[0]["epsilon"], worst[-1]["epsilon"]]
+    cells = [
+        {"corruption": "gaussian_blur", "family": "blur", "severity": float(k), "parameter": float(k), "unit": "pixels",
+         "accuracy": accuracy, "psnr": 30.5 - k, "ssim": 0.9, "equal_epsilon": size}
+        for k, size in enumerate(sizes, start=1)
+    ]  # fmt: skip
+    lost = [{"family": "blur", "severity": row["severity"], "accuracy": accuracy} for row in cells]
+    return {"names": ["gaussian_blur"], "words": "of 4 draws", "clean": accuracy, "rows": cells, "worst": lost}
+
+
 def make_keys(audit: Mapping[str, Any], *, quotable: bool = True, reason: str = "") -> dict[str, Any]:
     """What a run with an active test, a certificate, calibration and measures of each class adds.
 
@@ -32,6 +44,7 @@ def make_keys(audit: Mapping[str, Any], *, quotable: bool = True, reason: str = 
     ]
     why = [] if quotable else ["PGD finds 3 of 30 planted answers at 0.1/255", "The patients are on both sides."]
     return {
+        "corruptions": _corruptions(interval(round(0.9 * share, 4), 200), first),
         "quotable": {"value": "yes" if quotable else "no", "why": why},
         "active_test": {
             "rows": [

@@ -189,6 +189,7 @@ def test_each_missing_key_leaves_one_sentence(page: Make, key: str) -> None:
     section = {
         "clean": "clean", "fragile": "fragile", "direction": "direction", "groups": "groups", "referral": "referral",
         "findings": "checks", "not_tested": "tested", "active_test": "proof", "sensitivity": "smallest",
+        "corruptions": "everyday",
     }  # fmt: skip
     made = page(without=(key,), replace=make_keys(make_audit()))
     absent = made.root.all(class_="absent")

@@ -38,9 +38,9 @@ class Standing:
     positions: tuple[int, ...]
     num_images: int
 
-    def threat(self) -> Threat:
-        """The budget as a threat."""
-        return Threat(epsilon=self.epsilon, norm=self.grid.norm, domain=self.grid.domain)
+    def threat(self, mask: Tensor | None = None) -> Threat:
+        """The budget as a threat, to the pixels of a mask."""
+        return Threat(epsilon=self.epsilon, norm=self.grid.norm, domain=self.grid.domain, mask=mask)
 
     def severity(self, fallen: int, asked: int) -> Severity:
         """What it means that so many of those asked fall after all: by how much robust accuracy is surely too high."""

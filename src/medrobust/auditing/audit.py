@@ -14,10 +14,12 @@ from ..attacks.base import Attack
 from ..attacks.build import describe
 from ..attacks.names import attack_name, attack_words
 from ..attacks.sets import choose
+from ..corruptions import choose as choose_corruptions
 from ..files import read_json, write_atomic, write_json
 from ..findings import Finding
 from ..measuring.certified import certified
 from ..measuring.clean import clean_pass
+from ..measuring.faults_of_images import measure_faults
 from ..measuring.measure import measure
 from ..measuring.plan import Plan
 from ..models.digest import weights_digest
@@ -32,6 +34,7 @@ from .checks.reasons import with_reason
 from .context import Check, Context, run_checks
 from .explained import EXPLAIN, write_explained
 from .gallery import make_gallery
+from .masked import mask_digest, mask_facts
 from .operating import operating_point, prevalences
 from .setup import Setup
 from .summary import source_units, summarize
@@ -42,14 +45,18 @@ NOT_TESTED = (
     "Certified robustness: an attack that fails does not prove that none exists.",
 )
 
+OTHER_CHANGES = "Changes of scanner or site; only the norms and the everyday faults listed were tested."
+
 
 def identity(setup: Setup) -> dict[str, str]:
     """Hashes that must be equal for a stopped run to go on: of recipe, model, data and code version."""
+    masks = mask_digest(setup.images) if setup.plan.mask else None
     return {
         "recipe": digest(deciding(setup.recipe)),
         "model": weights_digest(setup.model),
         "data": setup.images.fingerprint(),
         "version": __version__,
+        **({} if masks is None else {"masks": masks}),
     }
 
 
@@ -97,6 +104,7 @@ def run_audit(
         write_explained(folder, setup, records, report)
     # Before anything is concluded: a certificate above an attack stops the audit.
     proved = _certified(folder, setup, records, cost, report)
+    faults = _faults(folder, setup, report)
     findings = _kept(folder, checks) if finished else None
     if findings is None:
         found = run_checks(checks, records, _context(setup, report, cost))
@@ -109,6 +117,7 @@ def run_audit(
         "quotable": quotable(findings).as_dict(),
         "active_test": _numbers(findings, "active-test"),
         "certified": proved,
+        **({"corruptions": faults} if faults else {}),
         "findings": [_row(finding) for finding in findings],
     }
     write_json(folder / "audit.json", content)
@@ -137,6 +146,14 @@ def _certified(
     if setup.recipe.certify == "off":
         return {"reason": "no certificate: not asked for (certify=off)"}
     return certified(folder, setup.model, setup.images, records, setup.plan, cost["seconds"], report)
+
+
+def _faults(folder: Path, setup: Setup, report: Report | None) -> dict[str, Any]:
+    chosen = choose_corruptions(setup.recipe.corruptions)
+    if not chosen:
+        return {}
+    with setup.model.frozen():
+        return measure_faults(setup.model.to(setup.plan.device), setup.images, setup.plan, chosen, folder, report)
 
 
 def _context(setup: Setup, report: Report | None, cost: Mapping[str, Any]) -> Context:
@@ -208,6 +225,8 @@ def summary(setup: Setup, records: Records, run: dict[str, Any]) -> dict[str, An
         prevalence=prevalences(recipe.data.prevalence, images),
         operating_point=operating_point(setup.model.folder, run["identity"]["model"], images),
     )
+    if plan.mask:
+        measured["threat"]["mask"] = mask_facts(images, plan.mask)
     return {
         "schema": AUDIT_SCHEMA,
         "model": {
@@ -245,7 +264,8 @@ def summary(setup: Setup, records: Records, run: dict[str, Any]) -> dict[str, An
         },
         "cost": run["cost"],
         **measured,
-        "not_tested": list(NOT_TESTED),
+        "not_tested": [s for s in NOT_TESTED if not (recipe.corruptions and s == NOT_TESTED[0])]
+        + ([OTHER_CHANGES] if recipe.corruptions else []),
         "provenance": {
             "medrobust": __version__,
             "torch": run["versions"].get("torch"),

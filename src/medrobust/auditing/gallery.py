@@ -15,7 +15,7 @@ from ..engine.program import clean_goal
 from ..files import write_atomic, write_json
 from ..measuring.outcome import Grid
 from ..measuring.shown import picks, read_shown
-from ..measuring.subjects import units_of
+from ..measuring.subjects import allowed, units_of
 from ..measuring.verify import verify
 from ..progress import Report
 from ..records.records import Records
@@ -67,10 +67,11 @@ def _frames(setup: Setup, attack: Attack, name: str, grid: Grid, i: int, folder:
     device = setup.plan.device
     x, y = x[None].to(device), torch.tensor([label], device=device)
     units = units_of(setup.images, [i]).to(device)
+    mask = allowed(setup.images, [i], setup.plan.mask, device)
     streams = Streams.of(setup.plan.seed, [setup.images.samples[i].image_id], device).child(name)
     frames: list[dict[str, Any]] = []
     for j, epsilon in enumerate(grid.epsilons):
-        threat = Threat(epsilon=epsilon, norm=grid.norm, domain=grid.domain)
+        threat = Threat(epsilon=epsilon, norm=grid.norm, domain=grid.domain, mask=mask)
         x_adv = attack(setup.model, x, y, threat, generator=streams.child(j))
         found = verify(setup.model, x_adv, threat.exact(x), clean_goal(attack.goal, setup.model, x, y), units)
         shown, gain = _amplified((found.x - x)[0].cpu())

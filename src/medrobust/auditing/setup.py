@@ -8,10 +8,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..attacks.sets import choose
+from ..corruptions import choose as choose_corruptions
 from ..data.choose.trained import Trained
 from ..data.images.image_set import ImageSet
 from ..measuring.outcome import Grid
 from ..measuring.plan import Plan
+from ..measuring.subjects import allowed
 from ..models.classifier import Classifier
 from ..models.memory import fitting_batch
 from ..progress import Report
@@ -65,6 +67,7 @@ def resolve(recipe: AuditRecipe, report: Report | None = None) -> Setup:
     Errors: UserError for whichever of these does not work.
     """
     chosen = choose(recipe.attacks, list(recipe.threat.grids()))
+    choose_corruptions(recipe.corruptions)
     attacks = make_attacks(chosen.attacks)
     card = card_of(recipe.model)
     named = recipe.data.classes or recipe.model.classes
@@ -94,7 +97,9 @@ def resolve(recipe: AuditRecipe, report: Report | None = None) -> Setup:
         norms=chosen.norms,
         sets=chosen.sets,
         keep_points=recipe.explain == "on",
+        mask=recipe.threat.mask or "",
     )
+    allowed(images, [0], plan.mask)  # a set without masks is refused now, an image without one when it is attacked
     trained = (card.get("recipe") or {}).get("data") or {}
     same = same_set(recipe.data.name, str(trained.get("name", "")))
     return Setup(recipe, model, images, plan, card, table, same, probed, said(recipe, card, model, images))

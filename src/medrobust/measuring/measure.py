@@ -28,7 +28,7 @@ from .outcome import Grid, Outcome
 from .plan import Plan
 from .search_model import SearchModel, make_search_model
 from .shown import Shown, picks, write_shown
-from .subjects import Subjects, units_of
+from .subjects import Subjects, allowed, units_of
 from .sweep import Effort, sweep
 
 # Most images, and most bytes of them, between two points at which a killed run resumes.
@@ -80,7 +80,7 @@ def measure(
             tell = _teller(progress, chunk, cells, len(images))
             if not store.has(number):
                 rows, cost, shown = work.chunk(chunk, tell)
-                store.add(number, rows_table(rows, meta, plan.protocol), cost, chunk.start, shown)
+                store.add(number, rows_table(rows, meta, plan.protocol, plan.mask), cost, chunk.start, shown)
             tell(cells)
     records, cost = store.ended(len(chunks))
     return records, {**cost, "search": {"copy": search.words, "gradients_per_second": rates.get(search.kind)}}
@@ -198,6 +198,7 @@ class _Work(NamedTuple):
         x = (x.pin_memory() if device.startswith("cuda") else x).to(device, non_blocking=True)
         labels = torch.tensor([sample.label for sample in samples], device=device)
         units = units_of(self.images, chunk).to(device)
+        mask = allowed(self.images, chunk, plan.mask, device)
         streams = Streams.of(plan.seed, [sample.image_id for sample in samples], device)
         seconds, done, goals = 0.0, 0, plan.goals
         shown = Shown.nothing(x, len(plan.grids[0].epsilons))
@@ -210,7 +211,7 @@ class _Work(NamedTuple):
             # One definition of broken for all attacks, also for those that know of no other success than their target.
             rule = or_wrong(attack.goal) if plan.honest else attack.goal
             goal = rule(logits.to(device), y)
-            subjects = Subjects(x, y, goal, logits, units, streams.child(name))
+            subjects = Subjects(x, y, goal, logits, units, streams.child(name), mask)
             for grid in plan.grids_of(name):
                 began = perf_counter()
                 outcome = _outcome(attack, subjects, grid, self.search, plan)

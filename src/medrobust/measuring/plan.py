@@ -14,6 +14,7 @@ from .outcome import Grid
 
 PROTOCOLS = ("honest", "paper")
 PRECISIONS = ("fast", "float32")
+MASKS = ("", "lesion", "background")
 
 
 @dataclass(frozen=True)
@@ -33,9 +34,10 @@ class Plan:
         norms: title -> the norms in which an attack runs, for those that do not run in all.
         sets: the names of the sets that attacks came from, for the report.
         keep_points: keep the smallest change of every image, not only of the few that may be shown.
+        mask: where pixels may change: lesion, inside each image's mask; background, outside it; "" everywhere.
 
-    Errors: UserError for an unknown protocol or precision, no attack, no budget, or an attack that is not made for one
-        of the norms.
+    Errors: UserError for an unknown protocol, precision or mask, no attack, no budget, or an attack that is not made
+        for one of the norms.
     """
 
     attacks: Mapping[str, Attack]
@@ -49,12 +51,15 @@ class Plan:
     norms: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     sets: tuple[str, ...] = ()
     keep_points: bool = False
+    mask: str = ""
 
     def __post_init__(self) -> None:
         if self.protocol not in PROTOCOLS:
             raise UserError("protocol", f"unknown protocol {self.protocol!r}", f"valid: {', '.join(PROTOCOLS)}")
         if self.precision not in PRECISIONS:
             raise UserError("precision", f"unknown precision {self.precision!r}", f"valid: {', '.join(PRECISIONS)}")
+        if self.mask not in MASKS:
+            raise UserError("threat.mask", f"unknown mask {self.mask!r}", f"valid: {', '.join(MASKS[1:])}")
         if not self.attacks:
             raise UserError("attacks", "none given", "for example attacks=standard")
         if not self.grids:

@@ -15,6 +15,8 @@ from ..streams import Streams
 from ..threat import Ball, Threat
 from .outcome import Grid
 
+LESION, BACKGROUND = "lesion", "background"
+
 
 class Subjects(NamedTuple):
     """m images.
@@ -26,6 +28,7 @@ class Subjects(NamedTuple):
         logits: (m, k) float32, of the unchanged images.
         units: (m, 2) of the files, see verify.stored.
         streams: random numbers of each image.
+        mask: (m, 1, *spatial) bool, which pixels may change; None where all may.
     """
 
     x: Tensor
@@ -34,14 +37,37 @@ class Subjects(NamedTuple):
     logits: Tensor
     units: Tensor
     streams: Streams
+    mask: Tensor | None = None
 
     def threat(self, grid: Grid, epsilon: float | Tensor) -> Threat:
         """The threat of a budget, one for all or one per image (m,)."""
-        return Threat(epsilon=epsilon, norm=NORMS[grid.norm_name], domain=grid.domain)
+        return Threat(epsilon=epsilon, norm=NORMS[grid.norm_name], domain=grid.domain, mask=self.mask)
 
     def ball(self, grid: Grid, epsilon: float | Tensor) -> Ball:
         """The points allowed around each image at a budget."""
         return self.threat(grid, epsilon).around(self.x)
+
+
+def allowed(images: ImageSet, indices: Iterable[int], where: str, device: torch.device | str = "cpu") -> Tensor | None:
+    """(m, 1, *spatial) bool: the pixels that may change; None where all may.
+
+    Args:
+        images, indices: which images.
+        where: lesion for the pixels of each image's mask, background for the others, "" for all.
+        device: of the result.
+
+    Errors: UserError for an image without a mask.
+
+    Example:
+        >>> x, lesion = torch.rand(2, 3, 4, 4), torch.eye(4).expand(2, 4, 4)
+        >>> images = ImageSet.of(x, [0, 1], masks=lesion)
+        >>> [int(allowed(images, [1], where).sum()) for where in ("lesion", "background")]
+        [4, 12]
+    """
+    if not where:
+        return None
+    lesions = torch.stack([images.mask(i) for i in indices]).to(device)
+    return lesions if where == LESION else ~lesions
 
 
 def units_of(images: ImageSet, indices: Iterable[int]) -> Tensor:

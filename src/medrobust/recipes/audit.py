@@ -22,6 +22,8 @@ class AuditRecipe:
         protocol: honest, or paper (as published, weaknesses included); see docs/explanation/concepts.md.
         precision: fast searches on a copy in low precision where the device has it; float32 never does. Verdicts are
             float32 always.
+        corruptions: everyday faults to measure as well: a modality (dermoscopy, pathology, xray, ct, mri, ultrasound,
+            oct), all, or names of medrobust.corruptions; none by default.
         certify: auto looks for certificates beside the attacks, as far as they take little time; off does not.
         explain: on measures what the classifier looks at, before and after the smallest change of each image; off, the
             default, does not, as it takes time.
@@ -52,6 +54,7 @@ class AuditRecipe:
     threat: ThreatSpec = field(default_factory=ThreatSpec)
     protocol: Literal["honest", "paper"] = "honest"
     precision: Literal["fast", "float32"] = "fast"
+    corruptions: tuple[str, ...] = ()
     certify: Literal["auto", "off"] = "auto"
     explain: Literal["on", "off"] = "off"
     batch_size: int | Literal["auto"] = "auto"

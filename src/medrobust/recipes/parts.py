@@ -65,6 +65,8 @@ class DataSpec:
         unlabeled: NAME:PATH of images to train on without labels; folder:PATH is any folder of images.
         prevalence: share of the positive class where the classifier will be used, between 0 and 1, for predictive
             values; a mapping names several classes. By default that of the images.
+        mask: a folder of masks, named as the images (NAME.png, NAME_mask.png), for threat.mask; by default those that
+            the data set has.
         options: of the data set, see `medrobust data ls NAME`.
     """
 
@@ -85,6 +87,7 @@ class DataSpec:
     hide_labels: float = 0.0
     unlabeled: str | None = None
     prevalence: float | dict[str, float] | None = None
+    mask: str | None = None
     options: Options = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -108,12 +111,15 @@ class ThreatSpec:
         epsilons: the budgets of an audit: a list, a text such as geometric(1e-4, 2e-2, 20), or a mapping from norm to
             either. By default ten for each norm.
         epsilon_warm_up: epochs of training in which the budget grows.
+        mask: in an audit, lesion lets only pixels inside each image's mask change, background only those outside; all
+            by default.
     """
 
     norm: NormName | tuple[NormName, ...] = "linf"
     epsilon: float | str = 4 / 255
     epsilons: Any = None
     epsilon_warm_up: int = 0
+    mask: Literal["lesion", "background"] | None = None
 
     def __post_init__(self) -> None:
         for norm in self.norms:

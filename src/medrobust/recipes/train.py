@@ -156,9 +156,11 @@ class TrainRecipe:
         "model.classes": "did you mean data.classes?",
         "model.head": "a network that is trained has one output per class",
         "model.layout": "a network that is trained takes (n, c, h, w)",
+        "data.mask": "it is for an audit",
         "data.prevalence": "it is for an audit",
         "data.split": "training uses train and val; data.splits says how they are made",
         "threat.epsilons": "did you mean 'epsilon'? Training takes one budget",
+        "threat.mask": "it is for an audit",
     }
     # These change where a run computes and what it reports, not what it gives: it may go on under other values.
     FREE: ClassVar[tuple[str, ...]] = ("device", "num_workers", "save_every", "logger", "compile")

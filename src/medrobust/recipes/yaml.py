@@ -126,6 +126,11 @@ def audit_recipe(content: Mapping[str, Any]) -> AuditRecipe:
     for key in ("certify", "explain"):
         if isinstance(content.get(key), bool):
             content[key] = "on" if content[key] else "off"  # words that YAML takes for truth values
+    faults = content.get("corruptions")
+    if faults is False or faults == "off":
+        content["corruptions"] = []
+    elif isinstance(faults, str):
+        content["corruptions"] = [name.strip() for name in faults.strip("[]").split(",")]
     recipe = _checked(AuditRecipe, _sections(content))
     recipe.threat.grids()
     return recipe

@@ -13,7 +13,7 @@ from ..errors import UserError
 from .arrow import column_of
 from .curves import Curve, curves, norms, worst_case
 from .drawing import curve_svg
-from .rows import CLEAN, META, PROTOCOL, read_table, rows_table, write_table
+from .rows import CLEAN, MASK, META, PROTOCOL, read_table, rows_table, write_table
 from .sensitivity import Sensitivity, sensitivity
 
 
@@ -24,6 +24,7 @@ class Records:
     Args:
         columns: name -> (num_rows,) array; `scores` is (num_rows, num_classes) float32.
         protocol: how the rows were measured, honest or paper; curves follow it.
+        mask: where pixels were allowed to change: lesion, background, or "" everywhere.
 
     Example:
         >>> import torch, medrobust as mr
@@ -38,6 +39,7 @@ class Records:
 
     columns: Mapping[str, np.ndarray]
     protocol: str = "honest"
+    mask: str = ""
 
     @staticmethod
     def read(path: Path | str) -> Records:
@@ -48,8 +50,8 @@ class Records:
     def of_table(table: Any) -> Records:
         """The records in a pyarrow.Table."""
         columns = {name: column_of(table.column(name).combine_chunks()) for name in table.column_names}
-        protocol = (table.schema.metadata or {}).get(PROTOCOL, b"honest").decode()
-        return Records(columns, protocol)
+        said = table.schema.metadata or {}
+        return Records(columns, said.get(PROTOCOL, b"honest").decode(), said.get(MASK, b"").decode())
 
     def write(self, path: Path | str) -> None:
         """Write records.parquet, whole or not at all."""
@@ -63,7 +65,7 @@ class Records:
         }
         names = list(self.columns)
         rows = [dict(zip(names, values, strict=True)) for values in zip(*self.columns.values(), strict=True)]
-        return rows_table(rows, meta, self.protocol)
+        return rows_table(rows, meta, self.protocol, self.mask)
 
     def to_pandas(self) -> Any:
         """The rows as a pandas.DataFrame. Errors: UserError without pandas."""
@@ -82,8 +84,9 @@ class Records:
         return self.columns[name]
 
     def __repr__(self) -> str:
+        where = f", {self.mask} only" if self.mask else ""
         cells = ", ".join(f"{attack} ({norm})" for attack, norm in self.cells)
-        return f"Records({len(self)} rows, {len(self.clean)} images, {cells or 'no attack'}, {self.protocol})"
+        return f"Records({len(self)} rows, {len(self.clean)} images, {cells or 'no attack'}, {self.protocol}{where})"
 
     def _repr_html_(self) -> str:
         figures = [curve_svg([self.worst_case(norm), *self.curves(norm)]) for norm in self.norms]
@@ -94,7 +97,7 @@ class Records:
         mask = np.ones(len(self), dtype=bool)
         for name, value in equal.items():
             mask &= self.columns[name] == value
-        return Records({name: column[mask] for name, column in self.columns.items()}, self.protocol)
+        return Records({name: column[mask] for name, column in self.columns.items()}, self.protocol, self.mask)
 
     @property
     def honest(self) -> bool:

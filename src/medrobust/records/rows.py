@@ -32,6 +32,7 @@ COLUMNS = {
 }
 META = "meta_"
 PROTOCOL = b"medrobust.protocol"
+MASK = b"medrobust.mask"
 
 
 class Rows(Protocol):
@@ -65,14 +66,14 @@ class Rows(Protocol):
         """Budgets (e,), ascending, and the column as (num_images, e), images in the order of `clean`."""
 
 
-def _schema(meta: Mapping[str, str], protocol: str) -> Any:
+def _schema(meta: Mapping[str, str], protocol: str, mask: str) -> Any:
     import pyarrow as pa
 
     fields = [
         (name, pa.list_(pa.float32()) if kind == "list" else getattr(pa, kind)()) for name, kind in COLUMNS.items()
     ]
     fields += [(META + name, getattr(pa, kind)()) for name, kind in sorted(meta.items())]
-    return pa.schema(fields, {PROTOCOL: protocol.encode()})
+    return pa.schema(fields, {PROTOCOL: protocol.encode(), MASK: mask.encode()})
 
 
 def meta_types(metadata: Iterable[Mapping[str, Any]]) -> dict[str, str]:
@@ -90,11 +91,13 @@ def meta_types(metadata: Iterable[Mapping[str, Any]]) -> dict[str, str]:
     return types
 
 
-def rows_table(rows: Sequence[Mapping[str, Any]], meta: Mapping[str, str], protocol: str = "honest") -> Any:
-    """Rows as a pyarrow.Table that knows its protocol."""
+def rows_table(
+    rows: Sequence[Mapping[str, Any]], meta: Mapping[str, str], protocol: str = "honest", mask: str = ""
+) -> Any:
+    """Rows as a pyarrow.Table that knows its protocol, and where pixels were allowed to change."""
     import pyarrow as pa
 
-    schema = _schema(meta, protocol)
+    schema = _schema(meta, protocol, mask)
     columns = [array_of([row.get(field.name) for row in rows], field.type) for field in schema]
     return pa.Table.from_arrays(columns, schema=schema)
 

@@ -10,6 +10,14 @@ def _with_interval(found: Estimate) -> str:
     return f"{percent(found.value, 1)}{f' (95% interval {found.range})' if found.range else ''}"
 
 
+def _place(audit: Json) -> str:
+    """Where pixels were allowed to change, where not all were."""
+    where = mapping(mapping(audit.get("threat")).get("mask")).get("where")
+    return {"lesion": " inside the mask of each image", "background": " outside the mask of each image"}.get(
+        str(where), ""
+    )
+
+
 def for_use(audit: Json) -> str:
     """The sentence; nothing where accuracy or an attack is missing.
 
@@ -26,5 +34,5 @@ def for_use(audit: Json) -> str:
     return (
         f"Accuracy of {name_of(audit['model'])} on {count}{name_of(audit['data']) if data else 'the images'}{split}: "
         f"{_with_interval(clean)} unchanged, and {_with_interval(point.accuracy)} under the worst change found "
-        f"of up to {point.budget.words}{when}{by}."
+        f"of up to {point.budget.words}{_place(audit)}{when}{by}."
     )

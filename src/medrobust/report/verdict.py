@@ -105,6 +105,7 @@ def context(audit: Json) -> list[str]:
         sentences.append(f"Untouched, {percent(clean.value)} of {images} are read correctly{spread}.")
     if point is None:
         return sentences
+    sentences += allowed_pixels(audit)
     budget, after = point.budget, point.accuracy
     spread = f" (95% interval {after.range})" if after.range else ""
     sentences.append(
@@ -122,6 +123,18 @@ def context(audit: Json) -> list[str]:
     if others:
         sentences.append(f"Changes measured by {listed(others)} distance are in the figures below.")
     return sentences
+
+
+def allowed_pixels(audit: Json) -> list[str]:
+    """The sentence on which pixels were allowed to change, where not all were."""
+    mask = mapping(mapping(audit.get("threat")).get("mask"))
+    if not mask.get("where"):
+        return []
+    share, empty = estimate(mask.get("median_share")), int(mask.get("num_empty") or 0)
+    half = f", in half of the images {percent(share.value)} of all or less" if share else ""
+    none = f"; in {counted(empty, 'image')} none may" if empty else ""
+    side = "inside" if mask["where"] == "lesion" else "outside"
+    return [f"Only pixels {side} the mask of each image may change{half}{none}: these numbers are of that adversary."]
 
 
 # Findings of the look at the classifier and of what was read: a warning of theirs changes what a number means, too.

@@ -15,11 +15,13 @@ import torch
 from torch import Tensor
 
 from ...attacks.base import Attack
+from ...attacks.combine import select
 from ...data.images.image_set import ImageSet
 from ...engine.count import Counted, PerImage
 from ...engine.until_reached import until_reached
 from ...goals import Goal, as_classes, untargeted
 from ...measuring.outcome import Grid
+from ...measuring.subjects import allowed
 from ...models.classifier import Classifier
 from ...models.last_layer import Place, find_last_layer
 from ...models.search_copy import alike_copies, same_gradients
@@ -104,6 +106,7 @@ def active_test(
     device: str = "cpu",
     batch_size: int = 32,
     num_images: int = NUM_IMAGES,
+    mask: str = "",
 ) -> ActiveTest:
     """Plant a weakness in each image at each budget, and count who finds it.
 
@@ -112,7 +115,7 @@ def active_test(
         images: of the audit; num_images of them are used, the classes in turn.
         attacks: title -> attack, as it runs in the audit, with all of its settings.
         grids: title -> norms and budgets at which it is asked.
-        seed, device, batch_size: as of the audit.
+        seed, device, batch_size, mask: as of the audit.
 
     Example:
         >>> from medrobust.attacks import pgd
@@ -135,7 +138,9 @@ def active_test(
             place = find_last_layer(searched, x[:2], LEAST_FEATURES)
             if place is None:
                 return ActiveTest(reason=f"no layer was seen to be given {LEAST_FEATURES} values of an image or more")
-            plots = _Plots(searched, place, x, Streams.of(seed, ids, device).child("active"), batch_size)
+            streams = Streams.of(seed, ids, device).child("active")
+            where = allowed(images, chosen, mask, device)
+            plots = _Plots(searched, place, x, streams, batch_size, where)
             try:
                 return _run(plots, attacks, grids, began)
             except ValueError as error:  # of last_layer, or of an attack that shows other images
@@ -149,13 +154,14 @@ class _Plots:
     x: Tensor
     streams: Streams
     batch_size: int
+    mask: Tensor | None = None
 
     def planted(self, norm: str, epsilon: float, threat: Threat) -> list[_Piece]:
         """The images of a budget in pieces that fit into memory."""
         most = max(1, VALUES // (self.place.num_features * (NUM_INNER + 4)))
-        label = f"{norm} {epsilon!r}"
+        streams = self.streams.child(f"{norm} {epsilon!r}")
         return [
-            _piece(self, part, threat, self.streams[part.to(self.streams.keys.device)].child(label))
+            _piece(self, part, select(threat, part, self.x), streams[part.to(streams.keys.device)])
             for part in torch.arange(len(self.x)).split(min(most, self.batch_size))
         ]
 
@@ -178,8 +184,9 @@ class _Piece:
         if len(at):
             model, x, y = self.model.narrow(at), self.x[at], self.y[at]
             counted = Counted(model, len(at))
-            points = tried(attack, counted, x, y, self.threat, self.streams[at].child(title))
-            out[at] = _wins(model, self.threat.exact(x).round_inside(points), y)
+            threat = select(self.threat, at, self.x)
+            points = tried(attack, counted, x, y, threat, self.streams[at].child(title))
+            out[at] = _wins(model, threat.exact(x).round_inside(points), y)
             return out, int(counted.forwards.sum() + 2 * counted.backwards.sum())
         return out, 0
 
@@ -268,7 +275,7 @@ def _run(
             for epsilon in grid.epsilons:
                 key = (grid.norm_name, epsilon)
                 if key not in fields:
-                    threat = Threat(epsilon=epsilon, norm=grid.norm, domain=grid.domain)
+                    threat = Threat(epsilon=epsilon, norm=grid.norm, domain=grid.domain, mask=plots.mask)
                     fields[key] = _Field.of(plots.planted(*key, threat))
                 rows.append(Row(title, *key, *fields[key].ask(attack, title, PASSES)))
     together = {key: field.together() for key, field in fields.items()}

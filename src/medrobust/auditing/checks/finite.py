@@ -7,9 +7,11 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
+from ...attacks.combine import select
 from ...attacks.pgd import pgd
 from ...findings import Finding
 from ...measuring.outcome import Grid
+from ...measuring.subjects import allowed
 from ...records.records import Records
 from ...streams import Streams
 from ...threat import Threat
@@ -34,9 +36,10 @@ def finite_under_attack(records: Records, context: Context) -> Finding:
     device = context.plan.device
     streams = Streams.of(context.plan.seed, ids, device).child("finite")
     silent = torch.zeros(len(chosen), dtype=torch.bool)
+    mask = allowed(context.images, chosen, context.plan.mask, device)
     with context.model.frozen():
         for grid in context.plan.grids:
-            for points in _points(context, grid, batch.x.to(device), batch.y.to(device), streams):
+            for points in _points(context, grid, batch.x.to(device), batch.y.to(device), streams, mask):
                 with torch.no_grad():
                     answers = torch.cat([context.model(part) for part in points.split(context.plan.batch_size)])
                 silent[: len(points)] |= ~answers.isfinite().all(1).cpu()
@@ -48,16 +51,18 @@ def finite_under_attack(records: Records, context: Context) -> Finding:
     return Finding("finite", "fail", title, evidence, advice)
 
 
-def _points(context: Context, grid: Grid, x: Tensor, y: Tensor, streams: Streams) -> Iterator[Tensor]:
+def _points(
+    context: Context, grid: Grid, x: Tensor, y: Tensor, streams: Streams, mask: Tensor | None
+) -> Iterator[Tensor]:
     """Points of the ball of the largest budget: random ones of all images, those of an attack of the first."""
-    threat = Threat(epsilon=grid.epsilons[-1], norm=grid.norm, domain=grid.domain)
+    threat = Threat(epsilon=grid.epsilons[-1], norm=grid.norm, domain=grid.domain, mask=mask)
     ball = threat.around(x)
     yield ball.sample(streams.child("inside"))
     direction = grid.norm.steepest(streams.child("edge").normal(x))
     yield ball.project(x + grid.epsilons[-1] * direction)
     if context.look.facts.gradient == "yes":
         few = x[:NUM_CLIMBED]
-        climb = pgd(num_steps=NUM_STEPS)
-        _, visited = climb.trajectory(context.model, few, y[:NUM_CLIMBED], threat, generator=streams[:NUM_CLIMBED])
+        climb, near = pgd(num_steps=NUM_STEPS), select(threat, torch.arange(len(few)), x)
+        _, visited = climb.trajectory(context.model, few, y[:NUM_CLIMBED], near, generator=streams[:NUM_CLIMBED])
         for point in visited:
             yield point.x.detach()

@@ -48,6 +48,7 @@ def active(records: Records, context: Context) -> Finding:
         seed=context.plan.seed,
         device=context.plan.device,
         batch_size=context.plan.batch_size,
+        mask=context.plan.mask,
     )
     severity, evidence, advice = _verdict(found)
     return Finding("active-test", severity, title, evidence, advice, found.as_dict())

@@ -9,12 +9,14 @@ from torch import Tensor
 
 from ...attacks.apgd import apgd
 from ...attacks.base import Attack
+from ...attacks.combine import select
 from ...attacks.pgd import pgd
 from ...attacks.square import square
 from ...engine.until_reached import until_reached
 from ...findings import SEVERITIES, Finding, Severity
 from ...goals import Goal, as_classes
 from ...losses import margin
+from ...measuring.subjects import allowed
 from ...numbers import epsilon_text
 from ...records.records import Records
 from ...streams import Streams
@@ -43,7 +45,7 @@ def _climb(context: Context, attack: Attack, x: Tensor, y: Tensor, threat: Threa
     """The points that a composed attack finds, an image leaving the batch when it is broken."""
     parts = []
     for part in torch.arange(len(x), device=x.device).split(context.plan.batch_size):
-        goal, ball = Goal(y[part], False), threat.around(x[part])
+        goal, ball = Goal(y[part], False), select(threat, part, x).around(x[part])
         program, start = attack.abilities.approach(context.copy, goal, ball, streams[part])  # type: ignore[misc]
         parts.append(until_reached(program, context.copy, goal, ball, start).x.detach())
     return torch.cat(parts)
@@ -62,11 +64,13 @@ def _asked_again(
             stood = standing(records, grid)
             if stood is None:
                 continue
-            x, ids = images_at(context.images, spread(stood.positions, most), context.plan.device)
+            chosen = spread(stood.positions, most)
+            x, ids = images_at(context.images, chosen, context.plan.device)
+            mask = allowed(context.images, chosen, context.plan.mask, context.plan.device)
             streams = Streams.of(context.plan.seed, ids, context.plan.device).child(label)
             with torch.no_grad():
                 y = torch.cat([as_classes(context.model(p)) for p in x.split(context.plan.batch_size)]).argmax(1)
-            fell = again(context, x, y, stood.threat(), streams)
+            fell = again(context, x, y, stood.threat(mask), streams)
             out.append((stood, len(x), int(fell.sum())))
     return out
 
@@ -125,7 +129,7 @@ def black_box(records: Records, context: Context) -> Finding:
         with torch.no_grad():
             tried = torch.cat(
                 [
-                    attack(context.copy, x[part], y[part], threat, generator=streams[part])
+                    attack(context.copy, x[part], y[part], select(threat, part, x), generator=streams[part])
                     for part in torch.arange(len(x), device=x.device).split(context.plan.batch_size)
                 ]
             )

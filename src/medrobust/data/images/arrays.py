@@ -206,3 +206,8 @@ def split_names(given: Sequence[Any]) -> list[str]:
 def rows_of(table: Mapping[str, Sequence[Any]], n: int) -> list[dict[str, Any]]:
     """The metadata of each of n images, without what is missing."""
     return [{key: column[i] for key, column in table.items() if column[i] is not None} for i in range(n)]
+
+
+def is_unknown(group: Any) -> bool:
+    """Whether a group says nothing: None, "" or NaN."""
+    return group is None or group == "" or group != group

@@ -16,16 +16,17 @@ from torch.utils.data import Dataset
 from ...errors import UserError
 from ..files.pixels import Pixels, SourceRange
 from ..files.read import read_pixels
-from .arrays import ArrayStore, class_labels, gather, image_ids, per_image, rows_of, source_of, split_names
+from .arrays import ArrayStore, class_labels, gather, image_ids, is_unknown, per_image, rows_of, source_of, split_names
 from .batch import Batch
 from .card import DatasetCard
 from .hashes import content_hashes
+from .masks import Masks, ShownMasks, masks_of
 from .sample import Sample
 from .splits import SPLITS, complete_splits
 from .store import Decode, MemoryStore, Store, checked_extremes, find_extremes
 from .view import View
 
-_KEPT = ("view", "card", "decode", "broken", "seed", "whole")
+_KEPT = ("view", "card", "decode", "broken", "seed", "whole", "masks")
 __all__ = ["ImageSet", "Sample", "View", "read_sample"]
 
 
@@ -55,6 +56,7 @@ class ImageSet(Dataset[tuple[Tensor, int, int]]):
             and 1. Those that a model was trained with can be given; else they are those of all images that are not
             test, whatever part of them the samples are.
         whole: all images of the source with their splits, of which the samples may be a part.
+        masks: sample -> the mask of its lesion; None where the source has none.
     """
 
     domain = (0.0, 1.0)
@@ -73,12 +75,14 @@ class ImageSet(Dataset[tuple[Tensor, int, int]]):
         store: Store | None = None,
         extremes: tuple[float, float] | None = None,
         whole: Sequence[Sample] = (),
+        masks: Masks | None = None,
     ) -> None:
         self.name, self.classes, self.samples = name, tuple(classes), tuple(samples)
         self.view = view or View()
         self.card = card or DatasetCard(name, name, classes=self.classes)
         self.decode, self.broken, self.seed = decode, tuple(broken), seed
-        self.whole = tuple(whole)
+        self.whole, self.masks = tuple(whole), masks
+        self._shown_masks = ShownMasks(name, masks, decode, self.view)
         self.store: Store = store or MemoryStore(decode, self.view)
         self._extremes = checked_extremes(extremes) if self.view.scale == "set" else None
 
@@ -95,6 +99,7 @@ class ImageSet(Dataset[tuple[Tensor, int, int]]):
         name: str = "images",
         keys: tuple[str, str] = ("image", "label"),
         bits: int | None = None,
+        masks: Any = None,
     ) -> ImageSet:
         """Images that are in memory already, as they are: floating point is not rounded.
 
@@ -111,6 +116,7 @@ class ImageSet(Dataset[tuple[Tensor, int, int]]):
             name: of the set.
             keys: of image and label, where the source yields mappings.
             bits: depth of the file that floating point images came from; by default 8 where all are k / 255.
+            masks: (n, 1, *spatial) or (n, *spatial), not 0 where a pixel shows the lesion.
 
         Errors: UserError, naming what does not fit.
 
@@ -132,12 +138,14 @@ class ImageSet(Dataset[tuple[Tensor, int, int]]):
         split = split_names(per_image("splits", splits, n) or [None] * n)
         table = {key: per_image(f"metadata.{key}", column, n) or () for key, column in (metadata or {}).items()}
         samples = [
-            Sample(own[i], None, numbers[i], own[i] if _unknown(group[i]) else str(group[i]), split[i], known, i)
+            Sample(own[i], None, numbers[i], own[i] if is_unknown(group[i]) else str(group[i]), split[i], known, i)
             for i, known in enumerate(rows_of(table, n))
         ]
         store = ArrayStore(values, source_of(values, bits))
         view = View(None, "grey" if values.shape[1] == 1 else "rgb")
-        return ImageSet(name, names, samples, view=view, decode=store.decode, store=store)
+        return ImageSet(
+            name, names, samples, view=view, decode=store.decode, store=store, masks=masks_of(masks, values)
+        )
 
     def __len__(self) -> int:
         return len(self.samples)
@@ -233,6 +241,10 @@ class ImageSet(Dataset[tuple[Tensor, int, int]]):
         """A value on [0, 1] that the file of image i can hold, see resolution."""
         return self.source(i).origin
 
+    def mask(self, i: int) -> Tensor:
+        """bool (1, *spatial): which pixels of image i, as it is shown, its mask covers. Errors: as ShownMasks.get."""
+        return self._shown_masks.get(self.samples[i])
+
     def replace(self, **changes: Any) -> ImageSet:
         """The same set with other samples, classes, view, broken, seed or store; a new view starts a new store."""
         same_view = changes.get("view", self.view) == self.view
@@ -285,7 +297,3 @@ class ImageSet(Dataset[tuple[Tensor, int, int]]):
             row = [sample.image_id, sample.frame, sample.label, sample.group_id, content]
             digest.update(json.dumps(row).encode())
         return digest.hexdigest()
-
-
-def _unknown(group: Any) -> bool:
-    return group is None or group == "" or group != group

@@ -47,7 +47,9 @@ class Modality(NamedTuple):
     number: int
     features: tuple[str, ...]
     attributes: Callable[[Generator, int], dict[str, str | float]]
-    draw: Callable[[Generator, dict[str, float], dict[str, str | float], int], NDArray[np.uint8]]
+    draw: Callable[
+        [Generator, dict[str, float], dict[str, str | float], int], tuple[NDArray[np.uint8], NDArray[np.bool_]]
+    ]
     overlap: tuple[float, float]
     low: float = 0.0
     high: float = 255.0
@@ -104,6 +106,10 @@ def describe(modality: str, seed: int, index: int) -> Case:
 
 def render(case: Case, size: int) -> NDArray[np.uint8]:
     """The image of a case: (size, size) grey or (size, size, 3) colors, 8 bits."""
+    return _drawn(case, size)[0]
+
+
+def _drawn(case: Case, size: int) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
     kind = MODALITIES[case.modality]
     rng = stream(case.seed, kind.number, 1, case.index)
     return kind.draw(rng, dict(zip(kind.features, case.features, strict=True)), dict(case.about), size)
@@ -127,6 +133,18 @@ class Renderer:
         return Pixels(np.ascontiguousarray(values), 8, kind.low, kind.high, kind.unit, step, kind.low)
 
 
+@dataclass(frozen=True)
+class Lesions:
+    """Which pixels of a sample show its lesion; a soft border counts where it is more than half lesion."""
+
+    modality: str
+    size: int
+    seed: int
+
+    def __call__(self, sample: Sample) -> NDArray[np.bool_]:
+        return _drawn(describe(self.modality, self.seed, sample.frame), self.size)[1][None]
+
+
 def open_phantom(path: str = "") -> ImageSet:
     """The phantom images that `MODALITY@SIZE,count=N,seed=N` names; every part may be left out.
 
@@ -145,7 +163,8 @@ def open_phantom(path: str = "") -> ImageSet:
         case = describe(modality, seed, index)
         name, group = f"{modality}-{seed}/{index:05d}", f"{modality}-{seed}/patient-{case.patient:05d}"
         samples.append(Sample(name, None, case.label, group, case.split, dict(case.about), frame=index))
-    return ImageSet(CARD.name, CARD.classes, samples, card=CARD, decode=Renderer(modality, size, seed))
+    how = modality, size, seed
+    return ImageSet(CARD.name, CARD.classes, samples, card=CARD, decode=Renderer(*how), masks=Lesions(*how))
 
 
 def parse_path(path: str) -> tuple[str, int, int, int]:

@@ -8,7 +8,20 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
-from .shapes import Array, blur_inside, canvas_size, grid, mix, outline, polar, smooth_noise, step, strands, to_bytes
+from .shapes import (
+    Array,
+    blur_inside,
+    canvas_size,
+    grid,
+    mix,
+    outline,
+    polar,
+    smooth_noise,
+    step,
+    strands,
+    to_bytes,
+    to_mask,
+)
 
 FEATURES = ("size", "lobes", "spicules", "halo", "softness", "texture")
 LOW, HIGH = -1000.0, 400.0  # HU shown as 0 and 255: a lung window
@@ -71,8 +84,10 @@ def chest_wall(rng: Generator, hu: Array) -> Array:
     return np.asarray(mix(hu, wall, step(depth, 0.004)))
 
 
-def draw(rng: Generator, features: dict[str, float], about: dict[str, str | float], size: int) -> NDArray[np.uint8]:
-    """One crop (size, size); features run from 0, typical of benign, to 1, typical of malignant."""
+def draw(
+    rng: Generator, features: dict[str, float], about: dict[str, str | float], size: int
+) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
+    """One crop (size, size) and its lesion (size, size); features run from 0 (benign) to 1 (malignant)."""
     n = canvas_size(size)
     v, u = grid(n)
     scanner, scale = SCANNERS[str(about["site"])], n / REFERENCE
@@ -101,4 +116,4 @@ def draw(rng: Generator, features: dict[str, float], about: dict[str, str | floa
     seen = blur_inside(hu, scanner.blur * scale, scanner.blur * scale)
     noise = smooth_noise(rng, n, scanner.grain * scale / n, scanner.grain * scale / n)
     seen = seen + scanner.noise * rng.uniform(0.7, 1.3) * noise
-    return to_bytes(np.clip((seen - LOW) / (HIGH - LOW), 0, 1), size)
+    return to_bytes(np.clip((seen - LOW) / (HIGH - LOW), 0, 1), size), to_mask(inside, size)

@@ -6,7 +6,20 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
-from .shapes import Array, blur_inside, canvas_size, grid, mix, outline, polar, smooth_noise, step, strands, to_bytes
+from .shapes import (
+    Array,
+    blur_inside,
+    canvas_size,
+    grid,
+    mix,
+    outline,
+    polar,
+    smooth_noise,
+    step,
+    strands,
+    to_bytes,
+    to_mask,
+)
 
 FEATURES = ("asymmetry", "border", "edge", "colors", "veil", "structure")
 SKIN = {"light": (0.90, 0.73, 0.70), "medium": (0.82, 0.60, 0.50), "dark": (0.56, 0.39, 0.31)}
@@ -48,8 +61,10 @@ def hairs(rng: Generator, n: int, count: int) -> Array:
     return hidden
 
 
-def draw(rng: Generator, features: dict[str, float], about: dict[str, str | float], size: int) -> NDArray[np.uint8]:
-    """One image (size, size, 3); features run from 0, typical of benign, to 1, typical of malignant."""
+def draw(
+    rng: Generator, features: dict[str, float], about: dict[str, str | float], size: int
+) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
+    """One image (size, size, 3) and its lesion (size, size); features run from 0 (benign) to 1 (malignant)."""
     n = canvas_size(size)
     v, u = grid(n)
     picture = skin(rng, n, str(about["skin_tone"]))
@@ -91,4 +106,4 @@ def draw(rng: Generator, features: dict[str, float], about: dict[str, str | floa
     picture = picture * (1 - rng.uniform(0, 0.35) * center**2 - tube)[..., None]
     picture = np.moveaxis(blur_inside(np.moveaxis(picture, -1, 0), 0.6, 0.6), 0, -1)
     picture = picture + 0.012 * rng.standard_normal(picture.shape)
-    return to_bytes(np.clip(picture, 0, 1), size)
+    return to_bytes(np.clip(picture, 0, 1), size), to_mask(inside, size)

@@ -123,6 +123,12 @@ def canvas_size(size: int) -> int:
     return size * max(1, -(-MIN_CANVAS // size))
 
 
+def to_mask(inside: Array, size: int) -> NDArray[np.bool_]:
+    """Which pixels of a picture of size x size are more than half covered by a field (n, n) of shares."""
+    k = inside.shape[0] // size
+    return np.asarray(inside.reshape(size, k, size, k).mean(axis=(1, 3)) > 0.5)
+
+
 def to_bytes(picture: Array, size: int) -> NDArray[np.uint8]:
     """Average an (n, n) or (n, n, 3) picture in [0, 1] down to size x size and round to 8 bits."""
     k = picture.shape[0] // size

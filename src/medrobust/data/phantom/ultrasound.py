@@ -21,6 +21,7 @@ from .shapes import (
     step,
     strands,
     to_bytes,
+    to_mask,
 )
 
 FEATURES = ("aspect", "margin", "spicules", "darkness", "posterior", "texture")
@@ -86,8 +87,10 @@ def speckle(rng: Generator, db: Array, scanner: Scanner, scale: float) -> Array:
     return 10 * np.log10(power + noise)
 
 
-def draw(rng: Generator, features: dict[str, float], about: dict[str, str | float], size: int) -> NDArray[np.uint8]:
-    """One image (size, size); features run from 0, typical of benign, to 1, typical of malignant."""
+def draw(
+    rng: Generator, features: dict[str, float], about: dict[str, str | float], size: int
+) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
+    """One image (size, size) and its lesion (size, size); features run from 0 (benign) to 1 (malignant)."""
     n = canvas_size(size)
     v, u = grid(n)
     db = tissue(rng, n, DENSITIES.index(str(about["density"])) / 3)
@@ -129,4 +132,4 @@ def draw(rng: Generator, features: dict[str, float], about: dict[str, str | floa
 
     seen = speckle(rng, db, scanner, n / REFERENCE)
     grey = (seen + scanner.span - 6 + rng.normal(0, 2.0)) / scanner.span
-    return to_bytes(np.clip(grey, 0, 1), size)
+    return to_bytes(np.clip(grey, 0, 1), size), to_mask(inside, size)

@@ -6,7 +6,8 @@ import re
 
 from ..images.card import DatasetCard
 from ..images.image_set import ImageSet
-from .folder import class_samples, require_folder
+from .folder import class_samples, require_folder, visible_files
+from .mask_files import MaskFiles
 
 CARD = DatasetCard(
     name="busi",
@@ -23,7 +24,7 @@ _MASK = re.compile(r"_mask(_\d+)?$")
 
 
 def open_busi(path: str) -> ImageSet:
-    """Open Dataset_BUSI_with_GT; lesion masks are left out. The source names no patients.
+    """Open Dataset_BUSI_with_GT; lesion masks are masks, not images. The source names no patients.
 
     Errors: UserError when the folder or a class is missing.
     """
@@ -31,4 +32,4 @@ def open_busi(path: str) -> ImageSet:
     inner = root / "Dataset_BUSI_with_GT"
     root = inner if inner.is_dir() else root
     classes, samples = class_samples(root, classes=CARD.classes, keep=lambda file: not _MASK.search(file.stem))
-    return ImageSet(CARD.name, classes, samples, card=CARD)
+    return ImageSet(CARD.name, classes, samples, card=CARD, masks=MaskFiles.beside(root, samples, visible_files))

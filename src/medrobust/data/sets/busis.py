@@ -13,6 +13,7 @@ from ..images.sample import Sample
 from ..images.tables import metadata, read_table
 from .folder import class_samples, require_folder, visible_files
 from .image_index import PICTURES
+from .mask_files import MaskFiles
 
 CARD = DatasetCard(
     name="busis",
@@ -39,7 +40,7 @@ def open_busis(path: str) -> ImageSet:
     root = root / "BUSIS" if (root / "BUSIS").is_dir() else root
     if (root / "benign").is_dir():
         classes, samples = class_samples(root, classes=CARD.classes, keep=lambda file: not _mask(file))
-        return ImageSet(CARD.name, classes, samples, card=CARD)
+        return ImageSet(CARD.name, classes, samples, card=CARD, masks=MaskFiles.beside(root, samples, visible_files))
     table = next((root / name for name in ("BUSIS.xlsx", "BUSIS.csv") if (root / name).exists()), None)
     if table is None:
         raise UserError(
@@ -53,7 +54,8 @@ def open_busis(path: str) -> ImageSet:
     if folder is None:
         raise UserError(str(root), "no folder Original or imgs in it")
     numbers = {_number(file.stem): file for file in visible_files(folder) if file.suffix.lower() in PICTURES}
-    return ImageSet(CARD.name, CARD.classes, [_sample(root, folder, table, row, numbers) for row in rows], card=CARD)
+    samples = [_sample(root, folder, table, row, numbers) for row in rows]
+    return ImageSet(CARD.name, CARD.classes, samples, card=CARD, masks=MaskFiles.beside(root, samples, visible_files))
 
 
 def _sample(root: Path, folder: Path, table: Path, row: dict[str, str], numbers: dict[int, Path]) -> Sample:

@@ -14,6 +14,7 @@ from ..images.card import DatasetCard
 from ..images.image_set import ImageSet
 from ..images.sample import Sample
 from ..images.tables import spelled_alike
+from .mask_files import MaskFiles
 from .masks import without_masks
 
 CARD = DatasetCard(
@@ -229,4 +230,5 @@ def open_folder(path: str, *, group: str | None = None, masks: str | None = None
         return match.group(1) if match else None
 
     classes, samples = class_samples(root, group=group_of, masks=masks)
-    return ImageSet(root.name or CARD.name, classes, samples, card=CARD)
+    known = MaskFiles.beside(root, samples, visible_files) if masks == "skip" else None
+    return ImageSet(root.name or CARD.name, classes, samples, card=CARD, masks=known)

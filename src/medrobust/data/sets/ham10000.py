@@ -7,8 +7,9 @@ from ..images.card import DatasetCard
 from ..images.image_set import ImageSet
 from ..images.sample import Sample
 from ..images.tables import metadata, read_table, unique_samples
-from .folder import require_folder
+from .folder import require_folder, visible_files
 from .image_index import index_images, locate
+from .mask_files import MaskFiles
 
 CARD = DatasetCard(
     name="ham10000",
@@ -23,7 +24,7 @@ CARD = DatasetCard(
 
 
 def open_ham10000(path: str) -> ImageSet:
-    """Open HAM10000; images may also lie in one folder. Segmentations are left out.
+    """Open HAM10000; images may also lie in one folder. Segmentations are masks, not images.
 
     Errors: UserError for a missing folder, table, column or all images, an unknown diagnosis, a repeated image.
     """
@@ -43,4 +44,5 @@ def open_ham10000(path: str) -> ImageSet:
         extra = metadata(row, ("image_id", "lesion_id", "dx"))
         label = CARD.classes.index(row["dx"])
         samples.append(Sample(file.relative_to(root).as_posix(), file, label, row["lesion_id"], "", extra))
-    return ImageSet(CARD.name, CARD.classes, unique_samples(samples, str(table)), card=CARD)
+    kept = tuple(unique_samples(samples, str(table)))
+    return ImageSet(CARD.name, CARD.classes, kept, card=CARD, masks=MaskFiles.beside(root, kept, visible_files))

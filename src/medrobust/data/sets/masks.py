@@ -58,3 +58,8 @@ def image_of(path: Path) -> str:
     """The name of the image that a file is named as a mask of; its own name where it is not."""
     match = _ENDING.fullmatch(path.stem)
     return match[1] if match else path.stem
+
+
+def is_mask_folder(name: str) -> bool:
+    """Whether a folder has the name of a folder of masks."""
+    return bool(_FOLDER.fullmatch(name))

@@ -16,6 +16,8 @@ KNOWS = {
     "scores": ("its probabilities", "whoever may send images and sees the probabilities"),
     "labels": ("its answers", "whoever may send images and sees the answers"),
 }
+# Where pixels may change -> what follows "any pixel".
+PLACES = {"lesion": " inside the mask of its image", "background": " outside the mask of its image"}
 # Threats that an audit of changed images cannot speak of: name, how far it is covered, section that covers a part.
 OTHERS = (
     ("Poisoning: training data or labels changed on purpose", "out of scope", ""),
@@ -38,6 +40,8 @@ def evasion(audit: Json) -> list[dict[str, Any]]:
     """One row per norm: how large the changes may be, and which attacks looked for them with what knowledge."""
     described = mapping(mapping(audit.get("protocol")).get("attacks"))
     rows = []
+    where = mapping(mapping(audit.get("threat")).get("mask")).get("where")
+    place = PLACES.get(str(where), "")
     for norm in norms(audit):
         budgets = sorted({p.budget for line in lines(audit, norm) for p in line.points}, key=lambda b: b.epsilon)
         needs: dict[str, list[str]] = {}
@@ -45,7 +49,7 @@ def evasion(audit: Json) -> list[dict[str, Any]]:
             if norm in (mapping(raw).get("norms") or (norm,)):
                 needs.setdefault(str(mapping(raw).get("needs") or "unknown"), []).append(attack_name(audit, str(title)))
         several = f"{counted(len(budgets), 'size')} from {budgets[0].short} to {budgets[-1].short}"
-        how = "any pixel" if norm == "linf" else "all pixels together"
+        how = ("any pixel" if norm == "linf" else "all pixels together") + place
         rows.append(
             {
                 "what": f"Evasion: {how} by at most {budgets[-1].short}",
@@ -63,6 +67,15 @@ def evasion(audit: Json) -> list[dict[str, Any]]:
     return rows
 
 
+def _everyday(audit: Json) -> tuple[str, str, str]:
+    """The row on everyday faults: which were tested, where some were."""
+    names = mapping(audit.get("corruptions")).get("names") or ()
+    if not names:
+        return OTHERS[-1]
+    words = listed([str(name).replace("_", " ") for name in names])
+    return OTHERS[-1][0], f"tested, 5 severities each: {words}", "everyday"
+
+
 def build(seen: Seen) -> dict[str, Any]:
     """What the template shows."""
     audit = seen.audit
@@ -71,7 +84,7 @@ def build(seen: Seen) -> dict[str, Any]:
     use = audit["model"].get("intended_use") if isinstance(audit["model"], Mapping) else None
     return {
         "rows": evasion(audit),
-        "others": OTHERS,
+        "others": [*OTHERS[:-1], _everyday(audit)],
         "not_tested": said,
         "silent": not listed_there,
         "intended_use": str(use or ""),
