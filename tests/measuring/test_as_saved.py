@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from measuring.toys import of_bits
+from medrobust.engine.tree import take
 from medrobust.goals import Goal
 from medrobust.measuring.as_saved import extend_saved
 from medrobust.measuring.outcome import Grid, Outcome
@@ -38,7 +39,7 @@ def begun(points: list[float | None], bits: int = 8) -> tuple[Outcome, Subjects,
             continue
         found[i, 0, 0, 0] = level / 255
         first = next(j for j, e in enumerate(EPSILONS) if e >= (level - 127) / 255)
-        ball = Subjects(*(f if isinstance(f, Goal) else f[i : i + 1] for f in subjects)).ball(grid, EPSILONS[first])
+        ball = take(subjects, torch.tensor([i])).ball(grid, EPSILONS[first])
         verdict = verify(model, found[i : i + 1], ball, Goal(y[i : i + 1], False), subjects.units[i : i + 1])
         outcome.set(torch.tensor([i]), slice(first, None), verdict)
     return outcome, subjects, found

@@ -115,7 +115,7 @@ def test_focus_is_visible_and_reaches_the_slider(chromium: Page, written: Shape)
     chromium.press("Tab")
     assert chromium.evaluate("document.activeElement.className") == "skip"
     assert chromium.evaluate("document.activeElement.getBoundingClientRect().top") >= 0
-    for _ in range(40):
+    for _ in range(80):  # links of the contents and of the sections before it
         chromium.press("Tab")
         style = "getComputedStyle(document.activeElement)"
         assert chromium.evaluate(f"{style}.outlineStyle != 'none' && parseFloat({style}.outlineWidth) >= 2")
