@@ -135,7 +135,7 @@ def black_box(records: Records, context: Context) -> Finding:
             )
         return fell | _broken(context, tried, x, y, threat)
 
-    most = affordable_images(context, (QUERIES + DRAWS) // 3, MOST)
+    most = affordable_images(context, (QUERIES + DRAWS) // 2, MOST)
     found = _asked_again(records, context, "black-box", most, again)
     if not found:
         return Finding("black-box", "pass", title, "no image stands at any budget")
