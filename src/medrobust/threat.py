@@ -117,6 +117,11 @@ class Ball(NamedTuple):
         """A random allowed point: uniform in the norm ball, then projected."""
         return self.project(self.center + self.norm.sample(self.center, self.radius, streams))
 
+    def edge(self, streams: Streams) -> Tensor:
+        """A random point at the edge of the ball, as far as the domain lets it."""
+        direction = self.free(streams.normal(self.center), self.center)
+        return self.project(self.center + per_sample(self.radius, direction) * self.norm.steepest(direction))
+
     def farthest(self) -> Tensor:
         """(n,) distance to the farthest corner of the domain: the largest radius that means anything."""
         low, high = self.domain

@@ -106,3 +106,18 @@ def test_from_python_nothing_is_written_unless_it_is_wanted(audits: Path, tmp_pa
     written = mr.compare(audits / "a", audits / "b", out=tmp_path / "out")
     assert written.folder is not None
     assert sorted(path.name for path in written.folder.iterdir()) == ["compare.html", "compare.json", "compare.md"]
+
+
+def test_runs_in_which_other_pixels_may_change_are_not_compared(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A smaller share of the pixels is a smaller threat: its robust accuracy is no improvement."""
+    x = torch.rand(12, 1, 8, 8, generator=torch.Generator().manual_seed(0))
+    lesions = torch.zeros(12, 8, 8)
+    lesions[:, :3] = 1
+    images = mr.ImageSet.of(x, torch.arange(12) % 2, classes=["benign", "malignant"], masks=lesions)
+    net = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(64, 2))
+    mr.audit(net, images, ["fgsm"], linf=["4/255"], out=tmp_path / "all")
+    mr.audit(net, images, ["fgsm"], linf=["4/255"], mask="lesion", out=tmp_path / "lesion")
+    message = refused(capsys, "compare", tmp_path / "all", tmp_path / "lesion")
+    assert "everywhere in one run and in the lesion in the other" in message

@@ -44,8 +44,13 @@ class Standing:
 
     def severity(self, fallen: int, asked: int) -> Severity:
         """What it means that so many of those asked fall after all: by how much robust accuracy is surely too high."""
-        low = wilson(fallen, asked).low * len(self.positions) / self.num_images if asked else 0.0
-        return "fail" if low > GRAVE else "warn" if low > SLIGHT else "pass"
+        return severity_of(fallen, asked, len(self.positions) / self.num_images)
+
+
+def severity_of(fallen: int, asked: int, share: float = 1.0) -> Severity:
+    """What so many of those asked mean, who are a share of all images: the lower end of Wilson's interval decides."""
+    low = wilson(fallen, asked).low * share if asked else 0.0
+    return "fail" if low > GRAVE else "warn" if low > SLIGHT else "pass"
 
 
 def standing(records: Records, grid: Grid) -> Standing | None:

@@ -68,6 +68,10 @@ def compare_runs(a: AuditRun, b: AuditRun, limits: Sequence[Limit] = (), *, comm
     if positives[0] != positives[1]:
         problem = f"the positive class is {positives[0]!r} in one run and {positives[1]!r} in the other"
         raise UserError("compare", problem)
+    masks = [f"in the {run.records.mask}" if run.records.mask else "everywhere" for run in (a, b)]
+    if masks[0] != masks[1]:
+        problem = f"pixels may change {masks[0]} in one run and {masks[1]} in the other"
+        raise UserError("compare", problem, "audit both with one threat.mask")
     positive = classes[0].index(positives[0]) if positives[0] in classes[0] else None
     rows = compare_rows(a.records, b.records, positive=positive, common=common)
     judged = judge(rows, limits)

@@ -7,7 +7,7 @@ from typing import Any
 
 from ..auditing.compare import budget_text, p_text, shown
 from ..files import write_atomic
-from .page import TEMPLATES
+from .page import TEMPLATES, environment
 
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
 WORDS = {"met": "pass", "not met": "fail", "undecided": "warn"}
@@ -22,16 +22,9 @@ def write_compare_page(content: dict[str, Any], folder: Path) -> Path:
 
 def compare_page(content: dict[str, Any]) -> str:
     """The page as text."""
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
     from markupsafe import Markup
 
-    environment = Environment(
-        loader=FileSystemLoader(TEMPLATES),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.globals |= {"shown": shown, "budget_text": budget_text, "p_text": p_text, "sign": WORDS.__getitem__}
+    made = environment()
+    made.globals |= {"shown": shown, "budget_text": budget_text, "p_text": p_text, "sign": WORDS.__getitem__}
     style = Markup((TEMPLATES / "style.css").read_text(encoding="utf-8").strip())
-    return environment.get_template("compare.html.j2").render(content, style=style, policy=POLICY)
+    return made.get_template("compare.html.j2").render(content, style=style, policy=POLICY)

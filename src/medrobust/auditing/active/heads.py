@@ -114,10 +114,7 @@ class Plot(NamedTuple):
 
     def surface(self, *label: int | str) -> Tensor:
         """(n, ...) a random point at the edge of each ball, as far as the domain lets it."""
-        direction = self.streams.child("surface", *label).normal(self.ball.center)
-        step = self.ball.norm.steepest(self.ball.free(direction, self.ball.center))
-        radius = self.ball.radius.reshape(-1, *[1] * (step.ndim - 1))
-        return self.ball.project(self.ball.center + radius * step)
+        return self.ball.edge(self.streams.child("surface", *label))
 
 
 def plant(plot: Plot) -> tuple[Heads, Tensor]:

@@ -18,6 +18,7 @@ from ...attacks.base import Attack
 from ...attacks.combine import select
 from ...data.images.image_set import ImageSet
 from ...engine.count import Counted, PerImage
+from ...engine.program import Model
 from ...engine.until_reached import until_reached
 from ...goals import Goal, as_classes, untargeted
 from ...measuring.outcome import Grid
@@ -213,7 +214,7 @@ def _wins(model: PerImage, x: Tensor, y: Tensor) -> Tensor:
     return (logits.argmax(1) != y) & logits.isfinite().all(1)
 
 
-def tried(attack: Attack, model: PerImage, x: Tensor, y: Tensor, threat: Threat, streams: Streams) -> Tensor:
+def tried(attack: Attack, model: Model, x: Tensor, y: Tensor, threat: Threat, streams: Streams) -> Tensor:
     """What an attack returns; where it says how, each image leaves the batch when it is broken."""
     approach = attack.abilities.approach
     if approach is None or attack.goal is not untargeted:

@@ -7,9 +7,8 @@ import numpy as np
 from ...findings import SEVERITIES, Finding, Severity
 from ...numbers import epsilon_text
 from ...records.curves import norms
-from ...records.intervals import wilson
 from ...records.records import Records
-from ..again import GRAVE, SLIGHT
+from ..again import severity_of
 from ..context import Context
 
 REBOUND = 0.02  # of accuracy that a larger budget may give back
@@ -38,9 +37,7 @@ def steps_help(records: Records, context: Context) -> Finding:
         alone = (by_one[:, left] & ~by_many[:, right]).sum(0) if len(both) else np.zeros(1, dtype=int)
         k = int(alone.argmax())
         n = len(by_one)
-        low = wilson(int(alone[k]), n).low
-        severity: Severity = "fail" if low > GRAVE else "warn" if low > SLIGHT else "pass"
-        worst = min(worst, severity, key=SEVERITIES.index)
+        worst = min(worst, severity_of(int(alone[k]), n), key=SEVERITIES.index)
         where = f" at {norm} {epsilon_text(float(both[k]), norm)}" if len(both) else ""
         said.append(f"{int(alone[k])} of {n} images fall to a single step alone{where}")
     if not asked:

@@ -12,15 +12,16 @@ from ...attacks.base import Attack
 from ...attacks.combine import select
 from ...attacks.pgd import pgd
 from ...attacks.square import square
-from ...engine.until_reached import until_reached
+from ...engine.keep import first_reached
 from ...findings import SEVERITIES, Finding, Severity
-from ...goals import Goal, as_classes
+from ...goals import as_classes
 from ...losses import margin
 from ...measuring.subjects import allowed
 from ...numbers import epsilon_text
 from ...records.records import Records
 from ...streams import Streams
 from ...threat import Threat
+from ..active.run import tried
 from ..again import Standing, affordable_images, images_at, spread, standing
 from ..context import Context
 from ..probed import affordable, mixed
@@ -41,13 +42,12 @@ def _broken(context: Context, tried: Tensor, x: Tensor, y: Tensor, threat: Threa
     return (logits.argmax(1) != y) & logits.isfinite().all(1)
 
 
-def _climb(context: Context, attack: Attack, x: Tensor, y: Tensor, threat: Threat, streams: Streams) -> Tensor:
-    """The points that a composed attack finds, an image leaving the batch when it is broken."""
+def _tried(context: Context, attack: Attack, x: Tensor, y: Tensor, threat: Threat, streams: Streams) -> Tensor:
+    """The points that an attack finds on the copy, a batch at a time."""
     parts = []
     for part in torch.arange(len(x), device=x.device).split(context.plan.batch_size):
-        goal, ball = Goal(y[part], False), select(threat, part, x).around(x[part])
-        program, start = attack.abilities.approach(context.copy, goal, ball, streams[part])  # type: ignore[misc]
-        parts.append(until_reached(program, context.copy, goal, ball, start).x.detach())
+        given = (x[part], y[part], select(threat, part, x), streams[part])
+        parts.append(tried(attack, context.copy, *given))
     return torch.cat(parts)
 
 
@@ -77,6 +77,8 @@ def _asked_again(
 
 def _said(found: list[tuple[Standing, int, int]], what: str) -> tuple[Severity, str]:
     """The worst severity, and who fell, in words."""
+    if not found:
+        return "pass", "no image stands at any budget"
     worst = min((stood.severity(fell, asked) for stood, asked, fell in found), key=SEVERITIES.index)
     parts = [
         f"{fell} of {asked} images that stood at {stood.grid.norm_name} "
@@ -98,17 +100,13 @@ def convergence(records: Records, context: Context) -> Finding:
     attack = apgd(num_steps=LONG, loss=margin)
 
     def again(context: Context, x: Tensor, y: Tensor, threat: Threat, streams: Streams) -> Tensor:
-        return _broken(context, _climb(context, attack, x, y, threat, streams), x, y, threat)
+        return _broken(context, _tried(context, attack, x, y, threat, streams), x, y, threat)
 
     most = affordable_images(context, LONG, MOST)
     found = _asked_again(records, context, "convergence", most, again)
-    if not found:
-        return Finding("convergence", "pass", title, "no image stands at any budget")
     severity, evidence = _said(found, f"APGD of {LONG} steps from another start")
-    if severity == "pass":
-        return Finding("convergence", "pass", title, evidence)
     advice = "The attacks stop too early: use attacks=standard or attacks=full, or raise num_steps and restarts."
-    return Finding("convergence", severity, title, evidence, advice)
+    return Finding("convergence", severity, title, evidence, advice if severity != "pass" else "")
 
 
 def black_box(records: Records, context: Context) -> Finding:
@@ -122,28 +120,16 @@ def black_box(records: Records, context: Context) -> Finding:
     def again(context: Context, x: Tensor, y: Tensor, threat: Threat, streams: Streams) -> Tensor:
         ball, fell = threat.around(x), torch.zeros(len(x), dtype=torch.bool, device=x.device)
         for number in range(DRAWS // 2):
-            direction = streams.child("edge", number).normal(x)
-            edge = ball.project(x + ball.norm.steepest(ball.free(direction, x)) * ball.radius[0])
-            for drawn in (edge, ball.sample(streams.child("inside", number))):
+            for drawn in (ball.edge(streams.child("edge", number)), ball.sample(streams.child("inside", number))):
                 fell |= _broken(context, drawn, x, y, threat)
         with torch.no_grad():
-            tried = torch.cat(
-                [
-                    attack(context.copy, x[part], y[part], select(threat, part, x), generator=streams[part])
-                    for part in torch.arange(len(x), device=x.device).split(context.plan.batch_size)
-                ]
-            )
-        return fell | _broken(context, tried, x, y, threat)
+            return fell | _broken(context, _tried(context, attack, x, y, threat, streams), x, y, threat)
 
     most = affordable_images(context, (QUERIES + DRAWS) // 2, MOST)
     found = _asked_again(records, context, "black-box", most, again)
-    if not found:
-        return Finding("black-box", "pass", title, "no image stands at any budget")
     severity, evidence = _said(found, f"{DRAWS} draws of noise or {QUERIES} queries of Square")
-    if severity == "pass":
-        return Finding("black-box", "pass", title, evidence)
     advice = "Gradients mislead the attacks: add square, hop_skip_jump or transfer, and find the layer that masks them."
-    return Finding("black-box", severity, title, evidence, advice)
+    return Finding("black-box", severity, title, evidence, advice if severity != "pass" else "")
 
 
 def unbounded(records: Records, context: Context) -> Finding:
@@ -159,12 +145,14 @@ def unbounded(records: Records, context: Context) -> Finding:
     x, ids = images_at(context.images, chosen, context.plan.device)
     low, high = context.plan.grids[0].domain
     threat = Threat(epsilon=high - low, domain=(low, high))
-    attack = pgd(num_steps=UNBOUNDED_STEPS, relative_step_size=0.05, loss=margin, random_start=False)
+    attack = pgd(
+        num_steps=UNBOUNDED_STEPS, relative_step_size=0.05, loss=margin, random_start=False, keep=first_reached
+    )
     with context.model.frozen():
         with torch.no_grad():
             y = torch.cat([as_classes(context.model(p)) for p in x.split(context.plan.batch_size)]).argmax(1)
         streams = Streams.of(context.plan.seed, ids, context.plan.device).child("unbounded")
-        fell = _broken(context, _climb(context, attack, x, y, threat, streams), x, y, threat)
+        fell = _broken(context, _tried(context, attack, x, y, threat, streams), x, y, threat)
     left = int((~fell).sum())
     evidence = f"{len(x) - left} of {len(x)} answers change when every pixel may become anything"
     if not left:
