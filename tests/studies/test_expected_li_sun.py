@@ -224,3 +224,35 @@ def test_f1_and_sensitivity_of_sun_belong_together() -> None:
         s, f1 = value(SUN, cell["table"], f"Sensitivity / {attack}", cell["column"]), float(cell["reported"])
         assert f1 <= 2 * s / (1 + s) + 0.001, cell
         assert math.isclose(f1, 0, abs_tol=0) == math.isclose(s, 0, abs_tol=0), cell
+
+
+def readme(study: str) -> str:
+    return (STUDIES / study / "README.md").read_text(encoding="utf-8")
+
+
+def test_recall_of_balanced_classes_is_not_the_printed_accuracy() -> None:
+    # 299 images of each class make them the same number, and the README says that they are not.
+    above = [
+        100 * value(LI, "II", row, "Recall") - value(LI, "I", row, "GAcc (%)")
+        for row in {cell["row"] for cell in cells(LI) if cell["table"] == "II"}
+    ]
+    assert len(above) == 12
+    assert (round(min(above), 2), round(max(above), 2)) == (0.07, 1.36)
+    assert "in all 12 cells, by .07 to 1.36 points" in " ".join(readme(LI).split())
+
+
+def test_the_readmes_tell_what_was_recomputed() -> None:
+    for found in DIFFERENCES.values():
+        assert f"| {', '.join(f'{x:.2f}' for x in found)} |" in readme(LI)
+    half = 0.0005
+    for said, new, old in RATIOS:
+        a, b = value(SUN, *new), value(SUN, *old)
+        low, high = (100 * ((a + sign * half) / (b - sign * half) - 1) for sign in (-1, 1))
+        assert f"| {said:.2f} | {100 * (a / b - 1):.2f} | {low:.2f} to {high:.2f} | agrees |" in readme(SUN)
+
+
+@pytest.mark.parametrize("study", [LI, SUN])
+def test_the_readme_says_how_to_run_each_profile(study: str) -> None:
+    for profile in ("smoke", "cpu", "paper"):
+        assert f"    medrobust study run studies/{study} --profile {profile} --out DIR\n" in readme(study)
+    assert "    medrobust study check DIR\n" in readme(study)
