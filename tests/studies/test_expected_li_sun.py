@@ -256,3 +256,37 @@ def test_the_readme_says_how_to_run_each_profile(study: str) -> None:
     for profile in ("smoke", "cpu", "paper"):
         assert f"    medrobust study run studies/{study} --profile {profile} --out DIR\n" in readme(study)
     assert "    medrobust study check DIR\n" in readme(study)
+
+
+def test_accuracies_of_three_networks_on_897_images() -> None:
+    # In hundredths of a percent: shares of 897 rounded to two digits, and the sums of two of them.
+    shares = {round(10000 * right / 897) for right in range(898)}
+    pairs = {a + b for a in shares for b in shares}
+    printed = [
+        round(100 * float(cell["reported"])) for cell in cells(LI) if cell["table"] == "I" and "Three" in cell["row"]
+    ]
+    # A sum s of three is printed as v where |s / 3 - v| <= 1 / 2.
+    fit = [v for v in printed if any(s - a in pairs for s in range(3 * v - 1, 3 * v + 2) for a in shares)]
+    assert (len(printed), len(fit)) == (60, 28)
+    assert "32 are no mean of three" in " ".join(readme(LI).split())
+    precisions = [cell for cell in cells(LI) if cell["column"] in ("mAP", "mARP") and "Three" in cell["row"]]
+    assert len(precisions) == 16
+    for cell in precisions:
+        assert f"{round(300 * float(cell['reported'])) / 300:.4f}" == cell["reported"]
+
+
+def test_precision_that_f1_and_sensitivity_imply_says_that_benign_images_were_attacked() -> None:
+    def precision(attack: str) -> float:
+        f1, s = (value(SUN, "2", f"{name} / {attack}", "MI-RST") for name in ("F1 score", "Sensitivity"))
+        return f1 * s / (2 * s - f1)
+
+    clean, hit, under = (
+        value(SUN, "2", "Sensitivity / No attack", "MI-RST"),
+        value(SUN, "2", "Sensitivity / PGD", "MI-RST"),
+        precision("PGD"),
+    )
+    false = clean * (1 / precision("No attack") - 1)  # benign images read as malignant, for each malignant one
+    assert (round(precision("No attack"), 2), round(under, 2), round(hit / (hit + false), 2)) == (0.86, 0.55, 0.80)
+    said = " ".join(readme(SUN).split())
+    assert "about .86 clean, .55 under PGD" in said
+    assert "the .80 that malignant images alone would give" in said
