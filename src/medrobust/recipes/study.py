@@ -15,7 +15,8 @@ class PartSpec:
     """What a value of an axis, or a protocol, writes over.
 
     Args:
-        train, audit: keys of a training and of an audit recipe, nested or dotted.
+        train, audit: keys of a training and of an audit recipe, nested or dotted. What a protocol writes over a
+            training makes it another one.
         init: axis -> value; training starts from the weights of the cell at which these axes have these values.
     """
 
@@ -53,6 +54,7 @@ class ProfileSpec:
     Args:
         words: what this size is, for the page.
         keep: axis -> the values that it runs; all of an axis that is not named.
+        skip: places that it leaves out, each as axis -> value or values.
         train, audit: written over the base, before the axes.
         axes, rules: merged into those of the study, after them.
         protocols: written over those of the study.
@@ -61,6 +63,7 @@ class ProfileSpec:
 
     words: str = ""
     keep: dict[str, list[Any]] = field(default_factory=dict)
+    skip: tuple[Where, ...] = ()
     train: Options = field(default_factory=dict)
     audit: Options = field(default_factory=dict)
     axes: dict[str, dict[str, PartSpec]] = field(default_factory=dict)
@@ -87,6 +90,7 @@ class StudyRecipe:
         profiles: smoke, cpu, paper, or names of one's own.
         hypotheses: see medrobust.study.hypotheses.
         figures: see medrobust.study.figures.
+        skip: places that are left out, as ProfileSpec has it.
         checks: which checks of an audit run in a cell: rows (those that need little more than what was measured), proof
             (with them the active test), all, none.
     """
@@ -107,4 +111,5 @@ class StudyRecipe:
     profiles: dict[str, ProfileSpec] = field(default_factory=dict)
     hypotheses: tuple[Options, ...] = ()
     figures: tuple[Options, ...] = ()
+    skip: tuple[Where, ...] = ()
     checks: str = "proof"

@@ -95,9 +95,11 @@ def check(recipe: StudyRecipe) -> None:
         if not name.isidentifier():
             raise UserError(f"protocols.{name}", "is not a name")
     wheres = [(f"rules.{i}.where", rule.where) for i, rule in enumerate(recipe.rules)]
+    wheres += [(f"skip.{i}", where) for i, where in enumerate(recipe.skip)]
     wheres += [(f"cannot.{i}.where", one.where) for i, one in enumerate(recipe.cannot)]
     for name, profile in recipe.profiles.items():
         wheres += [(f"profiles.{name}.rules.{i}.where", rule.where) for i, rule in enumerate(profile.rules)]
+        wheres += [(f"profiles.{name}.skip.{i}", where) for i, where in enumerate(profile.skip)]
     wheres += [
         (f"axes.{axis}.{value}.init", part.init)
         for axis, values in recipe.axes.items()
@@ -133,18 +135,18 @@ class _Maker:
             why = _closed(trained)
         if why is not None:
             return Job(axes, protocol, "", "", why)
-        first = self._train(axes)
+        first = self._train(axes, protocol)
         cell = audit_cell(audit, first, self.recipe.checks, _title(axes, protocol))
         self.cells.setdefault(cell.key, cell)
         return Job(axes, protocol, first.key, cell.key)
 
-    def _train(self, axes: dict[str, str]) -> Cell:
-        key = tuple(axes.values())
+    def _train(self, axes: dict[str, str], protocol: str) -> Cell:
+        """The cell of a training; one whose recipe no protocol changes is the same under all."""
+        key = (*axes.values(), protocol)
         if key not in self._trained:
-            start = options_at(self.recipe, axes, next(iter(self.recipe.protocols)))[2]
-            first = self._train({**axes, **start}) if start else None
-            recipe = self._recipes(axes, next(iter(self.recipe.protocols)))[0]
-            cell = train_cell(recipe, first, _title(axes))
+            start = options_at(self.recipe, axes, protocol)[2]
+            first = self._train({**axes, **start}, protocol) if start else None
+            cell = train_cell(self._recipes(axes, protocol)[0], first, _title(axes))
             self._trained[key] = self.cells.setdefault(cell.key, cell)
         return self._trained[key]
 

@@ -108,6 +108,7 @@ def at_profile(recipe: StudyRecipe, name: str) -> StudyRecipe:
         conditions={**recipe.conditions, **profile.conditions},
         hypotheses=_asked(recipe, profile, name),
         figures=recipe.figures,
+        skip=(*recipe.skip, *profile.skip),
         checks=recipe.checks,
     )
 
@@ -142,8 +143,9 @@ def _known(place: str, name: str, valid: Any) -> None:
 
 
 def places(recipe: StudyRecipe) -> list[dict[str, str]]:
-    """The places of the grid, axis -> value, the last axis changing first."""
-    return [dict(zip(recipe.axes, values, strict=True)) for values in product(*recipe.axes.values())]
+    """The places of the grid, axis -> value, the last axis changing first, without those that are left out."""
+    found = [dict(zip(recipe.axes, values, strict=True)) for values in product(*recipe.axes.values())]
+    return [axes for axes in found if not any(matches(where, axes) for where in recipe.skip)]
 
 
 def options_at(recipe: StudyRecipe, axes: Mapping[str, str], protocol: str) -> tuple[Options, Options, dict[str, str]]:
@@ -156,7 +158,8 @@ def options_at(recipe: StudyRecipe, axes: Mapping[str, str], protocol: str) -> t
         part = recipe.axes[axis][value]
         train, audit = merge(train, expand(part.train)), merge(audit, expand(part.audit))
         start |= {key: str(other) for key, other in part.init.items()}
-    audit = merge(audit, expand(recipe.protocols[protocol].audit))
+    own = recipe.protocols[protocol]
+    train, audit = merge(train, expand(own.train)), merge(audit, expand(own.audit))
     for rule in recipe.rules:
         if _holds(rule, axes, protocol):
             train, audit = merge(train, expand(rule.train)), merge(audit, expand(rule.audit))
