@@ -21,6 +21,18 @@ COUNTS = {
     # 25 layers and the total; three attacks x three data sets x (before, after, difference).
     "joel2021": {"1": (1 + 3 * 4) * 5, "2": 3 * 3, "S2": 25 + 1, "S5": 3 * 3 * 3},
 }
+# Sums of results and of spreads, each times its place in its table, from a second reading of the papers from the end.
+SUMS = {
+    "rodriguez2022": {
+        "1(a)": ("3693.55", "574.14"),
+        "1(b)": ("7209.57", "1039.31"),
+        "1(c)": ("7272.29", "832.49"),
+        "2(a)": ("2739.51", "0"),
+        "2(b)": ("2908.10", "0"),
+        "2(c)": ("2317.91", "0"),
+    },
+    "joel2021": {"1": ("113941.04", "0"), "2": ("2476.96", "0"), "S2": ("5738319910", "0"), "S5": ("18890.36", "0")},
+}
 BUDGETS = {"1(a)": "1", "1(b)": "0.1", "1(c)": "2", "2(a)": "10", "2(b)": "1", "2(c)": "4"}
 PARTS = {"(a)": "chest_xray", "(b)": "dermoscopy", "(c)": "oct"}
 KEYS = {
@@ -58,6 +70,15 @@ def test_every_cell_of_every_table_is_there_once(study: str, total: int) -> None
     rows = [row for row, _ in cells(study)]
     assert Counter(row["table"] for row in rows) == COUNTS[study]
     assert len(rows) == total == len({(row["table"], row["row"], row["column"]) for row in rows})
+
+
+@pytest.mark.parametrize("study", SUMS)
+def test_tables_sum_as_in_a_second_reading(study: str) -> None:
+    for table, sums in SUMS[study].items():
+        rows = [row for row, _ in cells(study) if row["table"] == table]
+        results = sum(place * number(row) for place, row in enumerate(rows, 1))
+        spreads = sum(place * Decimal(row["spread"] or 0) for place, row in enumerate(rows, 1))
+        assert (results, spreads) == tuple(map(Decimal, sums)), table
 
 
 @pytest.mark.parametrize("study", COUNTS)
