@@ -89,8 +89,10 @@ def check(recipe: StudyRecipe) -> None:
     """Refuse names that are not there. Errors: UserError."""
     if not recipe.study.strip():
         raise UserError("study", "has no name")
-    if recipe.checks not in CHECKS:
-        raise UserError("checks", f"{recipe.checks!r} is none of them", f"valid: {', '.join(CHECKS)}")
+    said = {"checks": recipe.checks} | {f"profiles.{name}.checks": one.checks for name, one in recipe.profiles.items()}
+    for place, checks in said.items():
+        if checks is not None and checks not in CHECKS:
+            raise UserError(place, f"{checks!r} is none of them", f"valid: {', '.join(CHECKS)}")
     for name in [*recipe.protocols, "paper"]:
         if not name.isidentifier():
             raise UserError(f"protocols.{name}", "is not a name")
