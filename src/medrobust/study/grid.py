@@ -168,7 +168,12 @@ class _Maker:
 
 
 def _closed(recipe: TrainRecipe) -> str | None:
-    """Why the data of a training cannot be opened here; None where they can."""
+    """Why the data or the weights of a training cannot be opened here; None where they can."""
+    init = recipe.model.init
+    if init is not None and (missing := VARIABLE.search(init)):
+        return f"the variable {missing[1]} of the environment, which says where weights are, is not set"
+    if init is not None and not Path(init).exists():
+        return "the weights that training starts from are not here"
     for name, options in ((recipe.data.name, recipe.data.options), (recipe.data.unlabeled, {})):
         missing = VARIABLE.search(name or "")
         if missing is not None:
