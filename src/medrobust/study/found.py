@@ -10,8 +10,9 @@ from typing import Any
 from ..errors import UserError
 from ..records.intervals import Estimate
 from .expected import NUM_PARAMETERS, Wanted
-from .read import CONDITIONS, NONE, Job, Key, Outcome, Study
+from .read import CONDITIONS, NONE, Job, Key, Outcome, Study, values_of
 from .values import difference_of, estimate_of, pooled
+from .words import without_paths
 
 NOT_RUN, CANNOT_RUN = "not run", "cannot run"
 Place = tuple[str, ...]
@@ -117,7 +118,7 @@ def _estimate(member: list[Outcome], sides: tuple[Wanted, ...], keys: list[Key])
 def chosen(study: Study, where: Mapping[str, str]) -> dict[str, tuple[str, ...]]:
     """Axis -> the values of this profile that a selection names; axes that it leaves open are not in it."""
     return {
-        axis: tuple(value for value in str(where[axis]).split(",") if value in study.axes.get(axis, ()))
+        axis: tuple(value for value in values_of(where[axis]) if value in study.axes.get(axis, ()))
         for axis in study.all_axes
         if axis in where
     }
@@ -129,7 +130,7 @@ def _selected(study: Study, where: Mapping[str, str], protocol: str, stated: set
     def key(axes: Mapping[str, str]) -> tuple[Place, Place]:
         """What is left open is the repetition; of what is stated, a list has places in their order."""
         unit = tuple(axes[axis] for axis in study.all_axes if axis not in stated)
-        return unit, tuple(axes[axis] for axis in names if len(str(where[axis]).split(",")) > 1)
+        return unit, tuple(axes[axis] for axis in names if len(values_of(where[axis])) > 1)
 
     def inside(axes: Mapping[str, str], of: str) -> bool:
         return of == protocol and all(axes[axis] in values for axis, values in names.items())
@@ -149,7 +150,7 @@ def _lacking(study: Study, where: Mapping[str, str]) -> tuple[str, str] | None:
             continue
         if key not in study.all_axes:
             return CANNOT_RUN, f"the study does not tell results apart by {key} ({key}={text})"
-        values = text.split(",")
+        values = values_of(text)
         unknown = [value for value in values if value not in study.all_axes[key]]
         if len(unknown) == len(values):
             return CANNOT_RUN, f"{key}={text} is not in the study"
@@ -166,7 +167,7 @@ def _ruled(study: Study, side: Wanted, protocol: str) -> str:
         allowed = {
             key: {str(v) for v in (value if isinstance(value, list) else [value])} for key, value in where.items()
         }
-        if all(key in given and set(given[key].split(",")) <= values for key, values in allowed.items()):
+        if all(key in given and set(values_of(given[key])) <= values for key, values in allowed.items()):
             return str(rule["why"])
     return ""
 
@@ -175,7 +176,7 @@ def _unfinished(study: Study, jobs: list[Job]) -> str:
     """Why no repetition is complete: the error of a job that failed, or how many are still to be done."""
     failed = [why for job, why in study.failed if any(job is one for one in jobs)]
     if failed:
-        return f"failed: {failed[0]}"
+        return f"failed: {without_paths(failed[0])}"
     done = {(tuple(one.axes.items()), one.protocol) for one in study.outcomes}
     return f"{sum((tuple(job.axes.items()), job.protocol) in done for job in jobs)} of {len(jobs)} jobs are done"
 
@@ -192,7 +193,7 @@ def _note(where: Mapping[str, str], used: list[Outcome], num_jobs: int) -> str:
     """What a value leaves out of what the paper's is the mean of."""
     parts = []
     for axis, text in where.items():
-        asked, given = text.split(","), {one.axes.get(axis) for one in used}
+        asked, given = values_of(text), {one.axes.get(axis) for one in used}
         if len(asked) > 1 and not set(asked) <= given:
             there = [value for value in asked if value in given]
             parts.append(f"{len(there)} of {len(asked)} values of {axis} ({', '.join(there)})")

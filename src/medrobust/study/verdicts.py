@@ -19,7 +19,7 @@ from .expected import Expected
 from .found import CANNOT_RUN, NOT_RUN, Found, find
 from .read import Study
 
-PROTOCOLS = ("paper", "honest")
+PROTOCOLS = ("paper", "honest")  # first of all protocols, in this order
 REPRODUCED, WITHIN, NOT_REPRODUCED = "reproduced", "within the interval", "not reproduced"
 VERDICTS = (REPRODUCED, WITHIN, NOT_REPRODUCED, NOT_RUN, CANNOT_RUN)
 NO_VERDICT = ""  # the paper reports nothing
@@ -73,11 +73,17 @@ def verdict_of(expected: Expected, found: Found) -> str:
     return NOT_REPRODUCED
 
 
+def protocols(study: Study) -> tuple[str, ...]:
+    """The protocols of a study's jobs, paper and honest first."""
+    used = dict.fromkeys(job.protocol for job in study.jobs)
+    return tuple([name for name in PROTOCOLS if name in used] + [name for name in used if name not in PROTOCOLS])
+
+
 def verdicts(study: Study, expected: Iterable[Expected]) -> tuple[Verdict, ...]:
-    """All numbers of a paper under both protocols, in the order of expected.csv, a number's protocols together."""
+    """All numbers of a paper under every protocol, in the order of expected.csv, a number's protocols together."""
     out = []
     for one in expected:
-        for protocol in PROTOCOLS:
+        for protocol in protocols(study):
             found = find(study, one.wanted, protocol)
             out.append(Verdict(one, protocol, verdict_of(one, found), found))
     return tuple(out)
