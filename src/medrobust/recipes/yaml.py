@@ -238,12 +238,23 @@ def _checked(kind: type[Recipe], content: dict[str, Any]) -> Recipe:
 
 
 def _valid(kind: type[Recipe], content: dict[str, Any]) -> Recipe:
-    for part in _dataclasses(kind):
-        part.__pydantic_config__ = ConfigDict(extra="forbid", allow_inf_nan=False)
     try:
-        return TypeAdapter(kind).validate_python(content)
+        found: Recipe = _adapter(kind).validate_python(content)
     except ValidationError as error:
         raise _first_complaint(error, kind) from None
+    return found
+
+
+def _adapter(kind: type[Any]) -> TypeAdapter[Any]:
+    """Made once: a study resolves a recipe for each of its places."""
+    if kind not in _ADAPTERS:
+        for part in _dataclasses(kind):
+            part.__pydantic_config__ = ConfigDict(extra="forbid", allow_inf_nan=False)
+        _ADAPTERS[kind] = TypeAdapter(kind)
+    return _ADAPTERS[kind]
+
+
+_ADAPTERS: dict[type[Any], TypeAdapter[Any]] = {}
 
 
 def _refuse_foreign(kind: type[Any], content: Mapping[str, Any]) -> None:

@@ -89,8 +89,10 @@ def check(recipe: StudyRecipe) -> None:
     """Refuse names that are not there. Errors: UserError."""
     if not recipe.study.strip():
         raise UserError("study", "has no name")
-    if recipe.checks not in CHECKS:
-        raise UserError("checks", f"{recipe.checks!r} is none of them", f"valid: {', '.join(CHECKS)}")
+    said = {"checks": recipe.checks} | {f"profiles.{name}.checks": one.checks for name, one in recipe.profiles.items()}
+    for place, checks in said.items():
+        if checks is not None and checks not in CHECKS:
+            raise UserError(place, f"{checks!r} is none of them", f"valid: {', '.join(CHECKS)}")
     for name in [*recipe.protocols, "paper"]:
         if not name.isidentifier():
             raise UserError(f"protocols.{name}", "is not a name")
@@ -166,7 +168,12 @@ class _Maker:
 
 
 def _closed(recipe: TrainRecipe) -> str | None:
-    """Why the data of a training cannot be opened here; None where they can."""
+    """Why the data or the weights of a training cannot be opened here; None where they can."""
+    init = recipe.model.init
+    if init is not None and (missing := VARIABLE.search(init)):
+        return f"the variable {missing[1]} of the environment, which says where weights are, is not set"
+    if init is not None and not Path(init).exists():
+        return "the weights that training starts from are not here"
     for name, options in ((recipe.data.name, recipe.data.options), (recipe.data.unlabeled, {})):
         missing = VARIABLE.search(name or "")
         if missing is not None:
