@@ -45,6 +45,7 @@ def test_points_equal_scikit_learn(seed: int) -> None:
     else:
         expected |= {
             "macro_f1": sk.f1_score(labels, predictions, average="macro"),
+            "precision": sk.precision_score(labels, predictions, average="macro", zero_division=0),
             "macro_sensitivity": sk.recall_score(labels, predictions, average="macro"),
             "auroc": sk.roc_auc_score(labels, scores, multi_class="ovr"),
         }

@@ -12,6 +12,7 @@ from .compare import compare
 from .data import data_app
 from .explain import explain
 from .faults import Commands, finish
+from .study import study_app
 
 app = typer.Typer(
     name="medrobust",
@@ -285,6 +286,7 @@ def models_ls() -> None:
 app.command()(explain)
 app.add_typer(models_app, name="models")
 app.add_typer(data_app(), name="data")
+app.add_typer(study_app, name="study")
 
 
 def main() -> None:

@@ -14,9 +14,10 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError
 from ..errors import UserError, nearest
 from ..numbers import parse_budgets, parse_number
 from .audit import AuditRecipe
+from .study import StudyRecipe
 from .train import TrainRecipe
 
-Recipe = TypeVar("Recipe", AuditRecipe, TrainRecipe)
+Recipe = TypeVar("Recipe", AuditRecipe, TrainRecipe, StudyRecipe)
 # Sections that one word may stand for: `model: default` is `model: {name: default}`.
 NAMED = ("model", "data", "objective", "attack", "optimizer", "schedule")
 # Of a date or a number that cannot be, and of brackets without an end, too.
@@ -154,6 +155,38 @@ def train_recipe(content: Mapping[str, Any]) -> TrainRecipe:
     return _checked(TrainRecipe, content)
 
 
+def study_recipe(content: Mapping[str, Any]) -> StudyRecipe:
+    """The StudyRecipe of a mapping; names of values may be written as numbers, and a value that changes nothing empty.
+
+    Errors: UserError with the path of the key and the nearest valid name.
+    """
+    return _checked(StudyRecipe, _with_axes({key: value for key, value in content.items() if value is not None}))
+
+
+def _with_axes(content: dict[str, Any]) -> dict[str, Any]:
+    for key in ("axes", "protocols"):
+        if isinstance(given := content.get(key), Mapping):
+            content[key] = _named({key: _named(value) for key, value in given.items()} if key == "axes" else given)
+    if isinstance(profiles := content.get("profiles"), Mapping):
+        content["profiles"] = {
+            name: _with_axes(dict(value)) if isinstance(value, Mapping) else {} if value is None else value
+            for name, value in profiles.items()
+        }
+    return content
+
+
+def _named(given: Any) -> Any:
+    """Keys as text, and nothing as what changes nothing."""
+    if not isinstance(given, Mapping):
+        return given
+    return {str(key): {} if value is None else value for key, value in given.items()}
+
+
+def from_plain(kind: type[Recipe], content: Mapping[str, Any]) -> Recipe:
+    """The recipe that `recipes.plain.as_dict` gave as plain data. Errors: UserError for what is none."""
+    return _valid(kind, dict(content))
+
+
 def dump(recipe: AuditRecipe | TrainRecipe) -> str:
     """YAML of a recipe, keys in order."""
     return str(yaml.safe_dump(_plain(dataclasses.asdict(recipe)), sort_keys=False, allow_unicode=True))
@@ -201,12 +234,27 @@ def _checked(kind: type[Recipe], content: dict[str, Any]) -> Recipe:
     model = content.get("model")
     if isinstance(model, Mapping) and "name" not in model:
         content = {**content, "model": {"name": DEFAULT_MODEL[kind], **model}}
-    for part in _dataclasses(kind):
-        part.__pydantic_config__ = ConfigDict(extra="forbid", allow_inf_nan=False)
+    return _valid(kind, content)
+
+
+def _valid(kind: type[Recipe], content: dict[str, Any]) -> Recipe:
     try:
-        return TypeAdapter(kind).validate_python(content)
+        found: Recipe = _adapter(kind).validate_python(content)
     except ValidationError as error:
         raise _first_complaint(error, kind) from None
+    return found
+
+
+def _adapter(kind: type[Any]) -> TypeAdapter[Any]:
+    """Made once: a study resolves a recipe for each of its places."""
+    if kind not in _ADAPTERS:
+        for part in _dataclasses(kind):
+            part.__pydantic_config__ = ConfigDict(extra="forbid", allow_inf_nan=False)
+        _ADAPTERS[kind] = TypeAdapter(kind)
+    return _ADAPTERS[kind]
+
+
+_ADAPTERS: dict[type[Any], TypeAdapter[Any]] = {}
 
 
 def _refuse_foreign(kind: type[Any], content: Mapping[str, Any]) -> None:

@@ -111,6 +111,14 @@ def auroc(labels: np.ndarray, scores: np.ndarray, positive: int) -> float:
     return mean_part(_areas(labels, scores, positive, alone), alone).value
 
 
+def _precision_part(hit: np.ndarray, labels: np.ndarray, read: np.ndarray, k: int, grouping: Grouping) -> Part | None:
+    """The precision of a class; of one that no image is read as it counts as 0, as in scikit-learn, and may be any."""
+    if read.any():
+        return rate(hit, read, grouping)
+    nothing = np.zeros(len(hit))
+    return Part(Estimate(0.0, 0.0, 1.0), nothing, labels == k) if (labels == k).any() else None
+
+
 def clean_metrics(
     labels: np.ndarray, predictions: np.ndarray, scores: np.ndarray, grouping: Grouping, positive: int = 1
 ) -> dict[str, Estimate]:
@@ -143,6 +151,8 @@ def clean_metrics(
     if len(classes) > 2:
         out["macro_f1"] = mean_part(f1, grouping) if compared else UNDEFINED
         out["macro_sensitivity"] = out["balanced_accuracy"]
+        own = [_precision_part(hit, labels, predictions == k, k, grouping) for k in classes]
+        out["precision"] = mean_part([part for part in own if part], grouping) if compared else UNDEFINED
     else:
         out["sensitivity"] = recalls[positive].found
         out["specificity"] = recalls[1 - positive].found

@@ -113,12 +113,15 @@ class Study:
         return len(self.outcomes)
 
     def select(self, where: Mapping[str, Any], protocol: str) -> list[Outcome]:
-        """The outcomes at these values of axes, under a protocol; keys that are no axis are ignored."""
-        wanted = {key: str(value) for key, value in where.items() if key in self.all_axes}
+        """The outcomes at these values of axes, under a protocol; keys that are no axis are ignored.
+
+        Several values of an axis are written with commas, or as a list.
+        """
+        wanted = {key: values_of(value) for key, value in where.items() if key in self.all_axes}
         return [
             one
             for one in self.outcomes
-            if one.protocol == protocol and all(one.axes[key] == value for key, value in wanted.items())
+            if one.protocol == protocol and all(one.axes[key] in values for key, values in wanted.items())
         ]
 
     def condition_of(self, where: Mapping[str, Any], protocol: str) -> Key:
@@ -135,6 +138,18 @@ class Study:
             raise UserError(f"conditions.{label}", "no budget is given", "name norm and epsilon in the recipe")
         attack = str(said.get("attack", label)) if protocol == "paper" else WORST
         return attack, str(where.get("norm", said.get("norm", ""))), parse_number(epsilon, f"conditions.{label}")
+
+
+def values_of(value: Any) -> tuple[str, ...]:
+    """The values that a selection names for an axis.
+
+    Example:
+        >>> values_of("resnet34,densenet121"), values_of([0, 1])
+        (('resnet34', 'densenet121'), ('0', '1'))
+    """
+    if isinstance(value, (list, tuple)):
+        return tuple(str(one) for one in value)
+    return tuple(str(value).split(","))
 
 
 def pack(values: Iterable[bool]) -> str:

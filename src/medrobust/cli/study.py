@@ -1,0 +1,118 @@
+"""medrobust study: the commands."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+Name = Annotated[str, typer.Argument(help="A study that comes with medrobust, its folder, or a recipe.yaml.")]
+Profile = Annotated[str, typer.Option("--profile", help="smoke, cpu, paper, or a profile of the recipe.")]
+Cells = Annotated[
+    Path | None, typer.Option("--cells", help="Folder of cells, shared by studies; OUT/cells by default.")
+]
+Out = Annotated[Path | None, typer.Option("--out", help="Folder of the study; runs/study-NAME-PROFILE by default.")]
+Folder = Annotated[Path, typer.Argument(help="The --out of `study run`, or committed results.")]
+
+study_app = typer.Typer(name="study", help="A grid of trainings and audits from one file.", no_args_is_help=True)
+
+
+@study_app.callback()
+def _study() -> None:
+    pass
+
+
+@study_app.command("ls")
+def ls() -> None:
+    """List the studies that come with medrobust."""
+    from ..study.recipe import bundled, read_study_recipe
+
+    for name, folder in bundled().items():
+        recipe = read_study_recipe(folder)
+        typer.echo(f"{name:<20} {recipe.title} (profiles: {', '.join(recipe.profiles) or 'paper'})")
+
+
+@study_app.command("cp")
+def cp(name: Name, folder: Annotated[Path, typer.Argument(help="New folder.")]) -> None:
+    """Copy a study, to change its data and models."""
+    from ..study.recipe import copy_study
+
+    typer.echo(f"Recipe: {copy_study(name, folder)}")
+
+
+@study_app.command("validate")
+def validate(name: Name) -> None:
+    """Resolve every place of every profile; nothing is run or written."""
+    from ..study.grid import make_grid
+    from ..study.recipe import read_study_recipe
+
+    recipe = read_study_recipe(name)
+    for profile in dict.fromkeys([*recipe.profiles, "paper"]):
+        grid = make_grid(recipe, profile)
+        cannot = sum(job.cannot is not None for job in grid.jobs)
+        typer.echo(f"{profile}: {len(grid.jobs)} places, {len(grid.cells)} cells, {cannot} places cannot run here")
+
+
+@study_app.command("plan")
+def plan(name: Name, profile: Profile = "cpu", out: Out = None, cells: Cells = None) -> None:
+    """Every cell: done, missing, stale or failed, why, and how long it will take; nothing is run or written."""
+    from ..study.grid import make_grid
+    from ..study.plan import lines
+    from ..study.plan import plan as make_plan
+    from ..study.recipe import read_study_recipe
+    from ..study.worker import cells_of
+
+    grid = make_grid(read_study_recipe(name), profile)
+    for line in lines(grid, make_plan(grid, cells_of(_out(out, grid.recipe.study, profile), cells))):
+        typer.echo(line)
+
+
+def _out(out: Path | None, study: str, profile: str) -> Path:
+    return out if out is not None else Path("runs") / f"study-{study}-{profile}"
+
+
+@study_app.command("run")
+def run(
+    name: Name,
+    profile: Profile = "cpu",
+    out: Out = None,
+    cells: Cells = None,
+    launcher: Annotated[str, typer.Option(help="serial, processes or ray.")] = "serial",
+    workers: Annotated[int, typer.Option(help="Processes; 0 is as many as there are cores.")] = 0,
+    retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Do failed cells again.")] = False,
+    force: Annotated[str | None, typer.Option(help="Do cells of this name anew, as '*resnet8*'.")] = None,
+    read_only: Annotated[bool, typer.Option("--read-only", help="Run nothing; say what is there.")] = False,
+    device: Annotated[str | None, typer.Option(help="cpu, cuda or auto.")] = None,
+) -> None:
+    """Do what is missing of a study, and compare it with the paper."""
+    from ..progress import progress
+    from ..study.grid import make_grid
+    from ..study.recipe import EXPECTED, find_recipe, read_study_recipe
+    from ..study.run import overrides_of, run_study
+
+    recipe = read_study_recipe(name)
+    folder = _out(out, recipe.study, profile)
+    if read_only:
+        plan(name, profile, folder, cells)
+        return
+    grid = make_grid(recipe, profile, overrides_of(device, None))
+    with progress() as report:
+        ran = run_study(
+            grid,
+            folder,
+            cells=cells,
+            launcher=launcher,
+            workers=workers,
+            retry_failed=retry_failed,
+            force=force,
+            expected=find_recipe(name).parent / EXPECTED,
+            report=report,
+            say=lambda line: typer.echo(line),
+        )
+    for cell, why in ran.errors.items():
+        typer.echo(f"failed: {cell}: {why}", err=True)
+    typer.echo(", ".join(f"{num} {status}" for status, num in ran.counts.items()) or "nothing to do")
+    typer.echo(f"Study: {folder}")
+    if set(ran.statuses.values()) - {"done"}:
+        raise typer.Exit(1)
