@@ -99,8 +99,8 @@ class CheckResult:
                 ours = [_said(protocol, one.verdicts[protocol]) for protocol in self.protocols]
                 out.append("  ".join([f"  {name}", one.reported.rjust(8), *ours]).rstrip())
             out.append("")
-        for one in self.judged:
-            out.append(f"{one['name']}, {one['protocol']}: {one['verdict']}. {one['words']}")
+        for claim in self.judged:
+            out.append(f"{claim['name']}, {claim['protocol']}: {claim['verdict']}. {claim['words']}")
         return out[:-1] if out[-1] == "" else out
 
     def write(self, folder: Path) -> list[Path]:

@@ -11,6 +11,7 @@ import torch
 
 from ..attacks.build import build_attack
 from ..attacks.sets import choose
+from ..auditing.checks.choices import CHOICES
 from ..corruptions import choose as choose_corruptions
 from ..errors import UserError, nearest
 from ..models.zoo import build_network
@@ -19,7 +20,6 @@ from ..recipes.study import StudyRecipe
 from ..recipes.train import TrainRecipe
 from ..training.build import check as check_training
 
-CHECKS = ("rows", "proof", "all", "none")
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 WORDS = ("attack", "norm", "epsilon", "metric", "subset", "minus", "protocol")  # of selections, never axes
 
@@ -43,8 +43,8 @@ def check(recipe: StudyRecipe) -> None:
                 raise UserError(f"axes.{axis}.{value}", "is no name", "without spaces, commas and equal signs")
     said = {"checks": recipe.checks} | {f"profiles.{name}.checks": one.checks for name, one in recipe.profiles.items()}
     for place, checks in said.items():
-        if checks is not None and checks not in CHECKS:
-            raise UserError(place, f"{checks!r} is none of them", f"valid: {', '.join(CHECKS)}")
+        if checks is not None and checks not in CHOICES:
+            raise UserError(place, f"{checks!r} is none of them", f"valid: {', '.join(CHOICES)}")
     for place, where in _selections(recipe):
         _check_selection(recipe, place, where)
 
