@@ -127,6 +127,14 @@ def check(folder: Folder, cells: Cells = None) -> None:
     typer.echo(f"Page: {folder / 'check.html'}")
 
 
+@study_app.command("pack")
+def pack(folder: Folder, target: Annotated[Path, typer.Argument(help="Folder to keep.")], cells: Cells = None) -> None:
+    """Copy what `check` reads, without weights, rows and pictures: results to commit or to send."""
+    from ..study.pack import pack as copy
+
+    typer.echo(f"{copy(folder, target, cells)} cells: {target}")
+
+
 def _check(folder: Path, cells: Path | None) -> tuple[str, ...]:
     from dataclasses import asdict
 
