@@ -92,8 +92,7 @@ def test_smoothed_saliency_is_that_of_its_own_function(model: Classifier) -> Non
 
 def test_no_more_images_than_said(model: Classifier, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "MOST_IMAGES", 6)
-    monkeypatch.setattr(module, "MOST_COSTLY", 2)
-    found = explain_pairs(model, some(), NAMES)
+    found = explain_pairs(model, some(), NAMES, most_costly=2)
     assert found["num_images"] == 6
     assert [row["num_images"] for row in found["maps"]] == [6, 6, 2, 6]
 
