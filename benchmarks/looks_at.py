@@ -33,14 +33,12 @@ from medrobust.models import Classifier, new_classifier
 NETWORK, SIZE, BATCH = "zoo:cbr_tiny(width=8)", 64, 32
 CLASSES = ("benign", "malignant")
 CORNER, SIDE = 3, 5  # of the marker: pixels from the edges, and its side
-AROUND, SOFT, FAR = (
-    2,
-    0.7,
-    6.0,
-)  # pixels: how much of its surroundings a lesion keeps, its soft edge, the reach of a fill
+# Pixels: what a lesion keeps around it, its soft edge, and how far around a lesion what replaces it is taken from.
+AROUND, SOFT, FAR = 2, 0.7, 6.0
 SETS = {
     "phantom_ultrasound": ("phantom:ultrasound@64", "grey", 20),
     "phantom_dermoscopy": ("phantom:dermoscopy@64", "rgb", 20),
+    "phantom_ct": ("phantom:ct@64", "grey", 20),
     "busi": ("busi:{data}/Dataset_BUSI_with_GT", "grey", 40),
 }
 

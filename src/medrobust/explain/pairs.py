@@ -24,7 +24,7 @@ from .lesion import inside_lesions
 from .looks import looks, together
 from .pictures import write_pictures
 from .registry import MAPS, TITLES
-from .sanity import MOST, sanity
+from .sanity import MOST, Step, cascade, sanity
 from .score import predicted
 from .smooth import gaussian
 
@@ -32,6 +32,7 @@ SCHEMA = "medrobust.explain/1"
 SIGMA = 5.0  # pixels, as Rodriguez et al. 2022; an eighth of the shorter side where that is less
 PASSES = {"smooth_grad": {"num_samples": 8}, "integrated_gradients": {"num_steps": 16}}
 MOST_IMAGES, MOST_COSTLY, MOST_TESTED, MOST_SHOWN = 200, 12, 24, 3
+MOST_CASCADED = 12  # images for the test layer by layer, of the maps that take one pass
 
 
 class Pairs(NamedTuple):
@@ -204,6 +205,7 @@ def _row(
         Grouping(grouping.groups[few]),
         work.seed,
     )
+    steps = [] if name in PASSES else _layers(work, name, pairs, clean, target)
     has = pairs.masks.flatten(1).any(1)
     lesion: dict[str, Any] | None = None
     if bool(has.any()):
@@ -221,6 +223,7 @@ def _row(
             "rank_correlation": tested.rank_correlation.as_dict(),
             "num_images": tested.num_images,
             "reason": tested.reason,
+            "layers": [step._asdict() | {"rank_correlation": step.rank_correlation.as_dict()} for step in steps],
         },
         "agreement": {},
         "lesion": lesion,
@@ -236,6 +239,13 @@ def _row(
             for picture, given in zip(written, answers.tolist(), strict=False)
         ]
     return row, _Before(clean, attacked)
+
+
+def _layers(work: _Work, name: str, pairs: Pairs, clean: Tensor, target: Tensor) -> list[Step]:
+    few = slice(0, MOST_CASCADED)
+    grouping = Grouping(np.array(pairs.groups[few], dtype=object))
+    make = partial(work.make, name, pairs.ids[few])
+    return cascade(make, work.model, pairs.x[few], clean[few], target[few], grouping, work.seed)
 
 
 def _plain(found: dict[str, Estimate]) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from ...files import read_json
+from ..layers import layers_chart
 from ..measured import Estimate, Json, estimate, mapping
 from ..pictures import Album
 from ..words import counted
@@ -85,6 +86,7 @@ def build(seen: Seen) -> dict[str, Any]:
         "names": [name for _, name in MEASURES],
         "rows": rows,
         "lesions": lesions,
+        "chart": layers_chart(found.get("maps") or (), float(found.get("threshold") or 0.5)),
         "looks": mapping(found.get("looks")).get("words", ""),
         "said": said,
         "failed": [row["title"] for row in rows if row["verdict"] == "failed"],
