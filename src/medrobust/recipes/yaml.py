@@ -23,6 +23,7 @@ NAMED = ("model", "data", "objective", "attack", "optimizer", "schedule")
 # Of a date or a number that cannot be, and of brackets without an end, too.
 UNREADABLE = (yaml.YAMLError, ValueError, RecursionError)
 MOST_VALUES = 1_000_000  # of a recipe, each alias counted as all that it stands for
+_ADAPTERS: dict[type[Any], TypeAdapter[Any]] = {}
 DEFAULT_MODEL = {AuditRecipe: "default", TrainRecipe: "zoo:cbr_tiny"}
 
 
@@ -252,9 +253,6 @@ def _adapter(kind: type[Any]) -> TypeAdapter[Any]:
             part.__pydantic_config__ = ConfigDict(extra="forbid", allow_inf_nan=False)
         _ADAPTERS[kind] = TypeAdapter(kind)
     return _ADAPTERS[kind]
-
-
-_ADAPTERS: dict[type[Any], TypeAdapter[Any]] = {}
 
 
 def _refuse_foreign(kind: type[Any], content: Mapping[str, Any]) -> None:
