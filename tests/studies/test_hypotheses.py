@@ -217,6 +217,26 @@ def test_one_image_with_two_labels_is_refused() -> None:
         judge(study(cells, [BETTER]))
 
 
+def test_different_images_are_compared_without_pairs() -> None:
+    cells = [
+        outcome({"data": "ct"}, [condition(first(56, 70), "worst", 1 / 255)], 70),
+        outcome(
+            {"data": "photos"}, [condition(first(48, 80), "worst", 1 / 255)], 80, names=[f"p{i}" for i in range(80)]
+        ),
+    ]
+    given = BETTER | {"better": {"data": "ct"}, "than": [{"data": "photos"}]}
+    found = of(study(cells, [given]))
+    assert found.p == pytest.approx(stats.fisher_exact([[56, 14], [48, 32]]).pvalue)
+    assert (found.low, found.high) == pytest.approx((0.0524, 0.3339), abs=1e-4)  # Newcombe 1998, Table II (a)
+    assert found.verdict == HOLDS
+    assert "56 of 70 of its images correctly, photos 48 of 80 of its own" in found.words
+    for one in cells:  # pairs of images: half as many patients
+        one.result["groups"] = [f"{one.axes['data']} {i // 2}" for i in range(one.result["num_images"])]  # type: ignore[index]
+    clustered = of(study(cells, [given]))
+    assert clustered.p > found.p
+    assert clustered.low < found.low
+
+
 # equal
 
 

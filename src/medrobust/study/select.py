@@ -11,8 +11,9 @@ import numpy as np
 from ..errors import UserError, nearest
 from ..numbers import epsilon_text
 from ..records.intervals import Grouping
-from .read import CONDITIONS, NONE, WORST, Key, Outcome, Study
+from .read import CONDITIONS, NONE, WORST, Key, Outcome, Study, values_of
 
+NO_COMMON = "the cells have no images in common"
 SHARES = ("accuracy", "sensitivity", "specificity")  # metrics that follow from which images are read correctly
 
 
@@ -50,28 +51,9 @@ def check_where(study: Study, where: Mapping[str, Any], place: str) -> None:
             continue
         if key not in study.all_axes:
             raise UserError(f"{place}.{key}", "no axis of this study", nearest(key, [*study.all_axes, *CONDITIONS]))
-        for one in listed_values(value):
+        for one in values_of(value):
             if one not in study.all_axes[key]:
                 raise UserError(f"{place}.{key}", f"no value {one!r} on this axis", nearest(one, study.all_axes[key]))
-
-
-def listed_values(value: Any) -> list[str]:
-    """The values that a selection allows on an axis: one, a list, or text with commas.
-
-    Example:
-        >>> listed_values("resnet8,resnet20"), listed_values([0, 1]), listed_values(0)
-        (['resnet8', 'resnet20'], ['0', '1'], ['0'])
-    """
-    if isinstance(value, str):
-        return [part.strip() for part in value.split(",")]
-    return [str(one) for one in value] if isinstance(value, (list, tuple)) else [str(value)]
-
-
-def chosen(study: Study, where: Mapping[str, Any], protocol: str) -> list[Outcome]:
-    """The outcomes at these values of axes, each a value or a list of values; keys that are no axis are ignored."""
-    wanted = {key: listed_values(value) for key, value in where.items() if key in study.all_axes}
-    found = study.select({}, protocol)
-    return [one for one in found if all(one.axes[key] in values for key, values in wanted.items())]
 
 
 def rest(outcome: Outcome, without: Iterable[str]) -> tuple[tuple[str, str], ...]:
@@ -93,7 +75,7 @@ def along(study: Study, sides: Sequence[Mapping[str, Any]], protocol: str) -> tu
     axes = [{key: value for key, value in side.items() if key in study.all_axes} for side in sides]
     keys = {key for side in axes for key in side}
     differ = [key for key in keys if any(side.get(key) != axes[0].get(key) for side in axes)]
-    lists = [chosen(study, side, protocol) for side in sides]
+    lists = [study.select(side, protocol) for side in sides]
     by = [{rest(one, differ): one for one in found} for found in lists]
     if any(len(found) != len(own) for found, own in zip(lists, by, strict=True)):
         raise UserError("hypotheses", "one side names an axis that another leaves open", "name the same axes on all")
@@ -162,7 +144,7 @@ def pool(a: list[Outcome], b: list[Outcome], at: tuple[Key, Key], metric: str) -
             i, j = places([first, second])
             one, two = first.correct(found[0])[i], second.correct(found[1])[j]
             if not mask[i].any():
-                why = "the cells have no images in common"
+                why = NO_COMMON
                 continue
             rows.append((one, two, mask[i], group_names(first)[i]))
             each.append(float(two[mask[i]].mean() - one[mask[i]].mean()))

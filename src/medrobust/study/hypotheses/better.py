@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import replace
+from statistics import NormalDist
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -13,7 +14,7 @@ from ...records.intervals import Estimate
 from ...records.paired import difference, equivalence, holm, moments, sign_flip_p
 from ...report.words import counted
 from ..read import Key, Outcome, Study
-from ..select import SHARES, Pooled, along, condition_words, pool
+from ..select import NO_COMMON, SHARES, Pooled, along, condition_words, pool
 from .judged import (
     ALPHA,
     CONTRADICTED,
@@ -29,7 +30,8 @@ from .judged import (
     size,
     verdict_of,
 )
-from .power import smallest_margin, visible_mean, visible_of
+from .power import smallest_margin, visible_mean, visible_normal, visible_of
+from .unpaired import side_of, unpaired_difference, unpaired_error, unpaired_p
 
 MARGIN = 0.03
 UNCHANGED = condition_words(("none", "", 0.0))
@@ -56,6 +58,11 @@ class Setting(NamedTuple):
         """What both sides met, in words."""
         told = [condition_words(key) for key in self.keys]
         return told[1] if told[0] == told[1] else f"{told[1]} and {told[0]}"
+
+    @property
+    def opening(self) -> str:
+        """The beginning of a sentence on it."""
+        return "Of the unchanged images" if self.condition == UNCHANGED else f"Under {self.condition}"
 
     @property
     def names(self) -> tuple[str, str]:
@@ -106,7 +113,12 @@ def _one(study: Study, given: Mapping[str, Any], protocol: str, other: Mapping[s
         return not_run(given, protocol, absent(study, sides, protocol))
     if metric in SHARES:
         pooled, why = pool(first, second, keys, metric)
-        found = not_run(given, protocol, why) if pooled is None else _of_images(setting, pooled)
+        if pooled is not None:
+            found = _of_images(setting, pooled)
+        elif why == NO_COMMON:
+            found = _of_other_images(setting, first, second)
+        else:
+            found = not_run(given, protocol, why)
     else:
         found = _of_values(setting, first, second)
     left_out = f" {counted(missing, 'pair')} of cells lacks a side." if missing and found.verdict != NOT_RUN else ""
@@ -120,8 +132,7 @@ def _of_images(setting: Setting, pooled: Pooled) -> Judged:
     kind = {"accuracy": "images", "sensitivity": "positive images", "specificity": "negative images"}[setting.metric]
     what = f"{n} {kind}" if pairs == 1 else f"{n} readings of {kind} ({pairs} pairs of networks)"
     one, two = setting.names
-    opening = "Of the unchanged images, " if setting.condition == UNCHANGED else f"Under {setting.condition}, "
-    opening += f"{two} reads {hits[0]} of {what} correctly against {hits[1]} of {one}"
+    opening = f"{setting.opening}, {two} reads {hits[0]} of {what} correctly against {hits[1]} of {one}"
     if given["kind"] == "equal":
         estimate, p = equivalence(pooled.a, pooled.b, grouping, _margin(given), among)
         found = moments(pooled.a, pooled.b, grouping, among)
@@ -141,6 +152,28 @@ def _of_images(setting: Setting, pooled: Pooled) -> Judged:
         )
     words = f"{opening}: {points(*_ends(estimate))}{_agree(pooled.each, two, str(given['kind']))}"
     return _judged(setting, estimate, p, seen, words, pairs)
+
+
+def _of_other_images(setting: Setting, first: list[Outcome], second: list[Outcome]) -> Judged:
+    """Where both sides have different images, as two data sets: unpaired."""
+    given = setting.given
+    sides = [side_of(own, key, setting.metric) for own, key in zip((first, second), setting.keys, strict=True)]
+    if sides[0] is None or sides[1] is None:
+        return not_run(given, setting.protocol, f"{setting.condition} was not measured on both sides")
+    a, b = sides[0], sides[1]
+    found, error = unpaired_difference(a, b), unpaired_error(a, b)
+    equal, margin = given["kind"] == "equal", _margin(given)
+    p = NormalDist().cdf((abs(found.value) - margin) / error) if equal else unpaired_p(a, b)
+    one, two = setting.names
+    words = (
+        f"{setting.opening}, {two} reads {int(b.right.sum())} of {len(b.right)} of its images correctly, {one} "
+        f"{int(a.right.sum())} of {len(a.right)} of its own: {points(*_ends(found))}; they are different images, "
+        f"compared without pairs"
+    )
+    level = ALPHA / setting.num
+    least = smallest_margin(error, level) if equal else visible_normal(error, level)
+    seen = seen_words("difference", least, f"{len(a.right)} and {len(b.right)} images", setting.level)
+    return _judged(setting, found, p, seen, words, len(first))
 
 
 def _of_values(setting: Setting, first: list[Outcome], second: list[Outcome]) -> Judged:

@@ -9,8 +9,7 @@ from typing import Any
 
 from ...auditing.compare import p_text
 from ...report.words import counted
-from ..read import Study
-from ..select import chosen, listed_values
+from ..read import Study, values_of
 
 HOLDS, CONTRADICTED, NOT_SHOWN, NOT_RUN = "holds", "contradicted", "not shown", "not run"
 ALPHA = 0.05
@@ -75,9 +74,9 @@ def verdict_of(low: float, high: float, p: float) -> str:
 def absent(study: Study, sides: Sequence[Mapping[str, Any]], protocol: str) -> str:
     """Why no outcomes of all these selections are there, in words."""
     for side in sides:
-        if chosen(study, side, protocol):
+        if study.select(side, protocol):
             continue
-        wanted = {key: listed_values(value) for key, value in side.items() if key in study.all_axes}
+        wanted = {key: values_of(value) for key, value in side.items() if key in study.all_axes}
         for axis, values in wanted.items():
             if not set(values) & set(study.axes[axis]):
                 return f"the profile {study.profile} leaves out {axis} {' and '.join(values)}"

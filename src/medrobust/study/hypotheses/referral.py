@@ -12,7 +12,7 @@ import numpy as np
 from ...errors import UserError
 from ...records.intervals import Grouping
 from ..read import Study
-from ..select import chosen, condition_words, group_names
+from ..select import condition_words, group_names
 from .draws import Dropped, drop, random_drop
 from .judged import Judged, absent, not_run, p_words, points, seen_words, verdict_of
 from .power import visible_normal
@@ -36,7 +36,7 @@ def referral(study: Study, given: Mapping[str, Any], protocol: str) -> Judged:
         raise UserError(f"{place}.fraction", f"{fraction:g} is no fraction of images", "give one between 0 and 1")
     where = given.get("where", {})
     key = study.condition_of(where, protocol)
-    outcomes = chosen(study, where, protocol)
+    outcomes = study.select(where, protocol)
     if not outcomes:
         return not_run(given, protocol, absent(study, [where], protocol))
     correct, keys, names, groups = [], [], [], []
