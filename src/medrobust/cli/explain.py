@@ -32,7 +32,7 @@ def explain(
     """
     from ..data.unlabeled import comes_without_labels
     from ..errors import UserError, nearest
-    from ..explain.boundary import check_method
+    from ..explain.embedding import check_method
     from ..explain.registry import MAPS
     from ..recipes.yaml import audit_recipe, read_recipe
 
