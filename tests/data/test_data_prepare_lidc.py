@@ -13,6 +13,7 @@ from PIL import Image
 
 from medrobust.data import View, open_images
 from medrobust.data.prepare.lidc import prepare_lidc
+from medrobust.data.sets.lesions import lesion_masks
 from medrobust.errors import UserError
 
 ROW, COLUMN, GAP = 0.8, 0.5, 2.5  # mm between rows, columns and slices
@@ -131,6 +132,64 @@ def test_every_value_of_a_slice_is_where_it_was_in_the_body(root, tmp_path, bits
     assert np.abs(values / top - expected).max() < 1.1 / 1000 + 0.51 / top  # stored HU are whole numbers
 
 
+def farness(size: int, step: float, rows: float, columns: float) -> np.ndarray:
+    """(size, size) distance of each sample of a crop from its middle, in pixels of the slice."""
+    at = (np.arange(size) - (size - 1) / 2) * step
+    return np.hypot(at[None, :] / columns, at[:, None] / rows)
+
+
+def test_the_mask_is_what_half_of_the_readers_outline(scan, tmp_path):
+    uid = "1.2.826.4.4"
+    ring = roi(uid, circle(30, 32, 12)) + roi(uid, circle(30, 32, 5), "FALSE")
+    lone = nodule(5, roi(uid, circle(42, 32, 12)))
+    root = scan("0004", [nodule(5, ring), nodule(5, ring), lone])
+    out = tmp_path / "out"
+    prepare_lidc(root, out, size=96, spacing=0.4)
+    mask = np.asarray(Image.open(out / "masks" / "LIDC-IDRI-0004_nodule-0.png"))
+    assert set(np.unique(mask)) == {0, 255}
+    # two of three have the ring, and what the third has of its hole counts with nobody else
+    far = farness(96, 0.4, ROW, COLUMN)
+    assert mask[(far > 6.5) & (far < 10.5)].all()
+    assert not mask[far > 12.8].any()
+    assert not mask[far < 3.5].any()
+    images = open_images(f"lidc:{out}", view=View(48, color="grey"))
+    found = lesion_masks(images)
+    assert list(found) == [0]
+    np.testing.assert_array_equal(found[0], images.mask(0)[0].numpy())
+    assert found[0].mean() == pytest.approx((mask > 0).mean(), abs=0.01)
+
+
+def test_of_two_readers_one_is_half_and_thin_outlines_are_the_mask(scan, tmp_path):
+    uid = "1.2.826.5"
+    wide = nodule(5, roi(f"{uid}.4", circle(20, 32, 9)))
+    narrow = nodule(4, roi(f"{uid}.4", circle(20, 32, 4)))
+    thin = nodule(5, roi(f"{uid}.7", [(50, 30), (51, 30), (51, 31), (50, 31)]))
+    root = scan("0005", [wide + thin, narrow])
+    out = tmp_path / "out"
+    prepare_lidc(root, out, size=64, spacing=0.4)
+    masks = [np.asarray(Image.open(path)) > 0 for path in sorted((out / "masks").iterdir())]
+    far = farness(64, 0.4, ROW, COLUMN)
+    assert masks[0][far < 7.5].all()
+    assert not masks[0][far > 9.8].any()
+    # 2 x 2 pixels, 1 mm wide and 1.6 mm high, of samples of 0.4 mm
+    assert masks[1].sum() * 0.4**2 == pytest.approx(4 * ROW * COLUMN, rel=0.35)
+    assert masks[1][31:33, 31:33].all()
+
+
+def test_a_volume_has_a_mask_of_all_slices(root, tmp_path):
+    out = tmp_path / "out"
+    prepare_lidc(root, out, mode="volume", size=12, spacing=1.0)
+    images = open_images(f"lidc:{out}", view=View(color="grey"))
+    mask = images.mask(2)[0].numpy()
+    assert mask.shape == (12, 12, 12)
+    # one slice is outlined; beside it the mask reaches half-way to the next, 1.25 mm
+    assert mask.any((1, 2)).nonzero()[0].tolist() == [5, 6]
+    far = farness(12, 1.0, ROW, COLUMN)
+    assert mask[5][far < 3.8].all()
+    assert not mask[5][far > 5.8].any()
+    np.testing.assert_array_equal(lesion_masks(images)[2], mask)
+
+
 def test_volume(root, tmp_path):
     prepare_lidc(root, tmp_path / "out", mode="volume", size=8, spacing=1.0)
     with np.load(tmp_path / "out" / "images" / "LIDC-IDRI-0002_nodule-0.npz") as file:
@@ -160,6 +219,9 @@ def test_a_broken_off_run_goes_on_and_other_options_are_refused(root, tmp_path):
     out = tmp_path / "out"
     prepare_lidc(root, out)
     expected = {path.name: path.read_bytes() for path in (out / "images").iterdir()}
+    masks = {path.name: path.read_bytes() for path in (out / "masks").iterdir()}
+    assert set(masks) == set(expected)
+    (out / "masks" / "LIDC-IDRI-0001_nodule-0.png").unlink()  # as a folder of before masks were written
     first = out / "images" / "LIDC-IDRI-0001_nodule-0.png"
     kept = out / "images" / "LIDC-IDRI-0002_nodule-0.png"
     first.unlink()
@@ -167,6 +229,7 @@ def test_a_broken_off_run_goes_on_and_other_options_are_refused(root, tmp_path):
     before = kept.stat().st_mtime_ns
     prepare_lidc(root, out)
     assert {path.name: path.read_bytes() for path in (out / "images").iterdir()} == expected
+    assert {path.name: path.read_bytes() for path in (out / "masks").iterdir()} == masks
     assert kept.stat().st_mtime_ns == before
     assert json.loads((out / "prepare.json").read_text())["size"] == 128
     with pytest.raises(UserError, match="prepared with other options"):

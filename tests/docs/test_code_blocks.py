@@ -20,9 +20,10 @@ from medrobust.attacks.sets import choose
 from medrobust.cli.main import app
 from medrobust.data import DATASETS
 from medrobust.errors import UserError
-from medrobust.recipes.yaml import audit_recipe, read_recipe, train_recipe
+from medrobust.recipes.yaml import audit_recipe, read_recipe, study_recipe, train_recipe
 from medrobust.records.limits import limits_of
 from medrobust.resolve import make_attacks
+from medrobust.study.grid import make_grid
 
 from .pages import PAGES, ROOT, Block, blocks, name_of
 
@@ -109,6 +110,10 @@ def test_recipe(block: Block) -> None:
     content = yaml.safe_load(block.text)
     if isinstance(content, list):
         assert limits_of(content)
+        return
+    if "study" in content:
+        grid = make_grid(study_recipe(content), "paper")
+        assert grid.jobs
         return
     try:
         train_recipe(content)

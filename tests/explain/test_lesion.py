@@ -10,7 +10,7 @@ import pytest
 import torch
 from PIL import Image
 
-from medrobust.data import View, open_images
+from medrobust.data import ImageSet, View, open_images
 from medrobust.data.sets.lesions import lesion_masks
 from medrobust.explain.lesion import chance, hits, inside_lesions, middle
 from medrobust.records.intervals import Grouping
@@ -99,6 +99,18 @@ def test_masks_beside_images_are_joined_and_shown_as_the_images_are(tmp_path: Pa
             bright = x[0] > (90 + 255 / 8) / 255  # the first lesion is brighter than the rest, in the image itself
             assert bool((torch.from_numpy(mask) >= bright).all())
             assert bright.any()
+
+
+def test_masks_that_are_no_files_are_those_of_the_set() -> None:
+    drawn = open_images("phantom:dermoscopy@32,count=40")
+    found = lesion_masks(drawn)
+    assert set(found) == set(range(len(drawn)))
+    assert all(np.array_equal(found[i], drawn.mask(i)[0]) for i in found)
+    masks = torch.zeros(2, 4, 4)
+    masks[1, 1, 2] = 1
+    kept = lesion_masks(ImageSet.of(torch.rand(2, 1, 4, 4), [0, 1], masks=masks))
+    assert list(kept) == [1]  # the other has no lesion
+    assert kept[1].sum() == kept[1][1, 2] == 1
 
 
 @pytest.mark.skipif(not DATA.is_dir(), reason="set MEDROBUST_DATA to the folder of real images")

@@ -20,6 +20,7 @@ from medrobust.explain.pictures import EDGE, overlay
 from medrobust.explain.registry import MAPS, TITLES
 from medrobust.models.classifier import Classifier
 from medrobust.report.html import write_report
+from report.reader import read
 
 from .explained_nets import made, small_2d
 
@@ -115,6 +116,10 @@ def test_overlay_is_brightest_where_the_map_is_and_draws_the_edge() -> None:
     assert (shown == np.array(EDGE)).all(2).sum() == 16
 
 
+def worst_of(audit: dict[str, Any]) -> float:
+    return float(audit["worst_case"][-1]["robust_accuracy"]["value"])
+
+
 def run(*words: str) -> Any:
     return CliRunner().invoke(app, list(words))
 
@@ -153,6 +158,15 @@ def test_an_audit_explains_only_when_asked(tmp_path: Path, monkeypatch: pytest.M
     # The smallest change of every image that was misled is explained, so the number is that of the rows.
     lost = plain["clean"]["accuracy"]["value"] - plain["worst_case"][-1]["robust_accuracy"]["value"]
     assert found["num_images"] == round(8 * lost)
+    # And as many points of the map of the decision boundary are wrong in the picture of that budget.
+    section = read(Path("asked/report.html")).section("boundary")
+    pictures = {svg.one("title").text: svg for svg in section.all("svg", class_="plane") if svg.all("desc")}
+    assert list(pictures) == ["Untouched", "Within 8 grey levels"]
+    wrong = [round(8 * (1 - share)) for share in (asked["clean"]["accuracy"]["value"], worst_of(asked))]
+    assert [len(svg.all(class_="wrong")) for svg in pictures.values()] == wrong
+    dots = section.one("svg", class_="wide").all("circle")
+    assert sum(int(dot.one("title").text.split()[0]) for dot in dots) == found["num_images"]
+    assert f"{100 * found['boundary']['neighbors_kept']:.0f}% are among its" in section.text
 
 
 def test_the_section_hides_pictures_of_maps_that_failed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

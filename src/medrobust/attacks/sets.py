@@ -75,9 +75,10 @@ class Chosen:
 def choose(given: Members, norms: Iterable[str]) -> Chosen:
     """What a choice of attacks and sets means for these norms: a set stands for its members of each norm.
 
-    An attack that is named beside a set runs as it is named, in every norm.
+    An attack that is named beside a set runs as it is named, in every norm, or in those of its parameter `norms`.
 
-    Errors: UserError for parameters of a set, or two sets that give an attack other parameters.
+    Errors: UserError for parameters of a set, two sets that give an attack other parameters, or norms that are not
+        among these.
 
     Example:
         >>> chosen = choose({"standard": {}, "square": {}}, ["linf", "l1"])
@@ -87,7 +88,9 @@ def choose(given: Members, norms: Iterable[str]) -> Chosen:
     norms, attacks, where, sets = tuple(norms), dict[str, dict[str, Any]](), dict[str, tuple[str, ...]](), []
     for title, parameters in given.items():
         if title not in SETS or parameters.get("name", title) not in SETS:
-            attacks[title] = dict(parameters)
+            attacks[title] = {key: value for key, value in parameters.items() if key != "norms"}
+            if "norms" in parameters:
+                where[title] = _norms(title, parameters["norms"], norms)
             continue
         if set(parameters) - {"name"}:
             raise UserError(f"attacks.{title}", "a set has no parameters", "name the attack, as attacks.pgd.num_steps")
@@ -100,3 +103,10 @@ def choose(given: Members, norms: Iterable[str]) -> Chosen:
                     raise UserError("attacks", f"{' and '.join(sets)} both have {member}, with other parameters")
                 where[member] = tuple(dict.fromkeys((*where.get(member, ()), norm)))
     return Chosen(attacks, where, tuple(sets))
+
+
+def _norms(title: str, given: Any, norms: tuple[str, ...]) -> tuple[str, ...]:
+    wanted = (given,) if isinstance(given, str) else given
+    if not isinstance(wanted, (list, tuple)) or not wanted or any(name not in norms for name in wanted):
+        raise UserError(f"attacks.{title}.norms", f"{given!r} is not among threat.norm", f"valid: {', '.join(norms)}")
+    return tuple(str(name) for name in wanted)

@@ -15,6 +15,7 @@ from ..files import write_json
 from ..measuring.shown import read_shown
 from ..progress import Report
 from ..records.records import Records
+from .boundary import boundary
 from .setup import Setup
 
 EXPLAIN, PICTURES = "explain.json", "explain"
@@ -27,16 +28,19 @@ def write_explained(
     report: Report | None = None,
     parts: Path | None = None,
     names: tuple[str, ...] = tuple(MAPS),
+    method: str = "tsne",
 ) -> dict[str, Any]:
     """Write explain.json and its pictures into a folder, of the images that an attack misled; see `explain_pairs`.
 
     Args:
         parts: where measuring kept its points; folder/parts by default.
         names: of the maps.
+        method: of the plane in which the decision boundary is shown; see `auditing.boundary`.
     """
     grid, plan = setup.plan.grids[0], setup.plan
     content: dict[str, Any]
-    pairs, attacks = _pairs(setup.images, records, folder / "parts" if parts is None else parts)
+    parts = folder / "parts" if parts is None else parts
+    pairs, attacks = _pairs(setup.images, records, parts)
     if pairs is None:
         why = "no attack misled an image" if plan.honest else "protocol=paper keeps no smallest change of each image"
         content = {"reason": why, "maps": []}
@@ -51,6 +55,7 @@ def write_explained(
             report=report,
         )
     content |= {"norm": grid.norm_name, "attacks": attacks, "classes": list(setup.images.classes)}
+    content["boundary"] = boundary(setup, records, parts, method, folder / PICTURES)
     write_json(folder / EXPLAIN, content)
     return content
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -16,6 +16,7 @@ def explain(
     ] = None,
     weights: Annotated[str | None, typer.Option(help="Safetensors or state dict of a named network.")] = None,
     maps: Annotated[str | None, typer.Option(help="Some of the maps, comma-separated; all by default.")] = None,
+    method: Annotated[str, typer.Option(help="The plane of the decision boundary: tsne, or umap.")] = "tsne",
     out: Annotated[Path, typer.Option("--out", help="Folder for explain.json and the pictures.")] = Path("explain"),
 ) -> None:
     """What decides, before and after an attack (PGD by default)? Writes explain.json and pictures."""
@@ -24,6 +25,7 @@ def explain(
     from ..auditing.explained import write_explained
     from ..auditing.setup import resolve
     from ..errors import UserError, nearest
+    from ..explain.boundary import check_method
     from ..explain.registry import MAPS
     from ..measuring.measure import measure
     from ..models.memory import keep_freed_memory
@@ -34,6 +36,7 @@ def explain(
     for name in names:
         if name not in MAPS:
             raise UserError("--maps", f"unknown map {name!r}", nearest(name, MAPS))
+    check_method(method)
     data = f"folder:{images}" if ":" not in images and Path(images).is_dir() else images
     given: dict[str, object] = {"model.name": model, "model.weights": weights, "data.name": data, "explain": "on"}
     if not any(one.partition("=")[0].partition(".")[0] == "attacks" for one in overrides or []):
@@ -44,14 +47,26 @@ def explain(
         setup = resolve(recipe, report)
         parts = Path(kept) / "parts"
         records, _ = measure(setup.model, setup.images, setup.plan, parts, report)
-        content = write_explained(out, setup, records, report, parts, names)
+        content = write_explained(out, setup, records, report, parts, names, method)
     if "reason" in content:
         raise UserError("explain", content["reason"], "choose larger budgets with threat.epsilons")
     typer.echo(f"{content['num_images']} misled images, {content['num_masks']} with a mask of the lesion")
     typer.echo(f"layer of class activation maps: {content['layer'] or 'none'}")
     for row in content["maps"]:
         typer.echo(_line(row))
+    typer.echo(_boundary(content["boundary"]))
     typer.echo(f"Written: {out / 'explain.json'}")
+
+
+def _boundary(found: dict[str, Any]) -> str:
+    from ..plane import caution
+
+    if "reason" in found:
+        return f"decision boundary: no map, {found['reason']}"
+    kept, k, trust, agrees = (found[key] for key in ("neighbors_kept", "k", "trustworthiness", "fill_agrees"))
+    return f"decision boundary: {len(found['ids'])} images, {len(found['at'])} pictures. " + caution(
+        found["method"], kept, k, trust, agrees
+    )
 
 
 def _line(row: dict[str, object]) -> str:

@@ -117,6 +117,40 @@ def run(
     for cell, why in ran.errors.items():
         typer.echo(f"failed: {cell}: {why}", err=True)
     typer.echo(", ".join(f"{num} {status}" for status, num in ran.counts.items()) or "nothing to do")
+    _check(folder, cells)
     typer.echo(f"Study: {folder}")
     if set(ran.statuses.values()) - {"done"}:
         raise typer.Exit(1)
+
+
+@study_app.command("check")
+def check(folder: Folder, cells: Cells = None) -> None:
+    """Compare a study with its paper, from the files of its cells alone; writes check.html, check.md, results.csv."""
+    for line in _check(folder, cells):
+        typer.echo(line)
+    typer.echo(f"Page: {folder / 'check.html'}")
+
+
+@study_app.command("pack")
+def pack(folder: Folder, target: Annotated[Path, typer.Argument(help="Folder to keep.")], cells: Cells = None) -> None:
+    """Copy what `check` reads, without weights, rows and pictures: results to commit or to send."""
+    from ..study.pack import pack as copy
+
+    typer.echo(f"{copy(folder, target, cells)} cells: {target}")
+
+
+def _check(folder: Path, cells: Path | None) -> tuple[str, ...]:
+    from dataclasses import asdict
+
+    from ..study.hypotheses import judge
+    from ..study.page import check_study
+    from ..study.read import read_study
+    from ..study.recipe import EXPECTED, bundled
+
+    study = read_study(folder, cells)
+    own = bundled().get(study.name)
+    beside = None if (folder / EXPECTED).exists() or own is None else own / EXPECTED
+    expected = beside if beside is not None and beside.exists() else None
+    found = check_study(folder, cells, expected, [asdict(one) for one in judge(study)])
+    found.write(folder)
+    return tuple(found.lines())

@@ -50,8 +50,7 @@ class Pairs(NamedTuple):
 
     def drawn(self, most: int, seed: int) -> list[int]:
         """Positions of at most so many, drawn by their ids, in their order."""
-        rank = sorted(range(len(self.ids)), key=lambda i: _draw(seed, self.ids[i]))
-        return sorted(rank[:most])
+        return drawn(self.ids, most, seed)
 
     def at(self, kept: Sequence[int]) -> Pairs:
         """Those at these positions."""
@@ -216,6 +215,12 @@ def _row(
 
 def _plain(found: dict[str, Estimate]) -> dict[str, Any]:
     return {name: estimate.as_dict() for name, estimate in found.items()}
+
+
+def drawn(ids: Sequence[str], most: int, seed: int) -> list[int]:
+    """Positions of at most so many images, drawn by their ids, in their order."""
+    rank = sorted(range(len(ids)), key=lambda i: _draw(seed, ids[i]))
+    return sorted(rank[:most])
 
 
 def _draw(seed: int, image_id: str) -> bytes:

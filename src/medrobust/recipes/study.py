@@ -59,6 +59,7 @@ class ProfileSpec:
         axes, rules: merged into those of the study, after them.
         protocols: written over those of the study.
         hypotheses: names of the hypotheses that it asks; all by default.
+        checks: in place of those of the study.
     """
 
     words: str = ""
@@ -71,6 +72,7 @@ class ProfileSpec:
     protocols: dict[str, PartSpec] = field(default_factory=dict)
     conditions: dict[str, Options] = field(default_factory=dict)
     hypotheses: list[str] | None = None
+    checks: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

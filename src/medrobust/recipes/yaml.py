@@ -23,6 +23,7 @@ NAMED = ("model", "data", "objective", "attack", "optimizer", "schedule")
 # Of a date or a number that cannot be, and of brackets without an end, too.
 UNREADABLE = (yaml.YAMLError, ValueError, RecursionError)
 MOST_VALUES = 1_000_000  # of a recipe, each alias counted as all that it stands for
+_ADAPTERS: dict[type[Any], TypeAdapter[Any]] = {}
 DEFAULT_MODEL = {AuditRecipe: "default", TrainRecipe: "zoo:cbr_tiny"}
 
 
@@ -238,12 +239,20 @@ def _checked(kind: type[Recipe], content: dict[str, Any]) -> Recipe:
 
 
 def _valid(kind: type[Recipe], content: dict[str, Any]) -> Recipe:
-    for part in _dataclasses(kind):
-        part.__pydantic_config__ = ConfigDict(extra="forbid", allow_inf_nan=False)
     try:
-        return TypeAdapter(kind).validate_python(content)
+        found: Recipe = _adapter(kind).validate_python(content)
     except ValidationError as error:
         raise _first_complaint(error, kind) from None
+    return found
+
+
+def _adapter(kind: type[Any]) -> TypeAdapter[Any]:
+    """Made once: a study resolves a recipe for each of its places."""
+    if kind not in _ADAPTERS:
+        for part in _dataclasses(kind):
+            part.__pydantic_config__ = ConfigDict(extra="forbid", allow_inf_nan=False)
+        _ADAPTERS[kind] = TypeAdapter(kind)
+    return _ADAPTERS[kind]
 
 
 def _refuse_foreign(kind: type[Any], content: Mapping[str, Any]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from statistics import NormalDist
+from typing import NamedTuple
 
 import numpy as np
 
@@ -35,17 +36,70 @@ def difference(a: np.ndarray, b: np.ndarray, grouping: Grouping, among: np.ndarr
         >>> e = difference(right, right, Grouping(np.arange(100))); e.value, round(e.low, 3), round(e.high, 3)
         (0.0, -0.02, 0.02)
     """
+    found = moments(a, b, grouping, among)
+    if found is None:
+        return UNDEFINED
+    half = Z * found.error
+    low, high = min(found.middle - half, found.value), max(found.middle + half, found.value)
+    return Estimate(found.value, float(max(-1, low)), float(min(1, high)))
+
+
+class Moments(NamedTuple):
+    """A difference as found, as it is with the half groups of `difference`, and the standard error of the latter."""
+
+    value: float
+    middle: float
+    error: float
+
+
+def moments(a: np.ndarray, b: np.ndarray, grouping: Grouping, among: np.ndarray | None = None) -> Moments | None:
+    """What the interval of `difference` and the tests of `equivalence` are made of; None without images.
+
+    Args:
+        a, b, grouping, among: see `difference`.
+    """
     among = np.ones(len(a), dtype=bool) if among is None else among
     if not among.any():
-        return UNDEFINED
+        return None
     sums = grouping.sums(np.stack([(b.astype(float) - a) * among, among.astype(float)], 1))
     gained, sizes = sums[sums[:, 1] > 0].T
     value, size = gained.sum() / sizes.sum(), sizes.mean()
     n, num = sizes.sum() + 2 * PRIOR * size, len(sizes) + 2 * PRIOR
     middle = gained.sum() / n
     squares = ((gained - middle * sizes) ** 2).sum() + 2 * PRIOR * size**2 * (1 + middle**2)
-    half = Z * math.sqrt(squares * num / (num - 1)) / n
-    return Estimate(float(value), float(max(-1, min(middle - half, value))), float(min(1, max(middle + half, value))))
+    return Moments(float(value), float(middle), math.sqrt(squares * num / (num - 1)) / n)
+
+
+def equivalence(
+    a: np.ndarray, b: np.ndarray, grouping: Grouping, margin: float, among: np.ndarray | None = None
+) -> tuple[Estimate, float]:
+    """Whether two shares of the same images are equal within a margin: two one-sided tests (Schuirmann 1987).
+
+    Formula: p is the larger one of two, of a difference of at most -margin and of at least margin, each normal with the
+    standard error of `difference`. It is below .05 where the 90 % interval lies within the margin.
+
+    Args:
+        a, b, grouping, among: see `difference`.
+        margin: the largest difference that does not matter, above 0.
+
+    Returns the difference b - a with its 90 % interval, and p; NaN without images.
+
+    Errors: ValueError for a margin that is not above 0.
+
+    Example:
+        >>> right = np.arange(400) < 320
+        >>> e, p = equivalence(right, right, Grouping(np.arange(400)), 0.03); e.value, round(e.high, 4), p < 0.001
+        (0.0, 0.0041, True)
+    """
+    if not margin > 0:
+        raise ValueError(f"margin {margin} is not above 0")
+    found = moments(a, b, grouping, among)
+    if found is None:
+        return UNDEFINED, math.nan
+    half = NormalDist().inv_cdf(0.95) * found.error
+    low, high = min(found.middle - half, found.value), max(found.middle + half, found.value)
+    p = NormalDist().cdf((abs(found.middle) - margin) / found.error)
+    return Estimate(found.value, float(max(-1, low)), float(min(1, high))), p
 
 
 def sign_flip_p(a: np.ndarray, b: np.ndarray, grouping: Grouping, among: np.ndarray | None = None) -> float:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from ..auditing.audit import run_audit
-from ..auditing.checks.registry import CHECKS, OF_ROWS, PROOF
+from ..auditing.checks.choices import CHOICES
 from ..auditing.setup import Setup, resolve
 from ..files import read_json, sha256_file
 from ..models.checkpoint import WEIGHTS
@@ -30,7 +30,6 @@ from .cell import Cell
 from .read import NONE, WORST, pack
 
 Log = Callable[[str], None]
-CHOSEN = {"rows": tuple(OF_ROWS), "proof": tuple(PROOF), "all": tuple(CHECKS), "none": ()}
 DIGITS = 6
 
 
@@ -62,7 +61,7 @@ def audit_result(cell: Cell, run: Path, start: Path | None, log: Log) -> dict[st
     recipe = from_plain(AuditRecipe, cell.recipe)
     recipe = dataclasses.replace(recipe, model=dataclasses.replace(recipe.model, name=str(start)))
     setup = resolve(recipe)
-    run_audit(setup, run, dump(recipe), _lines(log), CHOSEN[cell.checks])
+    run_audit(setup, run, dump(recipe), _lines(log), tuple(CHOICES[cell.checks]))
     records, content = Records.read(run / "records.parquet"), read_json(run / "audit.json")
     clean, images = records.clean, setup.images
     return {

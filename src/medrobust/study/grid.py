@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
-from ..errors import UserError, nearest
+from ..errors import UserError
 from ..files import write_json
 from ..measuring.plan import PROTOCOLS
 from ..recipes.audit import AuditRecipe
@@ -18,8 +18,7 @@ from .cell import Cell
 from .cells import audit_cell, fingerprint, train_cell
 from .merge import VARIABLE, at_profile, matches, merge, options_at, places, with_variables
 from .read import STUDY_FILE, STUDY_SCHEMA, Job
-
-CHECKS = ("rows", "proof", "all", "none")
+from .refuse import check, check_recipes
 
 
 @dataclass(frozen=True)
@@ -86,41 +85,6 @@ def _with_profiles(cut: StudyRecipe, recipe: StudyRecipe) -> StudyRecipe:
     return replace(cut, profiles=recipe.profiles)
 
 
-def check(recipe: StudyRecipe) -> None:
-    """Refuse names that are not there. Errors: UserError."""
-    if not recipe.study.strip():
-        raise UserError("study", "has no name")
-    if recipe.checks not in CHECKS:
-        raise UserError("checks", f"{recipe.checks!r} is none of them", f"valid: {', '.join(CHECKS)}")
-    for name in [*recipe.protocols, "paper"]:
-        if not name.isidentifier():
-            raise UserError(f"protocols.{name}", "is not a name")
-    wheres = [(f"rules.{i}.where", rule.where) for i, rule in enumerate(recipe.rules)]
-    wheres += [(f"skip.{i}", where) for i, where in enumerate(recipe.skip)]
-    wheres += [(f"cannot.{i}.where", one.where) for i, one in enumerate(recipe.cannot)]
-    for name, profile in recipe.profiles.items():
-        wheres += [(f"profiles.{name}.rules.{i}.where", rule.where) for i, rule in enumerate(profile.rules)]
-        wheres += [(f"profiles.{name}.skip.{i}", where) for i, where in enumerate(profile.skip)]
-    wheres += [
-        (f"axes.{axis}.{value}.init", part.init)
-        for axis, values in recipe.axes.items()
-        for value, part in values.items()
-    ]
-    for place, where in wheres:
-        for axis, wanted in where.items():
-            if axis == "protocol":
-                valid = list(recipe.protocols)
-            elif axis not in recipe.axes:
-                raise UserError(f"{place}.{axis}", "is not an axis", nearest(axis, list(recipe.axes)))
-            else:
-                valid = list(recipe.axes[axis])
-            for value in wanted if isinstance(wanted, (list, tuple)) else [wanted]:
-                if str(value) not in valid:
-                    raise UserError(
-                        f"{place}.{axis}", f"{value!r} is not one of its values", nearest(str(value), valid)
-                    )
-
-
 class _Maker:
     """Makes the cells of places, each once."""
 
@@ -141,12 +105,15 @@ class _Maker:
         self.cells.setdefault(cell.key, cell)
         return Job(axes, protocol, first.key, cell.key)
 
-    def _train(self, axes: dict[str, str], protocol: str) -> Cell:
+    def _train(self, axes: dict[str, str], protocol: str, behind: tuple[tuple[str, ...], ...] = ()) -> Cell:
         """The cell of a training; one whose recipe no protocol changes is the same under all."""
         key = (*axes.values(), protocol)
+        if key in behind:
+            place = ", ".join(f"{axis}={value}" for axis, value in axes.items())
+            raise UserError(f"{place}: init", "training starts from its own weights", "name an earlier place")
         if key not in self._trained:
             start = options_at(self.recipe, axes, protocol)[2]
-            first = self._train({**axes, **start}, protocol) if start else None
+            first = self._train({**axes, **start}, protocol, (*behind, key)) if start else None
             cell = train_cell(self._recipes(axes, protocol)[0], first, _title(axes))
             self._trained[key] = self.cells.setdefault(cell.key, cell)
         return self._trained[key]
@@ -161,13 +128,20 @@ class _Maker:
             base: Options = {"data": {key: value for key, value in data.items() if value}}
             if protocol in PROTOCOLS:
                 base["protocol"] = protocol
-            return trained, audit_recipe(merge(base, {"model": {"name": "default"}} | audit))
+            audited = audit_recipe(merge(base, {"model": {"name": "default"}} | audit))
+            check_recipes(trained, audited)
+            return trained, audited
         except UserError as error:
-            raise UserError(f"{place}: {error.place}", error.problem, error.fix) from error
+            raise UserError(f"{place}: {error.place}" if place else error.place, error.problem, error.fix) from error
 
 
 def _closed(recipe: TrainRecipe) -> str | None:
-    """Why the data of a training cannot be opened here; None where they can."""
+    """Why the data or the weights of a training cannot be opened here; None where they can."""
+    init = recipe.model.init
+    if init is not None and (missing := VARIABLE.search(init)):
+        return f"the variable {missing[1]} of the environment, which says where weights are, is not set"
+    if init is not None and not Path(init).exists():
+        return "the weights that training starts from are not here"
     for name, options in ((recipe.data.name, recipe.data.options), (recipe.data.unlabeled, {})):
         missing = VARIABLE.search(name or "")
         if missing is not None:

@@ -86,6 +86,7 @@ class Study:
         outcomes: of the jobs that are done.
         failed: (job, why) of those that failed.
         figures: as in the recipe.
+        words: what is to be said of the profile.
     """
 
     name: str
@@ -101,6 +102,7 @@ class Study:
     outcomes: tuple[Outcome, ...]
     failed: tuple[tuple[Job, str], ...] = ()
     figures: tuple[Mapping[str, Any], ...] = field(default=())
+    words: str = ""
 
     @property
     def num_jobs(self) -> int:
@@ -214,4 +216,5 @@ def read_study(folder: Path, cells: Path | None = None) -> Study:
         outcomes=tuple(outcomes),
         failed=tuple(failed),
         figures=tuple(content.get("figures", ())),
+        words=str(content.get("words", "")),
     )

@@ -48,19 +48,3 @@ CHECKS: list[Check] = [
     broken_files,
     data_findings,
 ]
-
-# Of these, what needs little more than the rows; and with them the test that the attacks work on this very model.
-OF_ROWS: list[Check] = [
-    monotone,
-    last_point,
-    inside_budget,
-    gradients,
-    saturation,
-    answers_something,
-    reach,
-    largest_budget_breaks_all,
-    below_half_grey_level,
-    enough_images,
-    broken_files,
-]
-PROOF: list[Check] = [active, *OF_ROWS]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -89,9 +89,17 @@ def crop_plane(
 
 
 def crop_volume(
-    series: Series, center: tuple[float, float, float], size: int, step: float, outside: float
+    series: Series,
+    center: tuple[float, float, float],
+    size: int,
+    step: float,
+    outside: float,
+    planes_of: Callable[[int], np.ndarray] | None = None,
 ) -> np.ndarray:
-    """A cube of samples `step` mm apart around center (column, row in pixels, height in mm), (depth, rows, columns)."""
+    """A cube of samples `step` mm apart around center (column, row in pixels, height in mm), (depth, rows, columns).
+
+    planes_of gives other values of slice `index` than its HU, such as a mask.
+    """
     heights = center[2] + (np.arange(size) - (size - 1) / 2) * step
     known = np.array([item.height for item in series.slices])
     places = np.interp(heights, known, np.arange(len(known)), left=-1, right=-1)
@@ -100,7 +108,8 @@ def crop_volume(
 
     def plane(index: int) -> np.ndarray:
         if index not in planes:
-            planes[index] = crop_plane(series.plane(index), center[:2], series.spacing, size, step, outside)
+            values = (planes_of or series.plane)(index)
+            planes[index] = crop_plane(values, center[:2], series.spacing, size, step, outside)
         return planes[index]
 
     for depth, place in enumerate(places):

@@ -1,4 +1,4 @@
-"""Nodule crops from the TCIA download of LIDC-IDRI: CT slices in DICOM, outlines and ratings in XML."""
+"""Nodule crops and their masks from the TCIA download of LIDC-IDRI: CT slices in DICOM, outlines, ratings in XML."""
 
 from __future__ import annotations
 
@@ -33,10 +33,11 @@ def prepare_lidc(
     min_readers: int = 1,
     progress: Progress | None = None,
 ) -> dict[str, int]:
-    """Write one crop per nodule with its consensus malignancy, for `lidc:OUT`.
+    """Write one crop per nodule with its consensus malignancy and the mask of the nodule, for `lidc:OUT`.
 
     The mean rating of the readers decides: below 3 benign, above 3 malignant, 3 is left out. The slice is the one where
     at least half of the readers outline the largest area; the crop is centered on that area and resampled bilinearly.
+    A pixel belongs to the mask, masks/NAME beside images/NAME, where at least half of the readers include it.
 
     Args:
         source: the download, LIDC-IDRI-NNNN/STUDY/SERIES/*.dcm with the XML anywhere below.
@@ -128,12 +129,15 @@ def _write(
     extents: Sequence[Extent],
     options: dict[str, Any],
 ) -> dict[str, Any]:
-    """Write the crop of a nodule unless it is there; returns its row."""
+    """Write the crop of a nodule and its mask unless they are there; returns the row."""
     center, width = options["window"]
     low, high = center - width / 2, center + width / 2
     index, middle = _largest(series, readings)
-    image = f"images/{name}.{'png' if options['mode'] == 'slice' else 'npz'}"
+    file = f"{name}.{'png' if options['mode'] == 'slice' else 'npz'}"
+    image, mask = f"images/{file}", out / "masks" / file
     size, step = options["size"], options["spacing"]
+    if not mask.exists():
+        _write_mask(mask, series, readings, extents, options, index, middle)
     if (out / image).exists():
         pass
     elif options["mode"] == "slice":
@@ -147,6 +151,49 @@ def _write(
         write_volume(out / image, np.round(cube).astype(np.int16), low, high, 12, "HU")
     place = {"series_uid": series.uid, "slice_uid": series.slices[index].uid, "slice_mm": series.slices[index].height}
     return {"image": image, **row, "source_low": low, "source_high": high, "source_unit": "HU", **place}
+
+
+def _write_mask(
+    path: Path,
+    series: Series,
+    readings: Sequence[Reading],
+    extents: Sequence[Extent],
+    options: dict[str, Any],
+    index: int,
+    middle: tuple[float, float],
+) -> None:
+    """Write what at least half of the readers outlined, 255 inside, with the samples of the crop."""
+    size, step = options["size"], options["spacing"]
+    shape = series.plane(index).shape
+    if options["mode"] == "slice":
+        inside = crop_plane(_consensus(series, readings, shape, index), middle, series.spacing, size, step, 0.0)
+        write_png(path, np.where(inside >= 0.5, np.uint8(255), np.uint8(0)))
+        return
+    height = fmean(item.center[2] for item in extents)
+
+    def plane(number: int) -> np.ndarray:
+        return _consensus(series, readings, shape, number)
+
+    cube = crop_volume(series, (*middle, height), size, step, 0.0, plane)
+    write_volume(path, np.where(cube >= 0.5, np.uint8(255), np.uint8(0)), 0.0, 255.0, 8, "mask")
+
+
+def _consensus(series: Series, readings: Sequence[Reading], shape: tuple[int, int], index: int) -> np.ndarray:
+    """float (rows, columns), 1 where at least half of the readers include a pixel of the slice.
+
+    Where no pixel of a slice has so many, as `_largest` has it, what any of them includes; and the outlines themselves
+    where they are too thin to enclose a pixel.
+    """
+    uid = series.slices[index].uid
+    area = votes([reading.outlines.get(uid, ()) for reading in readings], shape)
+    agreed = 2 * area >= len(readings) if (2 * area >= len(readings)).any() else area > 0
+    if not agreed.any():
+        for reading in readings:
+            for points, inside in reading.outlines.get(uid, ()):
+                columns, rows = np.round(points).astype(int).T
+                seen = (rows >= 0) & (rows < shape[0]) & (columns >= 0) & (columns < shape[1])
+                agreed[rows[seen], columns[seen]] |= inside
+    return np.asarray(agreed, dtype=np.float32)
 
 
 def _largest(series: Series, readings: Sequence[Reading]) -> tuple[int, tuple[float, float]]:

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from ...errors import UserError
 from ..files.pixels import BrokenImageError, Pixels
 from ..files.read import read_pixels
 from ..images.image_set import ImageSet
@@ -22,14 +23,19 @@ _FOLDER = re.compile(r"mask|segmentation|ground[ _-]?truth|annotation", re.IGNOR
 def lesion_masks(images: ImageSet) -> dict[int, np.ndarray]:
     """Position of an image -> its mask, bool (*spatial), of the size that the image is shown in.
 
-    A mask is a file beside the image, `NAME_mask.png`, `NAME_mask_1.png` (BUSI), or a file `NAME.png` or
-    `NAME_segmentation.png` in a folder beside that of the image whose name says mask, segmentation, annotation or
-    ground truth (HAM10000). Several masks of an image are joined. Images without a mask, with an empty one, or with
-    one that cannot be read or has another size are not in the answer.
+    A mask is the one that the set has of the image (`ImageSet.mask`). Where it has none, it is a file beside the image,
+    `NAME_mask.png`, `NAME_mask_1.png` (BUSI), or a file `NAME.png` or `NAME_segmentation.png` in a folder beside that
+    of the image whose name says mask, segmentation, annotation or ground truth (HAM10000). Several masks of an image
+    are joined. Images without a mask, with an empty one, or with one that cannot be read or has another size are not
+    in the answer.
     """
     known: dict[Path, dict[str, list[Path]]] = {}
-    found = {}
+    found: dict[int, np.ndarray] = {}
     for i, sample in enumerate(images.samples):
+        own = _own(images, i)
+        if own is not None:
+            found |= {i: own} if own.any() else {}
+            continue
         if sample.path is None or sample.frame > 0:
             continue
         folder = sample.path.parent
@@ -40,6 +46,15 @@ def lesion_masks(images: ImageSet) -> dict[int, np.ndarray]:
         if mask is not None and mask.any():
             found[i] = mask
     return found
+
+
+def _own(images: ImageSet, i: int) -> np.ndarray | None:
+    if images.masks is None:
+        return None
+    try:
+        return images.mask(i)[0].numpy()
+    except UserError:
+        return None
 
 
 def _index(folder: Path) -> dict[str, list[Path]]:

@@ -13,6 +13,7 @@ from ..images.image_set import ImageSet, read_sample
 from ..images.sample import Sample
 from ..images.tables import metadata, read_table, unique_samples
 from .folder import require_folder, visible_files
+from .mask_files import MaskFiles
 
 CARD = DatasetCard(
     name="lidc",
@@ -22,12 +23,12 @@ CARD = DatasetCard(
     classes=("benign", "malignant"),
     positive_class="malignant",
     group="patient_id",
-    layout="nodules.csv (image, label, patient_id, malignancy, diameter_mm, ...) and images/",
+    layout="nodules.csv (image, label, patient_id, malignancy, diameter_mm, ...), images/ and masks/",
 )
 
 
 def open_crops(root: Path, table: Path, card: DatasetCard) -> ImageSet:
-    """Crops listed in a table with image, label and patient_id, and the source range of their values if known.
+    """Crops listed in a table with image, label and patient_id, the source range of their values and masks, if known.
 
     Errors: UserError for a missing table or column, an unknown label, a repeated image.
     """
@@ -40,7 +41,9 @@ def open_crops(root: Path, table: Path, card: DatasetCard) -> ImageSet:
         label = card.classes.index(row["label"])
         sample = Sample(row["image"], root / row["image"], label, row["patient_id"], row.get("split", ""), extra)
         samples.append(sample)
-    return ImageSet(card.name, card.classes, unique_samples(samples, str(table)), card=card, decode=decode_crop)
+    kept = tuple(unique_samples(samples, str(table)))
+    masks = MaskFiles.beside(root, kept, visible_files)
+    return ImageSet(card.name, card.classes, kept, card=card, decode=decode_crop, masks=masks)
 
 
 def decode_crop(sample: Sample) -> Pixels:

@@ -15,7 +15,7 @@ from ..images.masks import join_masks
 from ..images.sample import Sample
 from .masks import image_of, is_mask_folder, named_as_mask
 
-_READ = {".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".dcm", ".npy"}
+_READ = {".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".dcm", ".npy", ".npz"}
 
 
 @dataclass(frozen=True)

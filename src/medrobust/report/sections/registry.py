@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from . import (
+    boundary,
     checks,
     clean,
     compare,
@@ -44,6 +45,7 @@ SECTIONS: list[Section] = [
     referral.SECTION,
     gallery.SECTION,
     explain.SECTION,
+    boundary.SECTION,
     compare.SECTION,
     checks.SECTION,
     evidence.SECTION,

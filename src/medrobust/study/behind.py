@@ -1,0 +1,87 @@
+"""What stands behind the numbers of a study: what its audits found, and which jobs failed or are still to be done."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from .read import Outcome, Study
+from .verdicts import protocols
+from .words import axes_text, without_paths
+
+SEVERITIES = ("fail", "warn")  # findings that are listed, the worst first
+
+
+@dataclass(frozen=True)
+class Audits:
+    """The audits under one protocol.
+
+    Args:
+        protocol: its name.
+        num_done, num_jobs: those that are done, and all that can run.
+        num_quotable: those whose numbers may be quoted.
+        refused: (place, why) of the others, in one line each.
+        findings: of every check that failed or warned: id, severity, title of the first audit, and in how many audits.
+    """
+
+    protocol: str
+    num_done: int
+    num_jobs: int
+    num_quotable: int
+    refused: tuple[tuple[str, str], ...]
+    findings: tuple[Mapping[str, Any], ...]
+
+
+def audits(study: Study) -> tuple[Audits, ...]:
+    """What the audits of each protocol found."""
+    out = []
+    for protocol in protocols(study):
+        done = [one for one in study.outcomes if one.protocol == protocol]
+        runnable = sum(job.protocol == protocol and job.cannot is None for job in study.jobs)
+        refused = tuple((axes_text(one.axes), _why(one)) for one in done if not _quotable(one))
+        out.append(Audits(protocol, len(done), runnable, len(done) - len(refused), refused, _findings(done)))
+    return tuple(out)
+
+
+def _quotable(outcome: Outcome) -> bool:
+    return outcome.result["quotable"]["value"] in (True, "yes")
+
+
+def _why(outcome: Outcome) -> str:
+    why = outcome.result["quotable"]["why"]
+    return without_paths(why if isinstance(why, str) else " ".join(why))
+
+
+def _findings(done: list[Outcome]) -> tuple[Mapping[str, Any], ...]:
+    counted: dict[tuple[str, str], dict[str, Any]] = {}
+    for one in done:
+        for finding in one.result["findings"]:
+            if finding["severity"] in SEVERITIES:
+                title = without_paths(str(finding["title"]))
+                fresh = {"id": finding["id"], "severity": finding["severity"], "title": title, "num": 0}
+                counted.setdefault((finding["severity"], finding["id"]), fresh)["num"] += 1
+    return tuple(counted[key] for key in sorted(counted, key=lambda key: (SEVERITIES.index(key[0]), key[1])))
+
+
+@dataclass(frozen=True)
+class Left:
+    """Jobs without a result: (place, protocol, why) of those that failed, (place, protocol) of those still to be done,
+    and (place, why) of those that nobody can run here."""
+
+    failed: tuple[tuple[str, str, str], ...]
+    missing: tuple[tuple[str, str], ...]
+    cannot: tuple[tuple[str, str], ...]
+
+
+def left(study: Study) -> Left:
+    """The jobs of this profile that have no result."""
+    failed = {(axes_text(job.axes), job.protocol): without_paths(why) for job, why in study.failed}
+    done = {(axes_text(one.axes), one.protocol) for one in study.outcomes}
+    wanted = [(axes_text(job.axes), job.protocol) for job in study.jobs if job.cannot is None]
+    cannot = {axes_text(job.axes): without_paths(job.cannot) for job in study.jobs if job.cannot is not None}
+    return Left(
+        tuple((*place, why) for place, why in failed.items()),
+        tuple(place for place in wanted if place not in done and place not in failed),
+        tuple(cannot.items()),
+    )
