@@ -13,6 +13,7 @@ from .words import GREY_LEVELS, counted, number
 
 TOP, ROW = 20, 54  # above the first row, and of each row
 NEAR, RADIUS, LARGEST = 4, 2.8, 15.0  # width of what is one dot, and the radius for one image and at most; area counts
+LETTERS = 20  # of the name of a class
 NAMED = 5  # images that a dot names
 FORMS = tuple(replace(form, left=8, right=12) for form in (LOW_WIDE, LOW_NARROW))
 
@@ -72,7 +73,8 @@ def strips(rows: Sequence[Row], norm: str, budgets: Sequence[float], layout: Lay
     unit_radius = min(RADIUS, LARGEST / max((len(dot) for own in dots for dot in own), default=1) ** 0.5)
     for i, (row, own) in enumerate(zip(rows, dots, strict=True)):
         top = TOP + ROW * i
-        out.append(tag("text", text(row.name), tag("tspan", text(f"  {row.words}"), class_="faint"), x=0, y=top + 8))
+        name = row.name if len(row.name) <= LETTERS else row.name[: LETTERS - 1] + "\u2026"
+        out.append(tag("text", text(name), tag("tspan", text(f"  {row.words}"), class_="faint"), x=0, y=top + 8))
         for dot in own:
             change, at = scale * dot[len(dot) // 2][1], sum(place for _, _, place in dot) / len(dot)
             names = ", ".join(name for name, _, _ in dot[:NAMED]) + (" ..." if len(dot) > NAMED else "")
