@@ -74,7 +74,7 @@ def without_certificate(audit: Json) -> str:
     if raw.get("rows"):
         return "No certificate: at none of these sizes could any image be proven to keep its answer."
     reason = str(raw.get("reason") or "none was asked for").strip().rstrip(".")
-    return f"No certificate: {reason}. The true share lies at or below the worst case, and may be zero."
+    return f"No certificate: {reason.removeprefix('no certificate: ')}. The true share lies at or below the worst case, and may be zero."
 
 
 def under_attack(audit: Json) -> list[dict[str, Any]]:
