@@ -9,7 +9,7 @@ import pytest
 
 from medrobust.attacks import ATTACKS, apgd_ce, bim, pgd, restarts, smallest_epsilon, worst_case
 from medrobust.testing import ATTACK_CHECKS, HEADS, AttackCase
-from medrobust.testing.setting import SHAPES
+from medrobust.testing.setting import SHAPES, setting
 
 # An attack that aims at one class has no goal for a multi-label head.
 HEADS_OF: dict[str, tuple[str, ...]] = {"one_step_target": tuple(head for head in HEADS if head != "multi_label")}
@@ -47,6 +47,12 @@ def test_every_attack_is_here() -> None:
     assert len(CASES) == len(ATTACKS) > 0
     assert set(HEADS_OF) | set(SHAPES_OF) | set(QUICK) <= set(ATTACKS), "a parameter of an attack that does not exist"
     assert len(ATTACK_CHECKS) > 15
+
+
+@pytest.mark.parametrize("name", [name for name in CASES if name != "worst_corruption"])
+def test_an_attack_on_norms_refuses_a_family_of_corruptions(name: str) -> None:
+    with pytest.raises(ValueError, match="geometry"):
+        setting("geometry").run(CASES[name])
 
 
 @pytest.mark.parametrize("check", ATTACK_CHECKS.values(), ids=ATTACK_CHECKS)

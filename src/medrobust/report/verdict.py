@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from ..numbers import FAMILIES
 from .measured import Json, broken_share, class_names, clean_accuracy, estimate, focus, mapping, norms, worst_line
 from .words import Budget, counted, interval, listed, measured_by, percent, plain
 
@@ -121,7 +122,7 @@ def context(audit: Json) -> list[str]:
         )
     others = [name for name in norms(audit) if name != budget.norm]
     if others:
-        said = listed([measured_by(name) for name in others])
+        said = listed([measured_by(name) if name in FAMILIES else f"{name} distance" for name in others])
         sentences.append(f"Changes measured by {said} are in the figures below.")
     return sentences
 
