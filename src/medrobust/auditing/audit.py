@@ -37,15 +37,7 @@ from .gallery import make_gallery
 from .masked import mask_digest, mask_facts
 from .operating import operating_point, prevalences
 from .setup import Setup
-from .summary import source_units, summarize
-
-NOT_TESTED = (
-    "Changes of geometry, contrast, noise, scanner or site; only the norms listed were tested.",
-    "Attackers who poison the training data or steal the model.",
-    "Certified robustness: an attack that fails does not prove that none exists.",
-)
-
-OTHER_CHANGES = "Changes of scanner or site; only the norms and the everyday faults listed were tested."
+from .summary import not_tested, source_units, summarize
 
 
 def identity(setup: Setup) -> dict[str, str]:
@@ -264,7 +256,7 @@ def summary(setup: Setup, records: Records, run: dict[str, Any]) -> dict[str, An
         },
         "cost": run["cost"],
         **measured,
-        "not_tested": _not_tested(bool(recipe.corruptions) or plan.slopes != plan.grids),
+        "not_tested": not_tested(bool(recipe.corruptions) or plan.slopes != plan.grids),
         "provenance": {
             "medrobust": __version__,
             "torch": run["versions"].get("torch"),
@@ -281,11 +273,6 @@ def summary(setup: Setup, records: Records, run: dict[str, Any]) -> dict[str, An
             "finished": run["finished"],
         },
     }
-
-
-def _not_tested(faults: bool) -> list[str]:
-    """What was left out, where everyday faults were tested or not."""
-    return [*NOT_TESTED[1:], OTHER_CHANGES] if faults else list(NOT_TESTED)
 
 
 def _drop_parts(folder: Path) -> None:

@@ -28,6 +28,13 @@ from ..records.worst_answers import Answers as WorstAnswers
 from ..records.worst_answers import untouched, worst_answers
 
 NUM_FRAGILE = 12
+NOT_TESTED = (
+    "Changes of geometry, contrast, noise, scanner or site; only the norms listed were tested.",
+    "Attackers who poison the training data or steal the model.",
+    "Certified robustness: an attack that fails does not prove that none exists.",
+)
+
+OTHER_CHANGES = "Changes of scanner or site; only the norms and the everyday faults listed were tested."
 
 
 def budget(
@@ -257,3 +264,8 @@ def _confusion(label: np.ndarray, before: WorstAnswers, now: WorstAnswers) -> di
 def _spread(values: np.ndarray) -> Mapping[str, Any]:
     found = quantiles(values)
     return {"median": found["0.5"], "quantiles": found, "num_images": len(values)}
+
+
+def not_tested(faults: bool) -> list[str]:
+    """What was left out, where everyday faults were tested or not."""
+    return [*NOT_TESTED[1:], OTHER_CHANGES] if faults else list(NOT_TESTED)

@@ -73,8 +73,8 @@ def without_certificate(audit: Json) -> str:
         return ""
     if raw.get("rows"):
         return "No certificate: at none of these sizes could any image be proven to keep its answer."
-    reason = str(raw.get("reason") or "none was asked for").strip().rstrip(".")
-    return f"No certificate: {reason.removeprefix('no certificate: ')}. The true share lies at or below the worst case, and may be zero."
+    reason = str(raw.get("reason") or "none was asked for").strip().rstrip(".").removeprefix("no certificate: ")
+    return f"No certificate: {reason}. The true share lies at or below the worst case, and may be zero."
 
 
 def under_attack(audit: Json) -> list[dict[str, Any]]:
