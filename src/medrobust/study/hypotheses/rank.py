@@ -12,7 +12,7 @@ from ...records.intervals import Estimate
 from ...records.paired import difference
 from ...report.words import counted
 from ..read import Key, Outcome, Study
-from ..select import SHARES, along, among, condition_words, group_names, places, pool
+from ..select import SHARES, along, among, condition_words, full_key, group_names, places, pool
 from .better import metric_value
 from .draws import rho_interval
 from .judged import ALPHA, CONTRADICTED, HOLDS, NOT_SHOWN, Judged, absent, not_run, p_words, points, size
@@ -58,6 +58,7 @@ def rank(study: Study, given: Mapping[str, Any], protocol: str) -> Judged:
     lists, _ = along(study, kept, protocol)
     if not lists[0]:
         return not_run(given, protocol, absent(study, [], protocol))
+    key = full_key(key, lists[0])
     values = np.array([[_value(one, key, metric) for one in own] for own in lists])
     known = ~np.isnan(values).any(0)
     if not known.any():
