@@ -12,13 +12,13 @@ from .attacks.build import build_attack, title_of
 from .attacks.registry import ATTACKS
 from .attacks.sets import SETS, choose
 from .data.images.image_set import ImageSet
-from .errors import UserError
+from .errors import UserError, nearest
 from .measuring.outcome import Grid
 from .measuring.plan import Plan
 from .models.classifier import Classifier
 from .models.memory import fitting_batch
 from .models.wrap import as_classifier, device_of
-from .numbers import DEFAULT_EPSILONS, parse_budgets
+from .numbers import DEFAULT_EPSILONS, FAMILIES, parse_budgets
 from .resolve import pick_device
 
 Attacks = str | Attack | Sequence[str | Attack] | Mapping[str, str | Attack | Mapping[str, Any]]
@@ -100,6 +100,9 @@ def plan_of(
     **settings: Any,
 ) -> Plan:
     wanted = {norm: given for norm, given in budgets.items() if given is not None} or {"linf": DEFAULT_EPSILONS["linf"]}
+    for norm in wanted:
+        if norm not in DEFAULT_EPSILONS:
+            raise UserError("families", f"unknown family {norm!r}", nearest(norm, FAMILIES))
     grids = tuple(
         Grid(norm, tuple(parse_budgets(given, norm, norm, model.domain)), model.domain)
         for norm, given in wanted.items()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +48,7 @@ def measure(
     linf: Budgets = None,
     l2: Budgets = None,
     l1: Budgets = None,
+    families: Mapping[str, Budgets] | None = None,
     protocol: str = "honest",
     seed: int = 0,
     batch_size: int | None = None,
@@ -65,6 +66,8 @@ def measure(
             quick and full, stand for their members of each norm (`medrobust.attacks.sets`).
         linf, l2, l1: budgets of a norm, numbers or text ("4/255", "2%", "geometric(1e-4, 2e-2, 20)"). Ten of linf when
             none is given.
+        families: severities of families of corruptions, as {"geometry": [1, 2, 3]}; see
+            `medrobust.corruptions.FAMILIES`.
         protocol: honest: a point that won is kept, images that are wrong untouched count as wrong. paper: as published.
         seed: of all random numbers, with the ids of the images; batch size and order change nothing.
         batch_size: images shown at once; by default what fits the memory.
@@ -88,7 +91,7 @@ def measure(
             classifier,
             image_set,
             attacks,
-            {"linf": linf, "l2": l2, "l1": l1},
+            {"linf": linf, "l2": l2, "l1": l1, **(families or {})},
             device,
             protocol=protocol,
             seed=seed,
@@ -108,6 +111,7 @@ def audit(
     linf: Budgets = None,
     l2: Budgets = None,
     l1: Budgets = None,
+    families: Mapping[str, Budgets] | None = None,
     protocol: str = "honest",
     seed: int = 0,
     batch_size: int | None = None,
@@ -123,8 +127,8 @@ def audit(
     """Measure, summarize, check, and write a report: what `medrobust audit` does, on objects in memory.
 
     Args:
-        model, images, attacks, linf, l2, l1, protocol, seed, batch_size, device, precision, mask, progress: see
-            measure.
+        model, images, attacks, linf, l2, l1, families, protocol, seed, batch_size, device, precision, mask, progress:
+            see measure.
         out: directory of the run, by default runs/audit-HASH. A run that was stopped goes on when it is called again
             with the same model, images and settings.
         prevalence: share of the positive class where the classifier will be used, or of each class by its name, for
@@ -151,7 +155,7 @@ def audit(
             classifier,
             image_set,
             attacks,
-            {"linf": linf, "l2": l2, "l1": l1},
+            {"linf": linf, "l2": l2, "l1": l1, **(families or {})},
             device,
             protocol=protocol,
             seed=seed,

@@ -11,6 +11,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+from .corruptions.family import FAMILIES
 from .errors import nearest
 from .streams import Streams
 
@@ -30,11 +31,24 @@ def per_sample(value: Tensor | float, like: Tensor) -> Tensor:
 
 
 class Norm(Protocol):
-    """What a threat needs to know of a norm."""
+    """What a threat needs to know of a norm, or of a family of corruptions, which is searched without a slope."""
 
     @property
     def name(self) -> str:
         """Its name in recipes and records."""
+
+    @property
+    def has_slope(self) -> bool:
+        """Whether a change can be made larger, smaller, and along a direction: all below but the next three."""
+
+    def refuses(self, largest: float, domain: tuple[float, float], masked: bool) -> str:
+        """Why a finite budget, on this domain, inside a mask or not, makes no sense; empty where it does."""
+
+    def distance(self, x: Tensor, center: Tensor, domain: tuple[float, float]) -> Tensor:
+        """(n,) float64 how large the change from center to x is."""
+
+    def inside(self, x: Tensor, center: Tensor, radius: Tensor, domain: tuple[float, float]) -> Tensor:
+        """x (n, ...) where its change is no larger than the radius (n,); elsewhere a point like it that is."""
 
     def size(self, d: Tensor) -> Tensor:
         """(n,) the norm of each perturbation."""
@@ -60,6 +74,26 @@ def _norm2(d: Tensor) -> Tensor:
     return size
 
 
+_SLACK = 1e-12  # share of a radius that float64 sums may be wrong by
+
+
+def _within(norm: Norm, x: Tensor, center: Tensor, radius: Tensor, domain: tuple[float, float]) -> Tensor:
+    """The nearest point to x, in the type of center, that is inside the exact ball, not only up to rounding."""
+    x = _shortened(norm, x, center, radius.double())
+    far = norm.distance(x, center, domain) > radius.double()
+    return torch.where(per_sample(far, x), _shortened(norm, x, center, radius.double() * (1 - _SLACK)), x)
+
+
+def _shortened(norm: Norm, x: Tensor, center: Tensor, radius: Tensor) -> Tensor:
+    exact = center.double()
+    d = norm.project(x.double() - exact, radius)
+    x = (exact + d).to(center.dtype)
+    # Rounding moves a coordinate by at most one unit in the last place: step back towards the center where it
+    # moved out.
+    out = (x.double() - exact).abs() > d.abs()
+    return torch.where(out, torch.nextafter(x, center), x)
+
+
 @dataclass(frozen=True)
 class Linf:
     """The largest change of any pixel.
@@ -70,6 +104,19 @@ class Linf:
     """
 
     name: str = "linf"
+    has_slope: bool = True
+
+    def refuses(self, largest: float, domain: tuple[float, float], masked: bool) -> str:
+        low, high = domain
+        if largest <= (high - low) * (1 + 1e-6):
+            return ""
+        return f"epsilon {largest:g} is larger than the domain [{low:g}, {high:g}]: did you mean {largest:g}/255?"
+
+    def distance(self, x: Tensor, center: Tensor, domain: tuple[float, float]) -> Tensor:
+        return self.size(x.double() - center.double())
+
+    def inside(self, x: Tensor, center: Tensor, radius: Tensor, domain: tuple[float, float]) -> Tensor:
+        return _within(self, x, center, radius, domain)
 
     def size(self, d: Tensor) -> Tensor:
         """(n,) the largest magnitude."""
@@ -107,6 +154,16 @@ class L2:
     """
 
     name: str = "l2"
+    has_slope: bool = True
+
+    def refuses(self, largest: float, domain: tuple[float, float], masked: bool) -> str:
+        return ""
+
+    def distance(self, x: Tensor, center: Tensor, domain: tuple[float, float]) -> Tensor:
+        return self.size(x.double() - center.double())
+
+    def inside(self, x: Tensor, center: Tensor, radius: Tensor, domain: tuple[float, float]) -> Tensor:
+        return _within(self, x, center, radius, domain)
 
     def size(self, d: Tensor) -> Tensor:
         """(n,) the root of the sum of squares."""
@@ -177,6 +234,16 @@ class L1:
     """
 
     name: str = "l1"
+    has_slope: bool = True
+
+    def refuses(self, largest: float, domain: tuple[float, float], masked: bool) -> str:
+        return ""
+
+    def distance(self, x: Tensor, center: Tensor, domain: tuple[float, float]) -> Tensor:
+        return self.size(x.double() - center.double())
+
+    def inside(self, x: Tensor, center: Tensor, radius: Tensor, domain: tuple[float, float]) -> Tensor:
+        return _within(self, x, center, radius, domain)
 
     def size(self, d: Tensor) -> Tensor:
         """(n,) the sum of the magnitudes."""
@@ -253,14 +320,15 @@ NORMS: dict[str, Norm] = {"linf": Linf(), "l2": L2(), "l1": L1()}
 
 
 def as_norm(norm: Norm | str) -> Norm:
-    """A norm, or the one of this name. Errors: ValueError for an unknown name.
+    """A norm, or the norm or the family of corruptions of this name. Errors: ValueError for an unknown name.
 
     Example:
-        >>> as_norm("l2")
-        L2(name='l2')
+        >>> as_norm("l2").name, as_norm("geometry").has_slope
+        ('l2', False)
     """
     if not isinstance(norm, str):
         return norm
-    if norm not in NORMS:
-        raise ValueError(f"unknown norm {norm!r}. {nearest(norm, NORMS)}")
-    return NORMS[norm]
+    known: dict[str, Norm] = {**NORMS, **FAMILIES}
+    if norm not in known:
+        raise ValueError(f"unknown norm {norm!r}. {nearest(norm, known)}")
+    return known[norm]

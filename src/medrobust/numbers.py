@@ -14,6 +14,10 @@ DEFAULT_EPSILONS: dict[str, Any] = {
     "l2": "geometric(0.02, 2, 10)",
     "l1": "geometric(0.5, 50, 10)",
 }
+# Families of corruptions, whose budget is a severity; everyday is all of them. Here, so that recipes need no torch.
+FAMILIES = ("noise", "blur", "resolution", "light", "color", "scanner", "geometry", "everyday")
+MOST_SEVERE, SEVERITY_STEP = 5.0, 0.5
+DEFAULT_EPSILONS |= {family: [1, 2, 3, 4, 5] for family in FAMILIES}
 
 
 def parse_number(text: Any, where: str) -> float:
@@ -43,7 +47,8 @@ def parse_budgets(
 ) -> list[float]:
     """A grid of budgets: a list, one value, `a, b, c`, or geometric(first, last, count).
 
-    Errors: UserError for what is not a number, is negative, or for linf exceeds the domain.
+    Errors: UserError for what is not a number, is negative, for linf exceeds the domain, or for a family of corruptions
+        is no half of a severity up to 5.
 
     Example:
         >>> [round(255 * e, 3) for e in parse_budgets(["8/255", "1/255"])]
@@ -76,14 +81,19 @@ def parse_budgets(
         if norm == "linf" and value > high - low:
             reason = f"{value:g} is larger than the domain [{low:g}, {high:g}]"
             raise UserError(place, reason, f"did you mean {value:g}/255?")
+        if norm in FAMILIES and (value > MOST_SEVERE or value % SEVERITY_STEP):
+            reason = f"{value:g} is no severity of {norm}"
+            raise UserError(place, reason, f"write steps of {SEVERITY_STEP:g} from 0 to {MOST_SEVERE:g}")
     return sorted(set(values))
 
 
 def epsilon_text(epsilon: float, norm: str) -> str:
-    """A budget as people read it: grey levels of 255 for linf, the distance itself otherwise.
+    """A budget as people read it: grey levels of 255 for linf, a severity as such, the distance itself otherwise.
 
     Example:
-        >>> epsilon_text(1 / 255, "linf"), epsilon_text(0.25, "l2")
-        ('1/255', '0.25')
+        >>> epsilon_text(1 / 255, "linf"), epsilon_text(0.25, "l2"), epsilon_text(1.5, "blur")
+        ('1/255', '0.25', 'severity 1.5')
     """
+    if norm in FAMILIES:
+        return f"severity {epsilon:.4g}"
     return f"{epsilon * 255:.4g}/255" if norm == "linf" else f"{epsilon:.4g}"

@@ -137,11 +137,13 @@ def style() -> str:
 
     def colors(values: Sequence[str], page: str, ink: str) -> str:
         kinds = "".join(f".plane .k{i}{{fill:{value}}}" for i, value in enumerate(values))
-        kinds += f".plane .page{{fill:{page}}}"
+        kinds += f".plane .page{{fill:{page}}}.plane .bar{{fill:{ink}}}"
         return f"{kinds}.plane .at{{stroke:{page}}}.plane .wrong{{stroke:{ink}}}.plane text{{fill:{ink};stroke:{page}}}"
 
     fixed = ".plane text{font:12px system-ui,sans-serif;paint-order:stroke;stroke-width:3px;stroke-linejoin:round}"
-    fixed += ".plane .at{stroke-width:.7}.plane .wrong{stroke-width:1.3}.plane .in{opacity:.24}"
+    fixed += (
+        ".plane .at{stroke-width:.7}.plane .wrong{stroke-width:1.3}.plane .in{opacity:.24}.plane .ribbon{opacity:.6}"
+    )
     fixed += ".plane .head{font-weight:600}.plane .name{text-anchor:middle}"
     light, dark = colors(LIGHT, "#fdfdfc", "#1b2026"), colors(DARK, "#14171b", "#e4e7ea")
     print_ = colors(LIGHT, "#fff", "#000")

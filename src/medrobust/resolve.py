@@ -25,6 +25,7 @@ from .models.classifier import Classifier
 from .models.create import new_classifier
 from .models.load import load_model
 from .norms import NORMS
+from .numbers import FAMILIES
 from .progress import Report
 from .recipes.parts import AttackSpec, DataSpec, ModelSpec, Options, ThreatSpec
 from .threat import Threat
@@ -64,7 +65,9 @@ def make_attacks(attacks: Mapping[str, Options]) -> dict[str, Attack]:
 
 
 def make_threat(spec: ThreatSpec) -> Threat:
-    """The one budget of a training. Errors: UserError for several norms, or for a value that is no budget."""
+    """The one budget of a training. Errors: UserError for several norms, a family, or a value that is no budget."""
+    if spec.norms[0] in FAMILIES:
+        raise UserError("threat.norm", f"{spec.norms[0]} is a family of corruptions", "training takes linf, l2 or l1")
     return Threat(epsilon=spec.budget, norm=NORMS[spec.norms[0]])
 
 

@@ -14,7 +14,6 @@ from .numbers import parse_number
 from .streams import Streams
 
 _MOST_LOST = 0.999  # share of a step that the edge of the domain must leave of it, or the other pixels go farther
-_SLACK = 1e-12  # share of a radius that float64 sums may be wrong by
 
 
 def not_above(value: Tensor | float, like: Tensor) -> Tensor:
@@ -110,8 +109,8 @@ class Ball(NamedTuple):
         return step.index_copy(0, short, per_sample(scale, at) * unit[short])
 
     def distance(self, x: Tensor) -> Tensor:
-        """(n,) the norm of x - center, in float64, so that it can be compared with an exact radius."""
-        return self.norm.size(x.double() - self.center.double())
+        """(n,) how large the change of x is, in float64, so that it can be compared with an exact radius."""
+        return self.norm.distance(x, self.center, self.domain)
 
     def sample(self, streams: Streams) -> Tensor:
         """A random allowed point: uniform in the norm ball, then projected."""
@@ -141,25 +140,15 @@ class Ball(NamedTuple):
 
         `center + radius` is rounded to float32, so a projected point can be outside by one unit in the last place,
         which is 15 % of a budget of 1e-7 and enough to doubt a verdict. Points that are not finite become the center.
-        Sizes are those of float64; a sum whose own rounding ends above the radius is shortened once more.
+        Sizes are those of float64; a sum whose own rounding ends above the radius is shortened once more. In a family
+        of corruptions the image is made again, and the center stands for what none within the radius makes.
         """
         finite = torch.isfinite(x).flatten(1).all(1)
         x = torch.where(per_sample(finite, x), x, self.center)
         if self.mask is not None:
             x = torch.where(self.mask, x, self.center)
         low, high = self.domain
-        x = self._shortened(x.clamp(low, high), self.radius.double())
-        far = self.distance(x) > self.radius.double()
-        return torch.where(per_sample(far, x), self._shortened(x, self.radius.double() * (1 - _SLACK)), x)
-
-    def _shortened(self, x: Tensor, radius: Tensor) -> Tensor:
-        center = self.center.double()
-        d = self.norm.project(x.double() - center, radius)
-        x = (center + d).to(self.center.dtype)
-        # Rounding moves a coordinate by at most one unit in the last place: step back towards the center where it
-        # moved out.
-        out = (x.double() - center).abs() > d.abs()
-        return torch.where(out, torch.nextafter(x, self.center), x)
+        return self.norm.inside(x.clamp(low, high), self.center, self.radius, self.domain)
 
 
 @dataclass(frozen=True, init=False)
@@ -168,13 +157,13 @@ class Threat:
 
     Args:
         epsilon: radius in units of the domain: a number, a text such as "4/255" or "2%", or one per sample (n,); inf
-            for attacks that look for the smallest change.
-        norm: Linf(), L2(), L1(), or "linf", "l2", "l1".
+            for attacks that look for the smallest change. Of a family of corruptions a severity.
+        norm: Linf(), L2(), L1(), or "linf", "l2", "l1"; or a family of `medrobust.corruptions.FAMILIES`, or its name.
         domain: lowest and highest value of a pixel.
         mask: bool, broadcastable to (n, c, *spatial); True where a pixel may change.
 
-    Errors: ValueError when epsilon is negative or not a number, larger than the domain in linf, or the domain is empty.
-        UserError for a text that is no number.
+    Errors: ValueError when epsilon is negative or not a number, larger than the domain in linf or than 5 in a family,
+        when a family is given a mask, or the domain is empty. UserError for a text that is no number.
 
     Example:
         >>> ball = Threat("8/255").around(torch.full((1, 1, 2, 2), 0.99))
@@ -206,12 +195,10 @@ class Threat:
         largest = torch.as_tensor(radius)
         if not bool((largest >= 0).all()):
             raise ValueError(f"epsilon must be 0 or larger, got {epsilon}")
-        too_large = largest[torch.isfinite(largest)] > (high - low) * (1 + 1e-6)
-        if self.norm.name == "linf" and bool(too_large.any()):
-            shown = f"{float(largest[torch.isfinite(largest)].max()):g}"
-            raise ValueError(
-                f"epsilon {shown} is larger than the domain [{low:g}, {high:g}]: did you mean {shown}/255?"
-            )
+        finite = largest[torch.isfinite(largest)]
+        reason = self.norm.refuses(float(finite.max()) if finite.numel() else 0.0, domain, mask is not None)
+        if reason:
+            raise ValueError(reason)
 
     def around(self, x: Tensor) -> Ball:
         """The ball around a batch x (n, c, *spatial)."""

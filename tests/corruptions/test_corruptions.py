@@ -12,7 +12,7 @@ from PIL import Image
 from torchvision.transforms import functional as vision
 
 from medrobust.corruptions import CORRUPTIONS, MODALITIES, choose, linf_of, psnr, ssim
-from medrobust.corruptions.base import draw
+from medrobust.corruptions.base import Lot, draw
 from medrobust.data import open_images
 from medrobust.errors import UserError
 from medrobust.streams import Streams
@@ -26,9 +26,9 @@ def x() -> torch.Tensor:
     return open_images("phantom:dermoscopy@64,count=40", split="all").batch(range(6)).x
 
 
-def own(name: str, ids: list[str] = IDS) -> Streams:
+def own(name: str, ids: list[str] = IDS) -> Lot:
     """The random numbers that a corruption sees."""
-    return Streams.of(0, ids).child("corruption", name)
+    return Lot(Streams.of(0, ids).child("corruption", name))
 
 
 @pytest.mark.parametrize("name", CORRUPTIONS)

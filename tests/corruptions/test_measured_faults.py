@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from medrobust import ImageSet, audit
-from medrobust.corruptions import CORRUPTIONS, choose, psnr, ssim
+from medrobust.corruptions import CORRUPTIONS, choose, draws_of, psnr, ssim
 from medrobust.errors import UserError
 from medrobust.measuring.faults_of_images import DRAWS, NORM, SEARCHED, SEVERITIES, WORST, measure_faults
 from medrobust.measuring.outcome import Grid
@@ -15,7 +15,6 @@ from medrobust.measuring.plan import Plan
 from medrobust.models.classifier import Classifier
 from medrobust.recipes.yaml import audit_recipe, read_recipe
 from medrobust.records.records import Records
-from medrobust.streams import Streams
 
 
 class Brightness(torch.nn.Module):
@@ -58,8 +57,7 @@ def test_accuracy_is_that_counted_by_hand(measured):
     x, y = images.batch(range(len(images))).x, images.labels
     for row in said["rows"]:
         one = CORRUPTIONS[row["corruption"]]
-        streams = Streams.of(0, [s.image_id for s in images.samples])
-        changed = one(x, row["severity"], streams)
+        changed = one(x, row["severity"], draws_of(x))
         right = ((changed.mean((1, 2, 3)) > 0.5).long() == y).double()
         assert row["accuracy"]["value"] == pytest.approx(float(right.mean()), abs=1e-6)
         mse = float((10 ** (-psnr(x, changed) / 10)).mean())
@@ -75,7 +73,6 @@ def test_the_worst_case_is_found_by_hand_and_never_above_a_member(measured):
     folder, said = measured
     images = image_set()
     x, y = images.batch(range(len(images))).x, images.labels
-    own = Streams.of(0, [s.image_id for s in images.samples])
     records = Records.read(folder / "corruptions.parquet")
     for family, names in (
         ("light", ["brighter", "darker"]),
@@ -85,9 +82,10 @@ def test_the_worst_case_is_found_by_hand_and_never_above_a_member(measured):
         lost = (x.mean((1, 2, 3)) > 0.5).long() != y
         for severity in SEARCHED:
             for name in names:
-                for number in range(DRAWS if CORRUPTIONS[name].randomized else 1):
-                    streams = own if number == 0 else own.child("draw", number)
-                    lost |= (CORRUPTIONS[name](x, severity, streams).mean((1, 2, 3)) > 0.5).long() != y
+                one = CORRUPTIONS[name]
+                assert one.num_draws == {"brighter": 1, "darker": 1, "rotation": 2}.get(name, DRAWS)
+                for number in range(one.num_draws):
+                    lost |= (one(x, severity, draws_of(x), number=number).mean((1, 2, 3)) > 0.5).long() != y
             found = [
                 r["accuracy"]["value"] for r in said["worst"] if (r["family"], r["severity"]) == (family, severity)
             ]

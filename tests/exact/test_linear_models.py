@@ -32,6 +32,7 @@ PARAMETERS: dict[str, dict[str, Any]] = {
 # nearest: no step of theirs aims at the optimum.
 NOT_AIMED: frozenset[str] = frozenset(
     {"ti_fgsm", "one_step_target", "square", "hop_skip_jump", "uniform_noise", "gaussian_noise", "rician_noise"}
+    | {"worst_corruption"}  # which is of no norm
 )
 AIMED = [
     (name, norm) for name in ATTACKS if name not in NOT_AIMED for norm in IN_NORMS.get(name, tuple(NORMS))

@@ -93,8 +93,7 @@ def test_smoothed_saliency_is_that_of_its_own_function(model: Classifier) -> Non
 
 def test_no_more_images_than_said(model: Classifier, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "MOST_IMAGES", 6)
-    monkeypatch.setattr(module, "MOST_COSTLY", 2)
-    found = explain_pairs(model, some(), NAMES)
+    found = explain_pairs(model, some(), NAMES, most_costly=2)
     assert found["num_images"] == 6
     assert [row["num_images"] for row in found["maps"]] == [6, 6, 2, 6]
 
@@ -153,6 +152,12 @@ def test_an_audit_explains_only_when_asked(tmp_path: Path, monkeypatch: pytest.M
     for row in found["maps"]:
         value = row["agreement"]["ssim"]
         assert f"{value['value']:.2f} [{value['low']:.2f}, {value['high']:.2f}]" in page
+        steps = row["sanity"]["layers"]
+        cheap = row["name"] not in module.PASSES
+        assert [step["num_layers"] for step in steps] == ([1, 2, 3, 4, 5] if cheap else [])
+    assert page.count("Layers with new weights, counted from the last</text>") == 1
+    for title in ("Saliency", "Grad-CAM++"):
+        assert f'class="label attack a{0 if title == "Saliency" else 3}">{title}</text>' in page
     plain, asked = (json.loads(Path(name, "audit.json").read_text()) for name in ("plain", "asked"))
     assert plain["worst_case"] == asked["worst_case"]
     # The smallest change of every image that was misled is explained, so the number is that of the rows.

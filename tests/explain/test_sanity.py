@@ -8,7 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from medrobust.explain import MAPS, grad_cam, saliency
-from medrobust.explain.sanity import randomized, sanity
+from medrobust.explain.agreement import rank_correlation
+from medrobust.explain.sanity import cascade, randomized, sanity
 from medrobust.records.intervals import Grouping
 
 from .explained_nets import made, small_2d
@@ -74,3 +75,43 @@ def test_maps_of_zeros_are_not_called_passed() -> None:
     x = torch.rand(3, 3, 16, 16)
     nothing = torch.zeros(3, 16, 16)
     assert sanity(grad_cam, net, x, nothing, net(x).argmax(1), Grouping(np.arange(3))).verdict == "not known"
+
+
+def deep() -> nn.Module:
+    """Six layers with weights."""
+    layers = [part for _ in range(5) for part in (nn.Linear(32, 32), nn.Softplus())]
+    return made(nn.Sequential(nn.Flatten(), nn.Linear(64, 32), *layers[1:], nn.Linear(32, 2)))
+
+
+def test_a_cascade_begins_with_the_last_layer_and_ends_with_all() -> None:
+    net = deep()
+    names = [name for name, value in net.named_parameters() if value.ndim > 1]
+    all_new = randomized(net, 3)
+    assert all_new is not None
+    new = dict(all_new.named_parameters())
+    for last in range(1, len(names) + 1):
+        part = randomized(net, 3, last)
+        assert part is not None
+        old = dict(net.named_parameters())
+        for name, value in part.named_parameters():
+            expected = new if name in names[len(names) - last :] else old
+            assert torch.equal(value, expected[name])
+
+
+def test_the_last_step_is_the_test_of_all_layers() -> None:
+    net, by = deep(), Grouping(np.arange(10))
+    x = torch.rand(10, 1, 8, 8, generator=torch.Generator().manual_seed(0))
+    target = net(x).argmax(1)
+    maps = saliency(net, x, target)
+    steps = cascade(saliency, net, x, maps, target, by, most=4)
+    assert [step.num_layers for step in steps] == [1, 3, 4, 6]
+    whole = sanity(saliency, net, x, maps, target, by)
+    assert steps[-1].rank_correlation == whole.rank_correlation
+    # by hand: a network whose last layer alone is new
+    other = randomized(net, 0, 1)
+    assert other is not None
+    found = rank_correlation(maps, saliency(other, x, target)).mean()
+    assert steps[0].rank_correlation.value == pytest.approx(found)
+    flat = cascade(edges, net, x, edges(net, x, target), target, by)
+    assert [step.rank_correlation.value for step in flat] == pytest.approx([1.0] * 5)
+    assert cascade(saliency, nn.Sequential(nn.Flatten()), x, maps, target, by) == []

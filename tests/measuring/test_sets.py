@@ -22,6 +22,7 @@ from medrobust.measuring.search_model import SearchModel
 from medrobust.measuring.subjects import Subjects
 from medrobust.measuring.sweep import Effort
 from medrobust.norms import NORMS
+from medrobust.numbers import FAMILIES
 from medrobust.recipes.audit import AuditRecipe
 from medrobust.recipes.yaml import audit_recipe
 from medrobust.records.curves import worst_case
@@ -30,7 +31,7 @@ from medrobust.streams import Streams
 
 @pytest.mark.parametrize("name", SETS)
 def test_members_can_do_the_norm_that_they_are_listed_for(name: str) -> None:
-    assert list(SETS[name]) == list(NORMS)
+    assert list(SETS[name]) == [*NORMS, *FAMILIES]
     for norm, members in SETS[name].items():
         assert members
         for title, parameters in members.items():
@@ -39,7 +40,7 @@ def test_members_can_do_the_norm_that_they_are_listed_for(name: str) -> None:
 
 @pytest.mark.parametrize("name", SETS)
 def test_a_title_means_one_attack_in_all_norms(name: str) -> None:
-    chosen = choose({name: {}}, NORMS)
+    chosen = choose({name: {}}, [*NORMS, *FAMILIES])
     assert set(chosen.attacks) == {title for members in SETS[name].values() for title in members}
 
 

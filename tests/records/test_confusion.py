@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import itertools
+import re
+
 import numpy as np
+import pytest
 from sklearn.metrics import confusion_matrix
 
 from medrobust.auditing.summary import summarize
 from medrobust.measuring.outcome import Grid
 from medrobust.records.confusion import confusion, flows
 from medrobust.records.worst_answers import untouched, worst_answers
+from medrobust.report.ribbons import FORMS, HEIGHT, flow_svg, ribbons
 from medrobust.report.sections.confusion import confusions
 from medrobust.report.words import Budget
 from records.tables import make_records
@@ -57,3 +62,39 @@ def test_the_report_shows_the_matrix_of_its_budget_and_its_accuracy() -> None:
         ("b", "b", "c", "lost"),
     ]
     assert confusions({"data": {"classes": list(names)}}, Budget("linf", 0.01)) is None
+
+
+@pytest.mark.parametrize("num_classes", [2, 4, 8, 9])
+def test_ribbons_are_as_thick_as_the_moves(num_classes: int) -> None:
+    source = np.random.default_rng(num_classes)
+    k, names = num_classes, [f"class {i}" for i in range(num_classes)]
+    labels, clean, attacked = source.integers(0, k, (3, 90)).tolist()
+    rows = make_records(labels, clean, {("pgd", "linf"): {0.1: attacked}}, num_classes=k, protocol="paper")
+    audit = summarize(rows, classes=tuple(names), positive=None, grids=(Grid("linf", (0.1,)),), resolutions=[1 / 255])
+    before, now = audit["confusion"]
+    found = ribbons(before["matrix"], now["flows"])
+    moves = np.zeros((k, k, k), dtype=int)
+    for one in found:
+        moves[one.truth, one.before, one.after] += one.images
+    answers = next(worst_answers(rows, "linf")).prediction
+    assert np.array_equal(moves.sum(1), confusion_matrix(labels, answers, labels=range(k)))
+    assert np.array_equal(moves.sum(2), confusion_matrix(labels, clean, labels=range(k)))
+    for form in FORMS:
+        svg = flow_svg(names, found, form)
+        if k > 8:
+            assert svg == ""
+            continue
+        drawn = re.findall(r'd="M[\d.]+ ([\d.]+)C[^"v]* ([\d.]+)v([\d.]+)C[^"]*z" class="ribbon k(\d)"', svg)
+        thick = np.zeros(k)
+        for _, _, height, truth in drawn:
+            thick[int(truth)] += float(height) * 90 / HEIGHT
+        assert thick == pytest.approx(np.bincount(labels, minlength=k), abs=0.2)
+        assert [round(float(height) * 90 / HEIGHT) for _, _, height, _ in drawn] == [one.images for one in found]
+        for side in (0, 1):  # no ribbon lies over another, on either side
+            edges = sorted((float(row[side]), float(row[2])) for row in drawn)
+            assert all(a + height <= b + 0.02 for (a, height), (b, _) in itertools.pairwise(edges))
+        bars = re.findall(r'<rect x="([\d.]+)" y="[\d.]+" width="7" height="([\d.]+)"', svg)
+        left = [float(height) * 90 / HEIGHT for x, height in bars if float(x) < form.width / 2]
+        right = [float(height) * 90 / HEIGHT for x, height in bars if float(x) > form.width / 2]
+        assert left == pytest.approx(np.bincount(clean, minlength=k), abs=0.02)
+        assert right == pytest.approx(np.bincount(answers, minlength=k), abs=0.02)

@@ -26,11 +26,11 @@ def test_a_row_is_read(tmp_path: Path) -> None:
     assert (one.table, one.row, one.column, one.reported, one.spread, one.unit) == ("1", "PGD", "small", 61.0, 2.5, "%")
     assert one.wanted.where == {"data": "xray", "attack": "pgd", "epsilon": "1/255"}
     assert (one.scale, one.tolerance, two.scale, two.tolerance) == (100, 2.5, 1, 0.02)
-    assert (two.wanted.where["model"], two.printed) == ("a,b", "0.7010")
+    assert (two.wanted.where["model"], two.printed, one.printed) == ("a,b", "0.7010", "61.0 \u00b1 2.5")
     assert three.reported == -5.9
     assert (three.wanted.subset, three.wanted.other.subset) == ("aware", "all")
     assert three.wanted.other.where == {"data": "xray", "training": "standard"}
-    assert (four.reported, four.tolerance) == (None, 0.02)
+    assert (four.reported, four.printed, four.tolerance) == (None, "", 0.02)
 
 
 @pytest.mark.parametrize(

@@ -86,6 +86,8 @@ def test_panels_are_the_values_that_the_profile_has(tmp_path: Path) -> None:
     titles = [(panel.title, panel.protocol) for panel in found.panels]
     assert titles == [(t, p) for t in ("standard", "adversarial") for p in ("paper", "honest")]
     adversarial = found.panels[2]
+    _, one = adversarial.lines[0].points[1]
+    assert (round(one.low, 6), round(one.high, 6)) == (0.65, 0.85)  # of one split the interval of its images
     assert [round(one.value, 6) for _, one in adversarial.lines[0].points] == [0.8, 0.75]
     assert adversarial.lines[0].reported == ((1 / 255, 0.5),)
     assert adversarial.lines[1].points == ()  # failed
@@ -98,7 +100,7 @@ def test_a_drawing_holds_its_numbers(tmp_path: Path) -> None:
     text = panel_svg(found, found.panels[0])
     assert text.count('class="hollow') == 2
     assert text.count('class="dot a0"') == text.count('class="dot a1"') == 3
-    assert "small at 0.003922: 0.600 [0.000, 1.000]" in text
+    assert "small at 0.003922: 0.600 [0.500, 0.700]" in text
     assert "small in the paper: 0.61" in text
     # 0 and 100 % are 180 units apart: small is at 0.6 under PGD.
     assert f'cy="{34 + 0.4 * 180:g}"' in text

@@ -17,7 +17,7 @@ from medrobust.study.page import CheckResult, check_study
 from medrobust.study.read import read_study
 from report.browser import Page
 from report.conftest import chromium  # noqa: F401 - the fixture
-from studies.make_check import Folder, condition, result, small
+from studies.make_check import HEADER, Folder, condition, result, small
 
 AT = "data=xray model={model} training={training} attack={attack}"
 FIGURES = [
@@ -231,13 +231,17 @@ def test_results_in_another_form_are_refused_in_one_line(tmp_path: Path, key: st
 
 @pytest.mark.parametrize(("width", "dark"), [(1100, False), (360, False), (1100, True), (360, True)])
 def test_page_is_silent_offline_and_fits(chromium: Page, tmp_path: Path, width: int, dark: bool) -> None:  # noqa: F811
-    folder, check = checked(tmp_path / "study")
-    check.write(folder)
+    folder, _ = checked(tmp_path / "study")
+    wide = [f"3,a row,column {i},accuracy,5{i}.25,1.5,%,data=xray model=small attack=none" for i in range(12)]
+    (folder / "expected.csv").write_text("\n".join([HEADER, *rows(), *wide]) + "\n")
+    check_study(folder, judged=JUDGED).write(folder)
     chromium.open(folder / "check.html", width=width, dark=dark)
     assert chromium.evaluate("document.querySelectorAll('details').forEach(d => { d.open = true; }) ?? true")
     assert chromium.evaluate("document.documentElement.scrollWidth") <= width
     inside = "[...document.querySelectorAll('main *')].filter(e => !e.closest('.scroll, .hidden, svg'))"
     assert chromium.evaluate(f"{inside}.filter(e => e.getBoundingClientRect().right > innerWidth + 1).length") == 0
+    widths = "[...document.querySelectorAll('.redrawn tbody th')].map(e => e.getBoundingClientRect().width)"
+    assert min(chromium.evaluate(widths)) > 90  # names of rows are not broken letter by letter
     # Words of a drawing stay inside it and off each other.
     assert (
         chromium.evaluate(

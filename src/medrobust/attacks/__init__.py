@@ -22,6 +22,7 @@ from .smallest_t import smallest_t
 from .square import square
 from .transfer import transfer
 from .translation_invariant import ti_fgsm
+from .worst_corruption import worst_corruption
 
 __all__ = [
     "ATTACKS",
@@ -62,4 +63,5 @@ __all__ = [
     "transfer",
     "uniform_noise",
     "worst_case",
+    "worst_corruption",
 ]

@@ -25,6 +25,7 @@ SPELLED = {
     "uniform_noise": "Uniform noise",
     "gaussian_noise": "Gaussian noise",
     "rician_noise": "Rician noise",
+    "worst_corruption": "Worst corruption",
 }
 
 

@@ -20,6 +20,7 @@ from .smallest import smallest
 from .smallest_t import smallest_t
 from .square import square
 from .translation_invariant import ti_fgsm
+from .worst_corruption import worst_corruption
 
 ATTACKS: dict[str, Callable[..., Attack]] = {
     "fgsm": fgsm,
@@ -51,4 +52,5 @@ ATTACKS: dict[str, Callable[..., Attack]] = {
     "uniform_noise": uniform_noise,
     "gaussian_noise": gaussian_noise,
     "rician_noise": rician_noise,
+    "worst_corruption": worst_corruption,
 }

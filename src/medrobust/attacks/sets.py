@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..errors import UserError
+from ..numbers import FAMILIES
 
 Members = Mapping[str, Mapping[str, Any]]
 
@@ -55,6 +56,11 @@ SETS: dict[str, dict[str, Members]] = {
         "l1": {"autoattack": {}, "smallest": {}, "smallest_t": {}, "fmn": {}, "fab": {}, "square": {}},
     },
 }
+
+
+# A family of corruptions has one search, which tries all of it.
+for _members in SETS.values():
+    _members |= {family: {"worst_corruption": {}} for family in FAMILIES}
 
 
 @dataclass(frozen=True)

@@ -264,8 +264,7 @@ def summary(setup: Setup, records: Records, run: dict[str, Any]) -> dict[str, An
         },
         "cost": run["cost"],
         **measured,
-        "not_tested": [s for s in NOT_TESTED if not (recipe.corruptions and s == NOT_TESTED[0])]
-        + ([OTHER_CHANGES] if recipe.corruptions else []),
+        "not_tested": _not_tested(bool(recipe.corruptions) or plan.slopes != plan.grids),
         "provenance": {
             "medrobust": __version__,
             "torch": run["versions"].get("torch"),
@@ -282,6 +281,11 @@ def summary(setup: Setup, records: Records, run: dict[str, Any]) -> dict[str, An
             "finished": run["finished"],
         },
     }
+
+
+def _not_tested(faults: bool) -> list[str]:
+    """What was left out, where everyday faults were tested or not."""
+    return [*NOT_TESTED[1:], OTHER_CHANGES] if faults else list(NOT_TESTED)
 
 
 def _drop_parts(folder: Path) -> None:

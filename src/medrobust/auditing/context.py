@@ -19,6 +19,9 @@ from ..records.records import Records
 from .probed import Probed, look
 from .said import Said
 
+# Evidence and advice of checks that look along slopes, where only families of corruptions were searched.
+NO_NORM = ("no norm was measured, and families of corruptions are searched without slopes", "Add threat.norm=linf.")
+
 
 @dataclass(frozen=True)
 class Context:

@@ -80,6 +80,9 @@ def run(
     cells: Cells = None,
     launcher: Annotated[str, typer.Option(help="serial, processes or ray.")] = "serial",
     workers: Annotated[int, typer.Option(help="Processes; 0 is as many as there are cores.")] = 0,
+    address: Annotated[
+        str | None, typer.Option(help="Of a Ray cluster, as ray://HOST:10001; RAY_ADDRESS, else here.")
+    ] = None,
     retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Do failed cells again.")] = False,
     force: Annotated[str | None, typer.Option(help="Do cells of this name anew, as '*resnet8*'.")] = None,
     read_only: Annotated[bool, typer.Option("--read-only", help="Run nothing; say what is there.")] = False,
@@ -104,6 +107,7 @@ def run(
             cells=cells,
             launcher=launcher,
             workers=workers,
+            address=address,
             retry_failed=retry_failed,
             force=force,
             expected=find_recipe(name).parent / EXPECTED,

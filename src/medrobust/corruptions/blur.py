@@ -10,8 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import interpolate
 
-from ..streams import Streams
-from .base import draw, planes
+from .base import Lot, draw, planes
 
 SIDE = 224  # lengths are in pixels of an image of this side, so that a severity looks alike at every size
 
@@ -21,7 +20,7 @@ def scale(x: Tensor) -> float:
     return float(math.sqrt(x.shape[-1] * x.shape[-2])) / SIDE
 
 
-def gaussian_blur(x: Tensor, sigma: float, streams: Streams) -> Tensor:
+def gaussian_blur(x: Tensor, sigma: float, lot: Lot) -> Tensor:
     """Gaussian blur of every plane, edges mirrored."""
     from scipy.ndimage import gaussian_filter
 
@@ -29,11 +28,11 @@ def gaussian_blur(x: Tensor, sigma: float, streams: Streams) -> Tensor:
     return torch.from_numpy(found).to(x)
 
 
-def motion_blur(x: Tensor, length: float, streams: Streams) -> Tensor:
+def motion_blur(x: Tensor, length: float, lot: Lot) -> Tensor:
     """The mean along a line of this length, in a direction of the image's own; edges are repeated."""
     from scipy.ndimage import shift
 
-    angles = math.pi * draw(streams, x, 1)[:, 0].cpu().numpy()
+    angles = math.pi * draw(lot, x, 1)[:, 0].cpu().numpy()
     reach = length * scale(x)
     offsets = np.linspace(-0.5, 0.5, 2 * math.ceil(reach) + 1) * reach
     found = np.empty(x.shape)
@@ -45,7 +44,7 @@ def motion_blur(x: Tensor, length: float, streams: Streams) -> Tensor:
     return torch.from_numpy(found).to(x)
 
 
-def down_sampling(x: Tensor, factor: float, streams: Streams) -> Tensor:
+def down_sampling(x: Tensor, factor: float, lot: Lot) -> Tensor:
     """Fewer pixels by a factor on each side and back, bilinear with antialiasing."""
     flat, back = planes(x)
     size = [max(1, round(side / factor)) for side in flat.shape[-2:]]
@@ -53,7 +52,7 @@ def down_sampling(x: Tensor, factor: float, streams: Streams) -> Tensor:
     return back(interpolate(small, size=flat.shape[-2:], mode="bilinear", antialias=True, align_corners=False))
 
 
-def jpeg(x: Tensor, quality: float, streams: Streams) -> Tensor:
+def jpeg(x: Tensor, quality: float, lot: Lot) -> Tensor:
     """Saved as JPEG of this quality and read again; planes of a volume one by one."""
     from PIL import Image
 

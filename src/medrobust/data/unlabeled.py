@@ -16,8 +16,8 @@ from .images.sample import Sample
 from .images.store import Progress, Store, Stored
 from .images.tables import read_table
 from .images.view import View
-from .sets.folder import frame_samples, require_folder, visible_files
-from .sets.masks import find_masks
+from .sets.folder import frame_samples, require_folder, visible_files, visible_folders
+from .sets.masks import find_masks, is_mask_folder
 
 UNLABELED = -1
 
@@ -100,6 +100,7 @@ def open_plain(
     *,
     view: View | None = None,
     extremes: tuple[float, float] | None = None,
+    skip_masks: bool = False,
     progress: Progress | None = None,
 ) -> ImageSet:
     """Images of which nothing is known but the file, to be answered; those that cannot be read are in .broken.
@@ -108,6 +109,7 @@ def open_plain(
         spec: a folder, of which every file is taken, one file, or csv:FILE with a column image (path relative to it).
         classes: of the classifier that will answer.
         view, extremes: see ImageSet.
+        skip_masks: files of a folder that are named as masks of others there are masks and no images.
         progress: told of the progress of decoding.
 
     Errors: UserError when there is no file, or none that can be read.
@@ -127,10 +129,34 @@ def open_plain(
         for name in dict.fromkeys(names)
         for one in frame_samples(Sample(Path(name).as_posix(), root / name, UNLABELED, name))
     ]
+    if skip_masks:
+        masks = {path.as_posix() for path in find_masks(Path(name) for name in names)}
+        samples = [sample for sample in samples if sample.group_id not in masks]
     if not samples:
         raise UserError(spec, "has no image in it", "give a folder, a file, or csv:FILE")
     images = ImageSet(root.name or "images", classes, samples, view=view, extremes=extremes)
     return verify(images, skip_broken=True, progress=progress)
+
+
+def comes_without_labels(spec: str) -> bool:
+    """Whether a place holds images without labels: a file, a folder without two class folders, a csv: without labels.
+
+    What a data set's name begins with has labels, and so has a folder with two or more folders of images. A path that
+    is nowhere counts as one without, so that it is refused as a path.
+
+    Errors: UserError for a table or a folder that cannot be read.
+    """
+    kind, colon, rest = spec.partition(":")
+    if kind == "csv" and colon:
+        table = Path(rest).expanduser()
+        return table.is_file() and "label" not in read_table(table, ("image",))[0]
+    place = Path(spec).expanduser()
+    if place.is_file():
+        return True
+    if not place.is_dir():
+        return not colon and ("/" in spec or bool(place.suffix))
+    folders = [folder for folder in visible_folders(place) if not is_mask_folder(folder.name)]
+    return sum(any(True for _ in visible_files(folder)) for folder in folders) < 2
 
 
 def _contents(samples: Sequence[Sample]) -> dict[str, str]:

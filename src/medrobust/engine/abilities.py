@@ -34,7 +34,7 @@ class Abilities:
         kind: bounded: it takes a budget and may use all of it. minimal: it looks for the smallest change and the budget
             is only its limit, so that one run serves every budget.
         needs: of the model under attack: gradients, scores without gradients, or only labels.
-        norms: names of the norms that it is made for; it raises ValueError for others.
+        norms: names of the norms, or the families of corruptions, that it is made for; it raises ValueError for others.
         randomized: its result depends on the generator.
         steady: see StepAbilities.
         reach: budget -> how far its steps can go from the image; None where it chooses lengths as it goes.
@@ -85,7 +85,7 @@ def of_all(parts: tuple[Any, ...], **more: Any) -> Abilities:
     said = [part.abilities for part in parts]
     return Abilities(
         needs=max((one.needs for one in said), key=ORDER.index),
-        norms=tuple(norm for norm in ALL_NORMS if all(norm in one.norms for one in said)),
+        norms=tuple(norm for norm in said[0].norms if all(norm in one.norms for one in said)),
         randomized=any(one.randomized for one in said),
         steady=all(one.steady for one in said),
         parts=parts,

@@ -62,30 +62,28 @@ def middle(masks: Tensor) -> Hits:
 
 
 def inside_lesions(
-    clean: Tensor, attacked: Tensor, masks: Tensor, grouping: Grouping
+    clean: Tensor, attacked: Tensor | None, masks: Tensor, grouping: Grouping
 ) -> dict[str, dict[str, Estimate]]:
     """Means and paired differences with their 95 % intervals.
 
     Args:
-        clean, attacked: (n, *spatial) maps of the same images, none negative.
+        clean, attacked: (n, *spatial) maps of the same images, none negative; attacked is None where none was.
         masks: (n, *spatial) bool, none empty.
         grouping: which images belong together.
 
     Returns, for mass and pointing: clean, attacked, chance, middle, and the differences clean_over_chance,
-    clean_over_middle, attacked_less_clean, of the images where both are known.
+    clean_over_middle, attacked_less_clean, of the images where both are known; without attacked, the others.
     """
-    seen = {
-        "clean": hits(clean, masks),
-        "attacked": hits(attacked, masks),
-        "chance": chance(masks),
-        "middle": middle(masks),
-    }
+    seen = {"clean": hits(clean, masks), "chance": chance(masks), "middle": middle(masks)}
+    if attacked is not None:
+        seen["attacked"] = hits(attacked, masks)
     found = {}
     for measure in Hits._fields:
         of = {name: getattr(each, measure) for name, each in seen.items()}
         found[measure] = {name: grouping.mean_between(values, 0.0, 1.0) for name, values in of.items()} | {
             "clean_over_chance": grouping.mean_between(of["clean"] - of["chance"], -1.0, 1.0),
             "clean_over_middle": grouping.mean_between(of["clean"] - of["middle"], -1.0, 1.0),
-            "attacked_less_clean": grouping.mean_between(of["attacked"] - of["clean"], -1.0, 1.0),
         }
+        if attacked is not None:
+            found[measure]["attacked_less_clean"] = grouping.mean_between(of["attacked"] - of["clean"], -1.0, 1.0)
     return found

@@ -21,9 +21,10 @@ from ..streams import Streams
 from .agreement import agreement, means
 from .layer import Layer, find_layer
 from .lesion import inside_lesions
+from .looks import looks, together
 from .pictures import write_pictures
 from .registry import MAPS, TITLES
-from .sanity import MOST, sanity
+from .sanity import MOST, Step, cascade, sanity
 from .score import predicted
 from .smooth import gaussian
 
@@ -31,39 +32,41 @@ SCHEMA = "medrobust.explain/1"
 SIGMA = 5.0  # pixels, as Rodriguez et al. 2022; an eighth of the shorter side where that is less
 PASSES = {"smooth_grad": {"num_samples": 8}, "integrated_gradients": {"num_steps": 16}}
 MOST_IMAGES, MOST_COSTLY, MOST_TESTED, MOST_SHOWN = 200, 12, 24, 3
+MOST_CASCADED = 12  # images for the test layer by layer, of the maps that take one pass
 
 
 class Pairs(NamedTuple):
     """Images and what an attack made of them.
 
     Args:
-        x, x_adv: (n, c, *spatial).
+        x, x_adv: (n, c, *spatial); x_adv is None where nothing was attacked.
         ids, groups: of the images.
         masks: (n, *spatial) bool, the lesion; False everywhere where there is none.
     """
 
     x: Tensor
-    x_adv: Tensor
+    x_adv: Tensor | None
     ids: tuple[str, ...]
     groups: tuple[str, ...]
     masks: Tensor
 
     def drawn(self, most: int, seed: int) -> list[int]:
-        """Positions of at most so many, drawn by their ids, in their order."""
+        """Positions of at most so many; see `drawn`."""
         return drawn(self.ids, most, seed)
 
     def at(self, kept: Sequence[int]) -> Pairs:
         """Those at these positions."""
         ids, groups = (tuple(names[i] for i in kept) for names in (self.ids, self.groups))
         index = torch.tensor(kept, dtype=torch.long)
-        return Pairs(self.x[index], self.x_adv[index], ids, groups, self.masks[index])
+        x_adv = None if self.x_adv is None else self.x_adv[index]
+        return Pairs(self.x[index], x_adv, ids, groups, self.masks[index])
 
 
 class _Before(NamedTuple):
     """Maps of the same images that another map is made of."""
 
     clean: Tensor
-    attacked: Tensor
+    attacked: Tensor | None
 
 
 class _Work(NamedTuple):
@@ -72,6 +75,12 @@ class _Work(NamedTuple):
     batch_size: int
     sigma: float
     layer: Layer | None
+    most_costly: int
+    most_shown: int
+
+    def places(self, name: str) -> int | None:
+        """Places of the layer that a map is made of; None where a map has one for each pixel."""
+        return int(np.prod(self.layer.shape)) if self.layer and name.startswith("grad_cam") else None
 
     def make(self, name: str, ids: Sequence[str], model: Any, x: Tensor, target: Tensor) -> Tensor:
         """Maps (n, *spatial) of images, a batch at a time, on the CPU."""
@@ -103,12 +112,14 @@ def explain_pairs(
     batch_size: int = 32,
     folder: Path | None = None,
     report: Report | None = None,
+    most_costly: int = MOST_COSTLY,
+    most_shown: int = MOST_SHOWN,
 ) -> dict[str, Any]:
     """What the classifier looks at, before and after, as explain.json holds it.
 
     Each map explains the margin of the class that the classifier answers for that image: after an attack it is another
-    class. At most 200 images count, and 12 for the maps that cost many passes, drawn by their ids. A map that fails the
-    sanity test has its numbers and no pictures.
+    class. At most 200 images count, and most_costly for the maps that cost many passes, drawn by their ids. A map that
+    fails the sanity test has its numbers and no pictures. Images that nothing attacked have no agreement.
 
     Args:
         model: frozen while this runs.
@@ -118,13 +129,15 @@ def explain_pairs(
         batch_size: images shown at once.
         folder: where pictures are written; none without it.
         report: called with (what, done, of).
+        most_costly: images for the maps that take many passes.
+        most_shown: images with pictures.
     """
     pairs = pairs.at(pairs.drawn(MOST_IMAGES, seed))
     sigma = min(SIGMA, min(pairs.x.shape[2:]) / 8)
     with model.frozen():
         layer, reason = _layer(model, pairs.x)
-        work = _Work(model, seed, batch_size, sigma, layer)
-        answers = torch.stack([work.answers(pairs.x), work.answers(pairs.x_adv)], 1)
+        work = _Work(model, seed, batch_size, sigma, layer, most_costly, most_shown)
+        answers = [work.answers(x) for x in (pairs.x, pairs.x_adv) if x is not None]
         rows: list[dict[str, Any]] = []
         plain: _Before | None = None
         for done, name in enumerate(names):
@@ -133,7 +146,7 @@ def explain_pairs(
             if name.startswith("grad_cam") and layer is None:
                 rows.append({"name": name, "title": TITLES[name], "reason": reason})
             else:
-                row, maps = _row(work, name, pairs, answers, folder, plain)
+                row, maps = _row(work, name, pairs, torch.stack(answers, 1), folder, plain)
                 rows.append(row)
                 plain = maps if name == "saliency" else plain
         if report:
@@ -148,8 +161,17 @@ def explain_pairs(
         "num_groups": len(set(pairs.groups)),
         "num_masks": int(pairs.masks.flatten(1).any(1).sum()),
         "size": list(pairs.x.shape[2:]),
+        "answered": dict(zip(pairs.ids, answers[0].tolist(), strict=True)),
+        "looks": _looks(rows),
         "maps": rows,
     }
+
+
+def _looks(rows: Sequence[dict[str, Any]]) -> dict[str, str] | None:
+    """What the maps that passed the sanity test say together; None without masks."""
+    known = [row for row in rows if row.get("lesion")]
+    passed = {row["title"]: row["lesion"]["looks"]["verdict"] for row in known if row["sanity"]["verdict"] == "passed"}
+    return together(passed)._asdict() if known else None
 
 
 def _layer(model: Classifier, x: Tensor) -> tuple[Layer | None, str]:
@@ -163,14 +185,15 @@ def _row(
     work: _Work, name: str, pairs: Pairs, answers: Tensor, folder: Path | None, plain: _Before | None
 ) -> tuple[dict[str, Any], _Before]:
     if name in PASSES:
-        kept = pairs.drawn(MOST_COSTLY, work.seed)
+        kept = pairs.drawn(work.most_costly, work.seed)
         pairs, answers = pairs.at(kept), answers[kept]
-    target, target_adv = answers.T
+    target = answers[:, 0]
+    shown = [x for x in (pairs.x, pairs.x_adv) if x is not None]
     if name == "smoothed_saliency" and plain is not None:
-        clean, attacked = gaussian(plain.clean, work.sigma), gaussian(plain.attacked, work.sigma)
+        maps = [gaussian(before, work.sigma) for before in plain if before is not None]
     else:
-        clean = work.make(name, pairs.ids, work.model, pairs.x, target)
-        attacked = work.make(name, pairs.ids, work.model, pairs.x_adv, target_adv)
+        maps = [work.make(name, pairs.ids, work.model, x, answers[:, k]) for k, x in enumerate(shown)]
+    clean, attacked = maps[0], maps[1] if len(maps) > 1 else None
     grouping = Grouping(np.array(pairs.groups, dtype=object))
     few = slice(0, MOST_TESTED)
     tested = sanity(
@@ -182,11 +205,14 @@ def _row(
         Grouping(grouping.groups[few]),
         work.seed,
     )
+    steps = [] if name in PASSES else _layers(work, name, pairs, clean, target)
     has = pairs.masks.flatten(1).any(1)
-    lesion = None
+    lesion: dict[str, Any] | None = None
     if bool(has.any()):
-        inside = inside_lesions(clean[has], attacked[has], pairs.masks[has], Grouping(grouping.groups[has.numpy()]))
+        after = None if attacked is None else attacked[has]
+        inside = inside_lesions(clean[has], after, pairs.masks[has], Grouping(grouping.groups[has.numpy()]))
         lesion = {"num_images": int(has.sum())} | {key: _plain(row) for key, row in inside.items()}
+        lesion["looks"] = looks(inside["mass"], work.places(name))._asdict()
     row = {
         "name": name,
         "title": TITLES[name],
@@ -197,20 +223,29 @@ def _row(
             "rank_correlation": tested.rank_correlation.as_dict(),
             "num_images": tested.num_images,
             "reason": tested.reason,
+            "layers": [step._asdict() | {"rank_correlation": step.rank_correlation.as_dict()} for step in steps],
         },
-        "agreement": _plain(means(agreement(clean, attacked), tuple(clean.shape[1:]), grouping)),
+        "agreement": {},
         "lesion": lesion,
         "pictures": [],
     }
+    if attacked is not None:
+        row["agreement"] = _plain(means(agreement(clean, attacked), tuple(clean.shape[1:]), grouping))
     if folder is not None and tested.verdict == "passed":
-        ids = pairs.ids[:MOST_SHOWN]
-        written = write_pictures(folder, name, ids, pairs.x, pairs.x_adv, clean, attacked, pairs.masks)
-        both = zip(target.tolist(), target_adv.tolist(), strict=True)
+        ids = pairs.ids[: work.most_shown]
+        written = write_pictures(folder, name, ids, shown, maps, pairs.masks)
         row["pictures"] = [
-            picture | {"answer": before, "answer_attacked": after}
-            for picture, (before, after) in zip(written, both, strict=False)
+            picture | dict(zip(("answer", "answer_attacked"), given, strict=False))
+            for picture, given in zip(written, answers.tolist(), strict=False)
         ]
     return row, _Before(clean, attacked)
+
+
+def _layers(work: _Work, name: str, pairs: Pairs, clean: Tensor, target: Tensor) -> list[Step]:
+    few = slice(0, MOST_CASCADED)
+    grouping = Grouping(np.array(pairs.groups[few], dtype=object))
+    make = partial(work.make, name, pairs.ids[few])
+    return cascade(make, work.model, pairs.x[few], clean[few], target[few], grouping, work.seed)
 
 
 def _plain(found: dict[str, Estimate]) -> dict[str, Any]:
@@ -218,7 +253,7 @@ def _plain(found: dict[str, Estimate]) -> dict[str, Any]:
 
 
 def drawn(ids: Sequence[str], most: int, seed: int) -> list[int]:
-    """Positions of at most so many images, drawn by their ids, in their order."""
+    """Positions of at most so many, drawn by their ids, in their order."""
     rank = sorted(range(len(ids)), key=lambda i: _draw(seed, ids[i]))
     return sorted(rank[:most])
 

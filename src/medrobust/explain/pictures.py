@@ -54,21 +54,19 @@ def write_pictures(
     folder: Path,
     name: str,
     ids: Sequence[str],
-    x: Tensor,
-    x_adv: Tensor,
-    clean: Tensor,
-    attacked: Tensor,
+    images: Sequence[Tensor],
+    maps: Sequence[Tensor],
     masks: Tensor,
 ) -> list[dict[str, Any]]:
-    """Write the first images with their maps, before and after; the names of the files."""
+    """Write the first images with their maps, untouched and, where there are two of each, attacked; names of files."""
     from PIL import Image
 
     rows = []
     for i, image_id in enumerate(ids):
         row = {"image_id": image_id}
-        for kind, images, maps in (("clean", x, clean), ("attacked", x_adv, attacked)):
+        for kind, x, values in zip(("clean", "attacked"), images, maps, strict=False):
             buffer = io.BytesIO()
-            picture = overlay(images[i].float().cpu(), maps[i], masks[i])
+            picture = overlay(x[i].float().cpu(), values[i], masks[i])
             Image.fromarray(picture).save(buffer, format="PNG", optimize=True)
             row[f"{kind}_png"] = f"{name}_{i}_{kind}.png"
             write_atomic(folder / row[f"{kind}_png"], buffer.getvalue())

@@ -33,8 +33,23 @@ class Sanity(NamedTuple):
     reason: str = ""
 
 
-def randomized(model: nn.Module, seed: int = 0) -> nn.Module | None:
+class Step(NamedTuple):
+    """One step of a cascade.
+
+    Args:
+        num_layers: that are drawn anew, counted from the last.
+        rank_correlation: mean of Spearman's between the map and that of the network with these layers new.
+    """
+
+    num_layers: int
+    rank_correlation: Estimate
+
+
+def randomized(model: nn.Module, seed: int = 0, last: int | None = None) -> nn.Module | None:
     """A copy whose weights are normal, each with mean 0 and the standard deviation that it had; None without weights.
+
+    With last, only so many weights from the end, in the order in which the network has them; they get the same values
+    however many more do.
 
     Weights are all parameters of two dimensions or more, and where there are none such buffers. Biases and
     normalization stay, so that signals keep about their size.
@@ -46,17 +61,61 @@ def randomized(model: nn.Module, seed: int = 0) -> nn.Module | None:
         (True, False)
     """
     other = copy.deepcopy(model)
-    pools = (list(other.parameters()), list(other.buffers()))
-    weights = [[w for w in pool if w.ndim > 1 and w.is_floating_point() and w.numel() > 1] for pool in pools]
-    chosen = weights[0] or weights[1]
+    chosen = _weights(other)
     # Not seed itself: a network that was made from seed 0 would be drawn once more.
     mixed = hashlib.blake2b(f"new weights {seed}".encode(), digest_size=7).digest()
     generator = torch.Generator().manual_seed(int.from_bytes(mixed, "little"))
     with torch.no_grad():
-        for weight in chosen:
+        for i, weight in enumerate(chosen):
             drawn = torch.randn(weight.shape, generator=generator).to(weight)
-            weight.copy_(drawn * weight.std())
+            if last is None or i >= len(chosen) - last:
+                weight.copy_(drawn * weight.std())
     return other if chosen else None
+
+
+def _weights(model: nn.Module) -> list[Tensor]:
+    """Parameters of two dimensions or more, and where there are none such buffers."""
+    pools = (list(model.parameters()), list(model.buffers()))
+    weights = [[w for w in pool if w.ndim > 1 and w.is_floating_point() and w.numel() > 1] for pool in pools]
+    return weights[0] or weights[1]
+
+
+def cascade(
+    make: Callable[..., Tensor],
+    model: nn.Module,
+    x: Tensor,
+    maps: Tensor,
+    target: Tensor,
+    grouping: Grouping,
+    seed: int = 0,
+    most: int = 5,
+) -> list[Step]:
+    """The same test layer by layer, from the last to the first: Adebayo et al. 2018, section 3.1.
+
+    Args:
+        make, model, x, maps, target, grouping, seed: as for sanity, whose network is that of the last step.
+        most: steps, spread evenly from one layer to all.
+
+    Returns nothing where the network cannot be copied or has no weights.
+
+    Example:
+        >>> x, net = torch.rand(4, 1, 8, 8), nn.Sequential(nn.Flatten(), nn.Linear(64, 8), nn.Linear(8, 2))
+        >>> def bright(model, x, target):
+        ...     return x.amax(1)
+        >>> steps = cascade(bright, net, x, bright(net, x, 0), torch.zeros(4), Grouping(np.arange(4)))
+        >>> [(step.num_layers, round(step.rank_correlation.value, 6)) for step in steps]
+        [(1, 1.0), (2, 1.0)]
+    """
+    count = len(_weights(model))
+    steps = []
+    for last in sorted({round(float(k)) for k in np.linspace(1, count, most)}) if count else ():
+        try:
+            other = randomized(model, seed, last)
+        except (RuntimeError, TypeError, ValueError):  # programs that cannot be copied
+            return []
+        found = rank_correlation(maps, make(other, x, target))
+        steps.append(Step(last, grouping.mean_between(found, -1.0, 1.0)))
+    return steps
 
 
 def sanity(

@@ -107,17 +107,20 @@ def certify(
     clean, began, reasons = records.clean, clock(), {}
     right = np.flatnonzero(clean["clean_prediction"] == clean["label"])
     try:
+        grids = plan.slopes
+        if not grids:
+            raise NoCertificateError("bounds are for norms, not for families of corruptions")
         subject = _subject(model, images, right, plan) if len(right) else None
         if subject is None:
             raise NoCertificateError("no image is right")
-        subject.holds(np.arange(1), np.zeros(1), plan.grids[0].norm_name)  # what torch loads at first use is not timed
+        subject.holds(np.arange(1), np.zeros(1), grids[0].norm_name)  # what torch loads at first use is not timed
         tried = []
         for _ in range(3):  # the least of three: another program may have come between
             once = clock()
-            subject.holds(np.arange(1), np.zeros(1), plan.grids[0].norm_name)
+            subject.holds(np.arange(1), np.zeros(1), grids[0].norm_name)
             tried.append(clock() - once)
         each = min(tried)
-        for grid in plan.grids:
+        for grid in grids:
             norm, wrong = grid.norm_name, sensitivity(records, grid.norm_name).change_wrong[right]
             ids = clean["image_id"][right].tolist()
             watch = _Watch(each, limit - (clock() - began), report)

@@ -10,14 +10,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..corruptions import Corruption, psnr, ssim
+from ..corruptions import Corruption, draws_of, psnr, ssim
+from ..corruptions.base import DRAWS
+from ..corruptions.family import SEARCHED
 from ..data.images.image_set import ImageSet
 from ..files import read_json, write_json
 from ..models.classifier import Classifier
 from ..progress import Report
 from ..records.intervals import Grouping
 from ..records.rows import CLEAN, meta_types, rows_table, write_table
-from ..streams import Streams
 from .plan import Plan
 from .verify import exact_float32
 
@@ -25,8 +26,6 @@ FILE, ROWS, SCHEMA = "corruptions.json", "corruptions.parquet", "medrobust.corru
 NORM = "corruption"  # in the column `norm` of the rows; their epsilon is the severity
 WORST = "worst_"  # before the name of a family
 SEVERITIES = (1.0, 2.0, 3.0, 4.0, 5.0)
-SEARCHED = (0.5, 1.0, 1.5, 2.0, 2.5, 3.0, 3.5, 4.0, 4.5, 5.0)  # severities at which a worst case looks
-DRAWS = 4  # directions, places or noises of each image that a worst case tries at each severity
 
 
 class _Cell(NamedTuple):
@@ -78,7 +77,6 @@ def measure_faults(
     corruptions: Sequence[Corruption],
     folder: Path | None = None,
     report: Report | None = None,
-    draws: int = DRAWS,
 ) -> dict[str, Any]:
     """What audit.json says of corruptions.
 
@@ -88,12 +86,11 @@ def measure_faults(
 
     Args:
         model, images: of the audit.
-        plan: for seed, device and batch size.
+        plan: for device and batch size.
         corruptions: which.
         folder: where corruptions.parquet (one row per image, corruption and severity, and worst case) and
             corruptions.json are written. What is there already is not measured again.
         report: called with (what, done, of).
-        draws: tries of the worst case at each severity.
     """
     if folder is not None and (folder / FILE).exists():
         known = read_json(folder / FILE)
@@ -106,7 +103,7 @@ def measure_faults(
     families = list(dict.fromkeys(one.family for one in corruptions))
     worst = {family: _Worst.start(clean, labels) for family in families}
     rows, cells = [_row(images, clean, CLEAN, 0.0, untouched, i) | {"norm": ""} for i in range(len(images))], []
-    jobs = [(one, s, n) for one in corruptions for s in SEARCHED for n in range(draws if one.randomized else 1)]
+    jobs = [(one, s, n) for one in corruptions for s in SEARCHED for n in range(one.num_draws)]
     for done, (one, severity, number) in enumerate(jobs, start=1):
         cell = _answers(model, images, plan, one, severity, number)
         worst[one.family] = worst[one.family].after(cell, severity, labels)
@@ -125,9 +122,9 @@ def measure_faults(
     content = {
         "schema": SCHEMA,
         "names": [one.name for one in corruptions],
-        "draws": draws,
+        "draws": DRAWS,
         "searched": list(SEARCHED),
-        "words": f"the worst of {draws} draws at each half of a severity up to the one named, over the whole family",
+        "words": f"the worst of {DRAWS} draws at each half of a severity up to the one named, over the whole family",
         "clean": grouping.mean(clean == labels).as_dict(),
         "rows": cells,
         "worst": lost,
@@ -154,9 +151,7 @@ def _batches(
     for begin in range(0, len(images), plan.batch_size):
         at = range(begin, min(begin + plan.batch_size, len(images)))
         x = torch.stack([images[i][0] for i in at]).to(plan.device)
-        streams = Streams.of(plan.seed, [images.samples[i].image_id for i in at], plan.device)
-        streams = streams if number == 0 else streams.child("draw", number)
-        changed = x if one is None else one(x, severity, streams, domain)
+        changed = x if one is None else one(x, severity, draws_of(x), domain, number)
         with torch.no_grad(), exact_float32():
             logits = model(changed).float()
         low, high = domain

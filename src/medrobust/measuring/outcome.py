@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from ..engine.tree import take
-from ..norms import NORMS, Norm
+from ..norms import Norm, as_norm
 from ..threat import not_above
 
 Model = Callable[[Tensor], Tensor]
@@ -35,8 +35,8 @@ class Grid:
 
     @property
     def norm(self) -> Norm:
-        """The norm of this name."""
-        return NORMS[self.norm_name]
+        """The norm, or the family of corruptions, of this name."""
+        return as_norm(self.norm_name)
 
     @property
     def radii(self) -> Tensor:

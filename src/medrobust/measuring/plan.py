@@ -10,6 +10,7 @@ from ..attacks.base import Attack
 from ..attacks.build import goal_name
 from ..attacks.honest import honest
 from ..errors import UserError
+from ..norms import as_norm
 from .outcome import Grid
 
 PROTOCOLS = ("honest", "paper")
@@ -36,8 +37,8 @@ class Plan:
         keep_points: keep the smallest change of every image, not only of the few that may be shown.
         mask: where pixels may change: lesion, inside each image's mask; background, outside it; "" everywhere.
 
-    Errors: UserError for an unknown protocol, precision or mask, no attack, no budget, or an attack that is not made
-        for one of the norms.
+    Errors: UserError for an unknown protocol, precision or mask, a mask for a family of corruptions, no attack, no
+        budget, or an attack that is not made for one of the norms.
     """
 
     attacks: Mapping[str, Attack]
@@ -64,12 +65,20 @@ class Plan:
             raise UserError("attacks", "none given", "for example attacks=standard")
         if not self.grids:
             raise UserError("threat.epsilons", "no budget", "give at least one, for example 1/255")
+        for grid in self.grids:
+            reason = grid.norm.refuses(grid.epsilons[-1], grid.domain, bool(self.mask))
+            if reason:
+                raise UserError("threat", reason)
         for title, attack in self.attacks.items():
-            for grid in self.grids_of(title):
-                valid = attack.abilities.norms
+            valid = attack.abilities.norms
+            for grid in self.grids_of(title) or self.grids[:1]:
                 if grid.norm_name not in valid:
                     reason = f"is not made for {grid.norm_name}"
                     raise UserError(f"attacks.{title}", reason, f"valid: {', '.join(valid)}")
+        for grid in self.grids:
+            if not any(grid in self.grids_of(title) for title in self.attacks):
+                fix = "add pgd or standard" if grid.norm.has_slope else "add worst_corruption or standard"
+                raise UserError("attacks", f"none is made for {grid.norm_name}", fix)
 
     @cached_property
     def runs(self) -> dict[str, Attack]:
@@ -77,8 +86,15 @@ class Plan:
         return {title: honest(attack) if self.honest else attack for title, attack in self.attacks.items()}
 
     def grids_of(self, title: str) -> tuple[Grid, ...]:
-        """The budgets at which an attack runs."""
-        return tuple(grid for grid in self.grids if grid.norm_name in self.norms.get(title, (grid.norm_name,)))
+        """The budgets at which an attack runs: one made for norms not in families of corruptions, and the reverse."""
+        follows = any(as_norm(name).has_slope for name in self.attacks[title].abilities.norms)
+        named = tuple(grid for grid in self.grids if grid.norm_name in self.norms.get(title, (grid.norm_name,)))
+        return tuple(grid for grid in named if grid.norm.has_slope == follows)
+
+    @property
+    def slopes(self) -> tuple[Grid, ...]:
+        """The budgets of norms, in which a change has a direction; without those of families of corruptions."""
+        return tuple(grid for grid in self.grids if grid.norm.has_slope)
 
     @property
     def goals(self) -> dict[str, str]:

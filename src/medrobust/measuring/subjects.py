@@ -10,7 +10,6 @@ from torch import Tensor
 
 from ..data.images.image_set import ImageSet
 from ..goals import Goal
-from ..norms import NORMS
 from ..streams import Streams
 from ..threat import Ball, Threat
 from .outcome import Grid
@@ -41,7 +40,7 @@ class Subjects(NamedTuple):
 
     def threat(self, grid: Grid, epsilon: float | Tensor) -> Threat:
         """The threat of a budget, one for all or one per image (m,)."""
-        return Threat(epsilon=epsilon, norm=NORMS[grid.norm_name], domain=grid.domain, mask=self.mask)
+        return Threat(epsilon=epsilon, norm=grid.norm, domain=grid.domain, mask=self.mask)
 
     def ball(self, grid: Grid, epsilon: float | Tensor) -> Ball:
         """The points allowed around each image at a budget."""

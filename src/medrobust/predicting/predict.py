@@ -104,19 +104,34 @@ def predict_images(recipe: AuditRecipe, images: str, report: Report | None = Non
 
     Errors: UserError for whatever an audit refuses, and when no image can be read.
     """
+    model, opened, how = open_both(recipe, images, report)
+    return answers(model, opened, how, _rule_of(model), report)
+
+
+def open_both(
+    recipe: AuditRecipe, images: str, report: Report | None = None, *, skip_masks: bool = False
+) -> tuple[Classifier, ImageSet, Shown]:
+    """The model of a recipe and images without labels, as `predict_images` has them; skip_masks: see open_plain."""
     card = card_of(recipe.model)
     classes = tuple(card.get("order") or card.get("classes") or recipe.model.classes or ())
     if not classes:
         raise UserError("model.classes", "the names of the outputs are not known", "give model.classes=[a, b]")
     view = make_view(recipe.data, card)
-    opened = open_plain(images, classes, view=view, extremes=extremes_of(view, card), progress=decoding(report))
+    opened = open_plain(
+        images,
+        classes,
+        view=view,
+        extremes=extremes_of(view, card),
+        skip_masks=skip_masks,
+        progress=decoding(report),
+    )
     model = load_classifier(recipe.model, opened, card)
     opened = in_color_of(model, recipe.data, opened, card)
     device = pick_device(recipe.device)
     batch_size = recipe.batch_size
     if batch_size == "auto":
         batch_size = fitting_batch(model.to(device), opened[0][0][None].to(device), None)
-    return answers(model, opened, Shown(batch_size, device, recipe.num_workers), _rule_of(model), report)
+    return model, opened, Shown(batch_size, device, recipe.num_workers)
 
 
 def _rule_of(model: Classifier) -> Rule | None:

@@ -7,10 +7,12 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from ..errors import UserError, nearest
-from ..numbers import DEFAULT_EPSILONS, parse_budgets, parse_number
+from ..numbers import DEFAULT_EPSILONS, FAMILIES, parse_budgets, parse_number
 
 Options = dict[str, Any]
-NormName = Literal["linf", "l2", "l1"]
+NormName = Literal[
+    "linf", "l2", "l1", "noise", "blur", "resolution", "light", "color", "scanner", "geometry", "everyday"
+]  # fmt: skip
 LARGEST_SIDE = 4096
 
 
@@ -106,10 +108,11 @@ class ThreatSpec:
     """What the adversary may do.
 
     Args:
-        norm: linf, l2 or l1; an audit takes several.
+        norm: linf, l2 or l1; an audit takes several, and families of corruptions, whose budgets are severities from 0
+            to 5: noise, blur, resolution, light, color, scanner, geometry, or everyday for all of them.
         epsilon: the one budget of training and validation, as a number or as text (8/255, 2%).
         epsilons: the budgets of an audit: a list, a text such as geometric(1e-4, 2e-2, 20), or a mapping from norm to
-            either. By default ten for each norm.
+            either. By default ten for each norm, and 1 to 5 for each family.
         epsilon_warm_up: epochs of training in which the budget grows.
         mask: in an audit, lesion lets only pixels inside each image's mask change, background only those outside; all
             by default.
@@ -125,6 +128,9 @@ class ThreatSpec:
         for norm in self.norms:
             if norm not in DEFAULT_EPSILONS:
                 raise UserError("threat.norm", f"unknown norm {norm!r}", nearest(norm, DEFAULT_EPSILONS))
+            if norm in FAMILIES and self.mask:
+                fix = "leave one of them out"
+                raise UserError("threat.mask", f"{norm} changes whole images, and takes no mask", fix)
         object.__setattr__(self, "epsilon", parse_number(self.epsilon, "threat.epsilon"))
 
     @property

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from ..numbers import FAMILIES
 from ..svg import Axis, axis_for, document, path, tag, text
 from .figures import Layout, shares, titles
-from .words import GREY_LEVELS, Budget, number, percent
+from .words import FAULTS, GREY_LEVELS, Budget, number, percent
 
 
 def steps(points: Sequence[tuple[float, float]], stop: float) -> list[tuple[float, float]]:
@@ -62,6 +63,8 @@ def smallest_changes(points: Sequence[tuple[float, float]], norm: str, stop: flo
     title = (
         "Smallest change found, grey levels of 255" if norm == "linf" else f"Smallest change, {norm.upper()} distance"
     )
+    if norm in FAMILIES:
+        title = f"Least severity of {FAULTS[norm]} that misleads"
     out.extend(titles(layout, title))
     told = f"half within {Budget(norm, half).short}" if half is not None else "fewer than half at any size"
     label = f"Step chart of images misled against the size of the change: {told}; {percent(never)} never."

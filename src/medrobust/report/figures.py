@@ -6,9 +6,10 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from ..numbers import FAMILIES, MOST_SEVERE
 from ..svg import Axis, axis_for, document, path, spread, tag, text
 from .measured import CurvePoint, Estimate, Line
-from .words import GREY_LEVELS, Budget, number, percent
+from .words import FAULTS, GREY_LEVELS, Budget, number, percent
 
 
 @dataclass(frozen=True)
@@ -66,6 +67,9 @@ def titles(layout: Layout, *rows: str) -> list[str]:
 
 def size_titles(norm: str, layout: Layout) -> list[str]:
     """What the horizontal axis of a curve counts, in two lines."""
+    if norm in FAMILIES:
+        title = f"Severity of {FAULTS[norm]}, from 0 to {MOST_SEVERE:g}"
+        return [title, "an image is lost from its mildest fault on"]
     if norm != "linf":
         return [f"Size of the change, {norm.upper()} distance", "pixel values run from 0 to 1"]
     if layout.direct_labels:

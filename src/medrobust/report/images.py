@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from ..files import write_atomic
+from ..numbers import FAMILIES
 from ..records.records import Records
 from ..records.rows import META
 from .exports.table import cell
@@ -49,7 +50,7 @@ OUTCOMES = {"untouched": "wrong untouched", "misled": "misled", "never": "never 
 
 
 def _size_column(norm: str) -> Column:
-    unit = "grey levels" if norm == "linf" else "distance"
+    unit = "grey levels" if norm == "linf" else "severity" if norm in FAMILIES else "distance"
     return Column(f"change_{norm}", f"Smallest change, {norm} ({unit})", True)
 
 

@@ -62,6 +62,7 @@ def environment() -> Any:
     made.globals |= {
         "counted": words.counted,
         "listed": words.listed,
+        "measured_by": words.measured_by,
         "of_hundred": words.of_hundred,
         "markup": Markup,  # for figures: svg.py escapes what it writes
         "strip": lambda estimate, style="": Markup(figures.strip(estimate, style)),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from .measured import Json, broken_share, class_names, clean_accuracy, estimate, focus, mapping, norms, worst_line
-from .words import Budget, counted, interval, listed, percent, plain
+from .words import Budget, counted, interval, listed, measured_by, percent, plain
 
 NEAR_CHANCE = 0.05  # a classifier this little above guessing is said to guess
 NOT_CHECKED = (
@@ -121,7 +121,8 @@ def context(audit: Json) -> list[str]:
         )
     others = [name for name in norms(audit) if name != budget.norm]
     if others:
-        sentences.append(f"Changes measured by {listed(others)} distance are in the figures below.")
+        said = listed([measured_by(name) for name in others])
+        sentences.append(f"Changes measured by {said} are in the figures below.")
     return sentences
 
 

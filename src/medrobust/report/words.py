@@ -6,12 +6,36 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
-from ..numbers import epsilon_text
+from ..numbers import FAMILIES, epsilon_text
 
 GREY_LEVELS = 255  # what an 8-bit screen shows; pixel values run from 0 to 1
 
 # Rough guide, stated in the glossary: up to this many grey levels a change of every pixel looks like this.
 VISIBILITY = ((1, "invisible to the eye"), (2, "practically invisible"), (4, "hard to see"), (8, "faintly visible"))
+
+# What the corruptions of a family are, as it stands in a sentence after "of".
+FAULTS = {
+    "noise": "noise",
+    "blur": "blur",
+    "resolution": "lost resolution",
+    "light": "brightness and contrast",
+    "color": "color",
+    "scanner": "artifacts of scanners",
+    "geometry": "rotation, shift and crop",
+    "everyday": "any everyday fault",
+}
+
+
+def measured_by(norm: str) -> str:
+    """How the sizes of a norm are measured, as it stands after "Changes measured by".
+
+    Example:
+        >>> measured_by("linf"), measured_by("l2"), measured_by("blur")
+        ('the largest change of a pixel (linf)', 'L2 distance', 'the severity of blur (blur)')
+    """
+    if norm in FAMILIES:
+        return f"the severity of {FAULTS[norm]} ({norm})"
+    return "the largest change of a pixel (linf)" if norm == "linf" else f"{norm.upper()} distance"
 
 
 def number(value: float | None, digits: int = 2) -> str:
@@ -105,6 +129,8 @@ class Budget:
         ('0.5 grey levels out of 255', '1 grey level out of 255', '0.5 in L2 distance')
         >>> Budget("linf", 0.5 / 255).look, Budget("linf", 16 / 255).look, Budget("l2", 0.5).look
         ('invisible to the eye', 'visible', '')
+        >>> Budget("geometry", 2.0).words, Budget("geometry", 2.0).short
+        ('severity 2 of rotation, shift and crop', 'severity 2 (geometry)')
     """
 
     norm: str
@@ -116,6 +142,11 @@ class Budget:
         return self.epsilon * GREY_LEVELS if self.norm == "linf" else None
 
     @property
+    def is_severity(self) -> bool:
+        """Whether it is the severity of a family of corruptions, not the size of a change of pixels."""
+        return self.norm in FAMILIES
+
+    @property
     def label(self) -> str:
         """The size alone: grey levels for linf, else the distance; three digits where they say it exactly, else two."""
         size = self.epsilon if self.grey_levels is None else self.grey_levels
@@ -125,6 +156,8 @@ class Budget:
     @property
     def short(self) -> str:
         """A few words, for tables and captions."""
+        if self.is_severity:
+            return f"severity {self.label} ({self.norm})"
         if self.grey_levels is None:
             return f"{self.label} ({self.norm.upper()})"
         return f"{self.label} grey level{'' if self.label == '1' else 's'}"
@@ -132,6 +165,8 @@ class Budget:
     @property
     def words(self) -> str:
         """As it stands in a sentence, after "up to" or "at most"."""
+        if self.is_severity:
+            return f"severity {self.label} of {FAULTS[self.norm]}"
         if self.grey_levels is None:
             return f"{self.label} in {self.norm.upper()} distance"
         return f"{self.short} out of {GREY_LEVELS}"

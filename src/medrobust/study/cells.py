@@ -1,10 +1,8 @@
-"""A cell: one training or one audit, named by the values that decide its result."""
+"""From resolved recipes to cells: what of them decides the result, and what they read."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -18,41 +16,10 @@ from ..recipes.parts import DataSpec
 from ..recipes.plain import as_dict, deciding
 from ..recipes.train import TrainRecipe
 from ..runs import digest
+from .cell import Cell
 
 # Raised by hand when the same values come to mean another result.
 CELL_VERSION = 1
-KEY_LENGTH = 12
-
-
-@dataclass(frozen=True)
-class Cell:
-    """One training or one audit.
-
-    Args:
-        kind: train or audit.
-        values: what decides its result: the resolved recipe, defaults included, less what cannot change the result
-            (device, workers, paths), with the hash of the data and of the weights that it starts from.
-        recipe: the recipe as it runs, paths included.
-        needs: the keys of the cells that come before it.
-        title: readable, for the name of its folder.
-    """
-
-    kind: str
-    values: Mapping[str, Any]
-    recipe: Mapping[str, Any]
-    needs: tuple[str, ...] = ()
-    title: str = ""
-    checks: str = "proof"
-    key: str = field(init=False)
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "key", digest(self.values)[:KEY_LENGTH])
-
-    @property
-    def name(self) -> str:
-        """The name of its folder."""
-        readable = re.sub(r"[^a-z0-9]+", "-", self.title.lower()).strip("-")[:60]
-        return f"{self.key}-{readable or self.kind}"
 
 
 def train_cell(recipe: TrainRecipe, start: Cell | None, title: str) -> Cell:

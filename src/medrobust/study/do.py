@@ -26,7 +26,7 @@ from ..records.sensitivity import sensitivity
 from ..records.worst_answers import Answers, untouched, worst_answers
 from ..runs import RUN_FILE, commit, hardware, now, versions
 from ..training.run import train
-from .cells import Cell
+from .cell import Cell
 from .read import NONE, WORST, pack
 
 Log = Callable[[str], None]

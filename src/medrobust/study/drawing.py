@@ -84,7 +84,7 @@ def _curve(figure: Figure, panel: Panel) -> str:
 
 
 def _span(line: Line, place: Callable[[float], float], y: Axis) -> str:
-    """The intervals: a band where there are several budgets, a whisker where there is one."""
+    """The spread: a band where there are several budgets, a whisker where there is one."""
     known = [(place(e), one) for e, one in line.points if not math.isnan(one.low + one.high)]
     if len(known) == 1:
         ((at, one),) = known

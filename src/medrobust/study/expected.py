@@ -57,7 +57,7 @@ class Expected:
         reported: in the paper's unit; None where the paper reports nothing.
         spread: what the paper prints after the plus-minus sign, in its unit.
         unit: %, points (a difference of percentages), 1 or count.
-        printed: the digits of the paper.
+        printed: the digits of the paper, with its spread; "" where it reports nothing.
     """
 
     table: str
@@ -140,7 +140,7 @@ def _row(cells: Mapping[str, str], place: str) -> Expected:
         None if nothing else _number(cells["reported"], place),
         _number(cells["spread"], place) if cells["spread"] not in NOTHING else None,
         unit,
-        "" if nothing else cells["reported"],
+        "" if nothing else " \u00b1 ".join(filter(None, (cells["reported"], cells["spread"].strip("-")))),
     )
 
 

@@ -25,7 +25,8 @@ class Line:
     Args:
         name: the value.
         number: its position among all values of the axis, so that it has one color in all panels.
-        points: (epsilon, our value); of bars one, whose epsilon means nothing.
+        points: (epsilon, our value, from the lowest split to the highest, of one split with its interval); of bars
+            one, whose epsilon means nothing.
         reported: (epsilon, what the paper prints there), as shares.
     """
 
@@ -113,7 +114,7 @@ def _panel(
     lines = []
     for name in _values(study, series, where):
         found = {
-            epsilon: find(study, Wanted(metric, {**here, series: name}), protocol).estimate
+            epsilon: find(study, Wanted(metric, {**here, series: name}), protocol).spread
             for epsilon, here in at.items()
         }
         points = tuple((epsilon, one) for epsilon, one in found.items() if one is not None)

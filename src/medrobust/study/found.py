@@ -11,7 +11,7 @@ from ..errors import UserError
 from ..records.intervals import Estimate
 from .expected import NUM_PARAMETERS, Wanted
 from .read import CONDITIONS, NONE, Job, Key, Outcome, Study, values_of
-from .values import difference_of, estimate_of, pooled
+from .values import difference_of, estimate_of, pooled, spread_of
 from .words import without_paths
 
 NOT_RUN, CANNOT_RUN = "not run", "cannot run"
@@ -25,6 +25,7 @@ class Found:
     Args:
         estimate: our value as a share (a count for num_parameters) with its 95 % interval; None where there is none.
         num_used, num_jobs: jobs whose mean it is, and those of this profile that it should be.
+        spread: the same value from the lowest repetition to the highest; of one repetition as `estimate`.
         verdict: not run or cannot run, where there is no value.
         why: the reason for that.
         note: of a value that is of less than what the paper's is, what is left out.
@@ -33,6 +34,7 @@ class Found:
     estimate: Estimate | None
     num_used: int = 0
     num_jobs: int = 0
+    spread: Estimate | None = None
     verdict: str = ""
     why: str = ""
     note: str = ""
@@ -86,15 +88,16 @@ def find(study: Study, wanted: Wanted, protocol: str) -> Found:
             used.update({id(outcome): outcome for member in members for outcome in member})
     if not units:
         if ruled:
-            return Found(None, 0, len(jobs), CANNOT_RUN, ruled)
+            return Found(None, 0, len(jobs), verdict=CANNOT_RUN, why=ruled)
         why = _unmeasured(wanted.metric, keys) if complete else _unfinished(study, jobs)
-        return Found(None, 0, len(jobs), NOT_RUN, why)
+        return Found(None, 0, len(jobs), verdict=NOT_RUN, why=why)
     reach = (-1.0 if wanted.minus else 0.0, 1.0)
     if wanted.metric == NUM_PARAMETERS:
         reach = (-math.inf, math.inf)
     sets = {tuple(one.result["image_ids"]) for one in used.values()}
     note = _note(wanted.where, list(used.values()), len(jobs))
-    return Found(pooled(units, len(sets), reach), len(used), len(jobs), note=note)
+    ours = pooled(units, len(sets), reach)
+    return Found(ours, len(used), len(jobs), spread_of(units) if len(units) > 1 else ours, note=note)
 
 
 def _units(selected: list[Selected]) -> dict[Place, list[Place]]:

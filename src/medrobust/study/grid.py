@@ -14,7 +14,8 @@ from ..recipes.parts import Options
 from ..recipes.study import StudyRecipe
 from ..recipes.train import TrainRecipe
 from ..recipes.yaml import audit_recipe, train_recipe
-from .cells import Cell, audit_cell, fingerprint, train_cell
+from .cell import Cell
+from .cells import audit_cell, fingerprint, train_cell
 from .merge import VARIABLE, at_profile, matches, merge, options_at, places, with_variables
 from .read import STUDY_FILE, STUDY_SCHEMA, Job
 from .refuse import check, check_recipes

@@ -94,10 +94,11 @@ class CheckResult:
                 counted = [f"{num} {verdict}" for verdict, num in table.counted(protocol).items() if num]
                 out.append(f"  {protocol}: {', '.join(counted) or 'nothing reported'}")
             width = max(len(f"{one.expected.row} / {one.expected.column}") for one in table.cells.values())
+            room = max(len(one.reported) for one in table.cells.values())
             for one in table.cells.values():
                 name = f"{one.expected.row} / {one.expected.column}".ljust(width)
                 ours = [_said(protocol, one.verdicts[protocol]) for protocol in self.protocols]
-                out.append("  ".join([f"  {name}", one.reported.rjust(8), *ours]).rstrip())
+                out.append("  ".join([f"  {name}", one.reported.rjust(room), *ours]).rstrip())
             out.append("")
         for claim in self.judged:
             out.append(f"{claim['name']}, {claim['protocol']}: {claim['verdict']}. {claim['words']}")

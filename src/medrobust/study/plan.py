@@ -11,7 +11,7 @@ from typing import Any
 
 from ..numbers import parse_budgets
 from ..progress import duration
-from .cells import Cell
+from .cell import Cell
 from .grid import Grid
 from .read import RESULT, VALUES
 from .worker import read_or_none, status_of

@@ -11,11 +11,12 @@ from pathlib import Path
 
 from ..errors import UserError, nearest
 from ..progress import Report
+from .claim import held
 from .grid import Grid
 from .launchers import LAUNCHERS
 from .read import STUDY_FILE, read_study
 from .recipe import EXPECTED
-from .worker import cells_of, folder_of, status_of
+from .worker import cells_of, folder_of, retry, status_of
 
 
 @dataclass(frozen=True)
@@ -45,6 +46,7 @@ def run_study(
     cells: Path | None = None,
     launcher: str = "serial",
     workers: int = 0,
+    address: str | None = None,
     retry_failed: bool = False,
     force: str | None = None,
     expected: Path | None = None,
@@ -61,16 +63,22 @@ def run_study(
         cells: where cells are; out/cells by default. Studies that share it share cells.
         launcher: a name of LAUNCHERS.
         workers: processes; 0 is as many as there are cores.
+        address: of a Ray cluster, for the launcher ray; a cluster on this machine by default.
         retry_failed: do failed cells again.
         force: pattern of names of cells to do anew, though they are done, as in "*resnet8*".
         expected: a table of published results to keep beside the study.
         report: called with (what, done, of).
         say: called with one line for each cell that ends.
 
-    Errors: UserError for an unknown launcher, a folder that holds something else, or a pattern that names no cell.
+    Errors: UserError for an unknown launcher, a folder that holds something else, a pattern that names no cell or one
+    that a worker holds, and when no worker is left.
     """
     if launcher not in LAUNCHERS:
         raise UserError("launcher", f"unknown launcher {launcher!r}", nearest(launcher, LAUNCHERS))
+    if workers < 0:
+        raise UserError("--workers", f"{workers} is negative", "0 is as many as there are cores")
+    if address is not None and launcher != "ray":
+        raise UserError("--address", f"is for the launcher ray, not {launcher}", "add --launcher ray")
     if (out / STUDY_FILE).exists():
         found = read_study(out, cells)
         if (found.name, found.profile) != (grid.recipe.study, grid.profile):
@@ -81,27 +89,32 @@ def run_study(
     forced = [cell for cell in grid.cells.values() if force is not None and fnmatch(cell.name, force)]
     if force is not None and not forced:
         raise UserError("--force", f"no cell is named {force!r}", "see `medrobust study plan`")
+    busy = next((cell.name for cell in forced if held(folder_of(folder, cell))), None)
+    if busy is not None:
+        raise UserError("--force", f"another command works on {busy}", "stop it first")
     grid.write(out)
     if expected is not None and expected.exists() and not (out / EXPECTED).exists():
         shutil.copyfile(expected, out / EXPECTED)
     for cell in forced:
         _forget(folder_of(folder, cell))
     todo = list(grid.cells.values())
-    again = [cell.key for cell in todo if retry_failed and status_of(folder, cell)[0] == "failed"]
+    for cell in todo if retry_failed else ():
+        if status_of(folder, cell)[0] == "failed":
+            retry(folder, cell)
     names = {cell.key: cell.name for cell in todo}
     seen = {cell.key for cell in todo if status_of(folder, cell)[0] == "done"}
     if report:
         report("cells", len(seen), len(todo))
 
     def told(key: str, status: str) -> None:
-        if key in seen:
+        if key in seen or status == "begun":
             return
         seen.add(key)
         say(f"{status:<8} {names[key]}")
         if report:
             report("cells", len(seen), len(todo))
 
-    statuses = LAUNCHERS[launcher](todo, folder, told, again, workers)
+    statuses = LAUNCHERS[launcher](todo, folder, told, workers, address)
     failed = [cell for cell in todo if statuses.get(cell.key) == "failed"]
     return Ran(out, statuses, {cell.name: status_of(folder, cell)[1] for cell in failed})
 

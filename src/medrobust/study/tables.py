@@ -26,11 +26,7 @@ class Cell:
     @property
     def reported(self) -> str:
         """As the paper prints it, with its spread."""
-        one = self.expected
-        if one.reported is None:
-            return "-"
-        spread = "" if one.spread is None else f" \u00b1 {one.spread:g}"
-        return f"{one.printed or f'{one.reported:g}'}{spread}"
+        return self.expected.printed or "-"
 
 
 @dataclass(frozen=True)

@@ -167,3 +167,14 @@ def pooled(units: Sequence[Sequence[Estimate]], num_sets: int, reach: tuple[floa
     if math.isnan(down) or math.isnan(up):
         return Estimate(value, math.nan, math.nan)
     return Estimate(value, max(reach[0], value - down), min(reach[1], value + up))
+
+
+def spread_of(units: Sequence[Sequence[Estimate]]) -> Estimate:
+    """The mean over repetitions, from the lowest to the highest of them: what a figure shows.
+
+    Example:
+        >>> spread_of([[Estimate(0.5, 0.4, 0.6)], [Estimate(0.75, 0.6, 0.8)]])
+        Estimate(value=0.625, low=0.5, high=0.75)
+    """
+    means = [float(np.mean([one.value for one in unit])) for unit in units]
+    return Estimate(float(np.mean(means)), min(means), max(means))

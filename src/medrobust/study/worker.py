@@ -13,9 +13,8 @@ from typing import Any
 from ..errors import UserError
 from ..files import read_json, write_atomic, write_json
 from ..runs import now
-from .cells import Cell
+from .cell import Cell
 from .claim import claim, held
-from .do import audit_result, train_result
 from .read import CELL_SCHEMA, CELLS, ERROR, RESULT, VALUES, cell_folder
 
 RUN, LOG = "run", "log.txt"
@@ -35,8 +34,14 @@ def is_done(cells: Path, cell: Cell) -> bool:
     return status_of(cells, cell)[0] == "done"
 
 
-def status_of(cells: Path, cell: Cell) -> tuple[str, str]:
-    """done, stale, failed, running or missing; and why, where that needs a word."""
+def status_of(cells: Path, cell: Cell, *, mine: bool = False) -> tuple[str, str]:
+    """done, stale, failed, running or missing; and why, where that needs a word.
+
+    Args:
+        cells: the folder of all cells.
+        cell: which.
+        mine: the caller holds its claim.
+    """
     folder = cell_folder(cells, cell.key)
     if folder is None:
         return "missing", ""
@@ -50,11 +55,27 @@ def status_of(cells: Path, cell: Cell) -> tuple[str, str]:
             if trained is not None and trained.get("weights") != result.get("weights"):
                 return "stale", "the weights that it measured are not those of its training now"
         return "done", ""
-    if held(folder):
+    if not mine and held(folder):
         return "running", "a worker holds its claim"
     if error is not None:
         return "failed", str(error.get("error", ""))
     return "missing", "it was begun and goes on" if (folder / RUN).exists() else ""
+
+
+def retry(cells: Path, cell: Cell) -> None:
+    """Let a cell that failed be done again."""
+    (folder_of(cells, cell) / ERROR).unlink(missing_ok=True)
+
+
+def give_up(cells: Path, cell: Cell, why: str) -> str:
+    """Write down that a cell failed, unless it is done or in other hands; returns its status then."""
+    folder = folder_of(cells, cell)
+    with claim(folder) as mine:
+        status = status_of(cells, cell, mine=mine)[0]
+        if mine and status not in ("done", "failed"):
+            write_json(folder / ERROR, {"error": why, "when": now()})
+            status = "failed"
+    return status
 
 
 def read_or_none(path: Path) -> dict[str, Any] | None:
@@ -70,7 +91,7 @@ def _plain(values: Mapping[str, Any]) -> Any:
     return json.loads(json.dumps(values))
 
 
-def do_cell(cell: Cell, cells: Path, do: Do | None = None) -> str:
+def do_cell(cell: Cell, cells: Path, do: Do | None = None, begun: Callable[[], None] = lambda: None) -> str:
     """Do one cell, unless it is done or in other hands; returns its status then: done, failed, running or blocked.
 
     What fails is written down in the cell and never raised; only an interruption by the user is.
@@ -79,6 +100,7 @@ def do_cell(cell: Cell, cells: Path, do: Do | None = None) -> str:
         cell: what to do.
         cells: the folder of all cells.
         do: (cell, folder of its run, run of the cell that it needs, log) -> its result; by default the real thing.
+        begun: called when the claim is taken and there is something to do.
     """
     before = [cell_folder(cells, need) for need in cell.needs]
     if any(one is None or not (one / RESULT).exists() for one in before):
@@ -87,8 +109,10 @@ def do_cell(cell: Cell, cells: Path, do: Do | None = None) -> str:
     with claim(folder) as mine:
         if not mine:
             return "running"
-        if is_done(cells, cell):
-            return "done"
+        status = status_of(cells, cell, mine=True)[0]
+        if status in ("done", "failed"):  # by another worker, since the caller looked
+            return status
+        begun()
         for left in (RESULT, ERROR):
             (folder / left).unlink(missing_ok=True)
         if read_or_none(folder / VALUES) != _plain(cell.values):
@@ -101,21 +125,25 @@ def do_cell(cell: Cell, cells: Path, do: Do | None = None) -> str:
                 file.write(f"{now()} {line}\n")
                 file.flush()
 
+            log("goes on" if (folder / RUN).exists() else "begins")
             try:
                 found = (do or real)(cell, folder / RUN, start, log)
+                head = {"schema": CELL_SCHEMA, "kind": cell.kind, "key": cell.key}
+                result = {**head, "seconds": round(time.perf_counter() - began, 3), **found}
+                text = json.dumps(result, allow_nan=False, separators=(",", ":"))
             except Exception as error:
                 file.write(traceback.format_exc())
                 said = str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {error}"
                 write_json(folder / ERROR, {"error": said, "when": now()})
                 return "failed"
-        head = {"schema": CELL_SCHEMA, "kind": cell.kind, "key": cell.key}
-        result = {**head, "seconds": round(time.perf_counter() - began, 3), **found}
-        write_atomic(folder / RESULT, json.dumps(result, allow_nan=False, separators=(",", ":")) + "\n")
+        write_atomic(folder / RESULT, text + "\n")
     return "done"
 
 
 def real(cell: Cell, run: Path, start: Path | None, log: Log) -> Mapping[str, Any]:
     """Train or audit, in the folder run; a run that was killed goes on where it stopped."""
+    from .do import audit_result, train_result  # heavy, and not needed by who only looks
+
     do = train_result if cell.kind == "train" else audit_result
     try:
         return do(cell, run, start, log)
@@ -128,9 +156,7 @@ def real(cell: Cell, run: Path, start: Path | None, log: Log) -> Mapping[str, An
         return do(cell, run, start, log)
 
 
-def work(
-    todo: Sequence[Cell], cells: Path, told: Told | None = None, do: Do | None = None, *, again: Sequence[str] = ()
-) -> dict[str, str]:
+def work(todo: Sequence[Cell], cells: Path, told: Told | None = None, do: Do | None = None) -> dict[str, str]:
     """Do every cell of a list, in its order, as far as other workers leave them; returns key -> status.
 
     Any number of workers may call this with the same list, on any number of machines that share the folder: each takes
@@ -139,17 +165,20 @@ def work(
     Args:
         todo: cells, those first that others need.
         cells: the folder of all cells.
-        told: called with the key and the status of each cell that ends.
+        told: called with the key and the status of each cell that begins here ("begun") or ends.
         do: see `do_cell`.
-        again: keys that are done again though they failed.
     """
     ended: dict[str, str] = {}
-    retry = set(again)
+    listed = {cell.key for cell in todo}
 
-    def end(cell: Cell, status: str) -> None:
-        ended[cell.key] = status
+    def tell(cell: Cell, status: str) -> None:
         if told is not None:
             told(cell.key, status)
+
+    def end(cell: Cell, status: str) -> bool:
+        ended[cell.key] = status
+        tell(cell, status)
+        return True
 
     while len(ended) < len(todo):
         moved = False
@@ -157,21 +186,15 @@ def work(
             if cell.key in ended:
                 continue
             if any(ended.get(need) in ("failed", "blocked") for need in cell.needs):
-                end(cell, "blocked")
-                moved = True
+                moved = end(cell, "blocked")
                 continue
+            if any(need in listed and need not in ended for need in cell.needs):
+                continue  # whether it is stale is known when its training is done
             status = status_of(cells, cell)[0]
-            if status == "done" or (status == "failed" and cell.key not in retry):
-                end(cell, status)
-                moved = True
-                continue
-            if status == "running":
-                continue
-            status = do_cell(cell, cells, do)
-            if status in ("done", "failed"):
-                retry.discard(cell.key)
-                end(cell, status)
-                moved = True
+            if status in ("missing", "stale"):
+                status = do_cell(cell, cells, do, begun=lambda one=cell: tell(one, "begun"))  # type: ignore[misc]
+            if status != "running":
+                moved = end(cell, status)
         if not moved:
             time.sleep(PAUSE)
     return ended

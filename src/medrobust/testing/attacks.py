@@ -52,7 +52,8 @@ def leaves_inputs_alone(case: AttackCase) -> None:
         given = setting(norm)
         epsilon = torch.full((len(given.x),), float(given.threat.epsilon))
         mask = torch.ones(given.x.shape, dtype=torch.bool)
-        given = replace(given, threat=replace(given.threat, epsilon=epsilon, mask=mask))
+        mask_or_none = mask if given.threat.norm.has_slope else None
+        given = replace(given, threat=replace(given.threat, epsilon=epsilon, mask=mask_or_none))
         tensors = (given.x, given.y, epsilon, mask, given.streams.keys)
         before = [tensor.clone() for tensor in tensors]
         x_adv = given.run(case)
@@ -120,6 +121,8 @@ def masks_hold(case: AttackCase) -> None:
     """Nothing moves outside the mask, and something moves inside; a mask (h, w) holds for the whole batch."""
     for norm in case.norms:
         given = setting(norm, num_images=4)
+        if not given.threat.norm.has_slope:  # such a threat takes no mask
+            continue
         each = torch.arange(given.x.numel()).reshape(given.x.shape) % 3 > 0
         for mask in (each, each[0, 0], each[:1]):
             masked = replace(given, threat=replace(given.threat, mask=mask))
@@ -158,8 +161,8 @@ def randomness_is_given(case: AttackCase) -> None:
 def works_on_every_shape(case: AttackCase) -> None:
     """Signals (n, c, l), images (n, c, h, w) and volumes (n, c, d, h, w) are attacked alike."""
     for norm in case.norms:
-        for name, shape in SHAPES.items():
-            given = setting(norm, shape=shape)
+        for name in case.shapes:
+            given = setting(norm, shape=SHAPES[name])
             x_adv = given.run(case)
             assert_inside(given, x_adv, f"{norm}: {name}")
             assert bool((given.loss(x_adv) > given.loss(given.x)).any()), f"{norm}: no gain on a {name}"
@@ -213,12 +216,13 @@ ATTACK_CHECKS: dict[str, Callable[[AttackCase], None]] = {
 }
 
 
-def check_attack(attack: Attack, *, heads: Sequence[str] = tuple(HEADS)) -> None:
+def check_attack(attack: Attack, *, heads: Sequence[str] = tuple(HEADS), shapes: Sequence[str] = tuple(SHAPES)) -> None:
     """Run every check on an attack, which says itself what it is and needs: `attack.abilities`.
 
     Args:
         attack: any callable of the signature; see medrobust.attacks.Attack.
         heads: names in HEADS that it supports.
+        shapes: names in SHAPES that it supports: signal, image, volume.
 
     Errors: AssertionError that names the check and says what is broken.
 
@@ -226,7 +230,7 @@ def check_attack(attack: Attack, *, heads: Sequence[str] = tuple(HEADS)) -> None
         >>> from medrobust.attacks import fgsm
         >>> check_attack(fgsm())
     """
-    case = AttackCase(attack=attack, heads=heads)
+    case = AttackCase(attack=attack, heads=heads, shapes=shapes)
     for name, check in ATTACK_CHECKS.items():
         try:
             check(case)

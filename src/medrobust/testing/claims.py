@@ -11,9 +11,10 @@ from torch import Tensor, nn
 from ..attacks.honest import honest
 from ..engine.abilities import ORDER
 from ..goals import Goal, as_classes
-from ..norms import NORMS
+from ..norms import NORMS, as_norm
+from ..numbers import FAMILIES, SEVERITY_STEP
 from ..threat import Threat
-from .setting import AttackCase, assert_inside, endless, setting
+from .setting import AttackCase, Setting, assert_inside, endless, setting
 
 
 class _Opaque(nn.Module):
@@ -52,7 +53,7 @@ def works_in_the_norms_it_says(case: AttackCase) -> None:
     """A norm that it is made for is taken, and one that it is not made for is refused, not searched in vain."""
     assert case.norms, "made for no norm"
     named = ", ".join(case.norms)
-    for norm in NORMS:
+    for norm in (*NORMS, *FAMILIES):
         try:
             setting(norm).run(case)
         except ValueError as error:
@@ -69,7 +70,7 @@ def reaches_as_far_as_it_says(case: AttackCase) -> None:
     for norm in case.norms:
         given = endless(norm)
         for epsilon in (1e-3, 0.25):
-            threat = Threat(epsilon=epsilon, norm=NORMS[norm], domain=given.threat.domain)
+            threat = Threat(epsilon=epsilon, norm=as_norm(norm), domain=given.threat.domain)
             distance = threat.around(given.x).distance(replace(given, threat=threat).run(case))
             # A random start may be anywhere in the ball.
             slack = epsilon if case.said.randomized else 0.0
@@ -116,13 +117,31 @@ def keeps_what_won(case: AttackCase) -> None:
         assert bool((after | ~before).all()), f"{norm}: loses what it wins as published"
 
 
+def _mildest(case: AttackCase, given: Setting) -> None:
+    """Of a family of corruptions no milder severity changes an answer that a search changed."""
+    goal, ball = Goal(given.y, False), given.threat.around(given.x)
+    found = given.run(case)
+    severity, name = ball.distance(found), ball.norm.name
+    changed = severity > 0
+    assert bool(goal.reached(given.model(found))[changed].all()), f"{name}: what it gives back does not mislead"
+    milder = replace(given.threat, epsilon=(severity - SEVERITY_STEP).clamp_min(0).to(given.x))
+    left = replace(given, threat=milder).run(case)
+    assert not bool(goal.reached(given.model(left))[changed].any()), f"{name}: a milder corruption misleads as well"
+
+
 def finds_small_changes(case: AttackCase) -> None:
-    """A minimal attack with an unlimited budget changes every answer, and half its change is too little for most."""
+    """A minimal attack with an unlimited budget changes every answer, and half its change is too little for most.
+
+    In a family of corruptions, where the budget has an end, nothing milder than what it finds changes the answer.
+    """
     assert case.said.kind in ("bounded", "minimal"), f"kind={case.said.kind!r}"
     if case.said.kind != "minimal":
         return
     for norm in case.norms:
         given = setting(norm)
+        if not given.threat.norm.has_slope:
+            _mildest(case, given)
+            continue
         unlimited = replace(given, threat=replace(given.threat, epsilon=torch.inf))
         x_adv = unlimited.run(case)
         assert_inside(unlimited, x_adv, f"{norm}, unlimited")

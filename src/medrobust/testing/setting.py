@@ -12,12 +12,13 @@ from ..attacks.base import Attack
 from ..engine.abilities import Abilities
 from ..goals import Goal
 from ..losses import margin
-from ..norms import NORMS
+from ..norms import as_norm
 from ..streams import Streams
 from ..threat import Threat
 from .models import HEADS, TinyModel, images_of
 
 SHAPES = {"signal": (2, 9), "image": (3, 4, 4), "volume": (1, 2, 3, 4)}
+SEVERE = 3.0  # budget in a family of corruptions
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,10 +28,12 @@ class AttackCase:
     Args:
         attack: called as `attack(model, x, y, threat, generator=...)`.
         heads: names in `HEADS` that it supports.
+        shapes: names in `SHAPES` that it supports.
     """
 
     attack: Attack
     heads: Sequence[str] = tuple(HEADS)
+    shapes: Sequence[str] = tuple(SHAPES)
 
     @property
     def said(self) -> Abilities:
@@ -74,11 +77,12 @@ def setting(
     domain: tuple[float, float] = (0.0, 1.0),
     num_images: int = 8,
 ) -> Setting:
-    """Images, model and a budget of 15 % of the largest possible change."""
+    """Images, model and a budget of 15 % of the largest possible change; of a family of corruptions a severity."""
     model = TinyModel(shape, HEADS[head], domain=domain).eval()
     x, y = images_of(model, shape, num_images, multi_label=head == "multi_label")
-    full = torch.full_like(x[:1], domain[1] - domain[0])
-    threat = Threat(epsilon=0.15 * float(NORMS[norm].size(full)), norm=NORMS[norm], domain=domain)
+    measured, full = as_norm(norm), torch.full_like(x[:1], domain[1] - domain[0])
+    epsilon = 0.15 * float(measured.size(full)) if measured.has_slope else SEVERE
+    threat = Threat(epsilon=epsilon, norm=measured, domain=domain)
     return Setting(model=model, x=x, y=y, threat=threat, streams=Streams.of(0, range(num_images)))
 
 
@@ -98,7 +102,7 @@ def endless(norm: str) -> Setting:
     """A model that no small change misleads, on a domain that no step leaves."""
     shape = SHAPES["image"]
     x = torch.zeros(2, *shape)
-    threat = Threat(norm=NORMS[norm], domain=(-1e6, 1e6))
+    threat = Threat(norm=as_norm(norm), domain=(-1e6, 1e6))
     model = _Slope(x[0].numel()).eval()
     return Setting(model=model, x=x, y=torch.zeros(2, dtype=torch.long), threat=threat, streams=Streams.of(0, range(2)))
 
@@ -113,7 +117,9 @@ def assert_inside(given: Setting, x_adv: Tensor, what: str) -> None:
     assert bool(((x_adv >= low) & (x_adv <= high)).all()), f"{what}: a pixel is outside the domain"
     ball = given.threat.around(x)
     unit = max(abs(low), abs(high)) * torch.finfo(x.dtype).eps
-    rounding = ball.norm.size(torch.full_like(x, unit).double()) + 1e-6 * ball.radius.nan_to_num(posinf=0)
+    rounding = 1e-6 * ball.radius.nan_to_num(posinf=0)
+    if ball.norm.has_slope:
+        rounding = rounding + ball.norm.size(torch.full_like(x, unit).double())
     over = ball.distance(x_adv) - ball.radius - rounding
     assert bool((over <= 0).all()), f"{what}: outside the ball by {float(over.max()):.2g}"
 

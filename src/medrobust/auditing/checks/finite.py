@@ -15,7 +15,7 @@ from ...measuring.subjects import allowed
 from ...records.records import Records
 from ...streams import Streams
 from ...threat import Threat
-from ..context import Context
+from ..context import NO_NORM, Context
 from ..probed import affordable, mixed
 
 NUM_DRAWN = 64  # images that are looked at in random points of the ball
@@ -30,6 +30,8 @@ def finite_under_attack(records: Records, context: Context) -> Finding:
     points without an answer and leaves no trace of them in the rows.
     """
     title = "Are the outputs numbers everywhere inside the budgets?"
+    if not context.plan.slopes:
+        return Finding("finite", "not_run", title, *NO_NORM)
     chosen = mixed(context.images, affordable(context.images, NUM_DRAWN))
     batch = context.images.batch(chosen)
     ids = [context.images.samples[i].image_id for i in chosen]
@@ -38,7 +40,7 @@ def finite_under_attack(records: Records, context: Context) -> Finding:
     silent = torch.zeros(len(chosen), dtype=torch.bool)
     mask = allowed(context.images, chosen, context.plan.mask, device)
     with context.model.frozen():
-        for grid in context.plan.grids:
+        for grid in context.plan.slopes:
             for points in _points(context, grid, batch.x.to(device), batch.y.to(device), streams, mask):
                 with torch.no_grad():
                     answers = torch.cat([context.model(part) for part in points.split(context.plan.batch_size)])

@@ -15,7 +15,7 @@ from ...threat import Threat
 from ..active.linear import slopes
 from ..active.run import ActiveTest, active_test, tried
 from ..again import images_at, standing
-from ..context import Context
+from ..context import NO_NORM, Context
 from ..probed import affordable, mixed
 
 PASS, WARN = 0.95, 0.80  # of the weaknesses that say something, found by any attack at every budget
@@ -36,15 +36,17 @@ def active(records: Records, context: Context) -> Finding:
     if context.look.facts.gradient != "yes":
         evidence = "the classifier gives no gradient, along which a weakness could be planted"
         return Finding("active-test", "not_run", title, evidence, "Look at the other checks of the attacks.")
+    if not context.plan.slopes:
+        return Finding("active-test", "not_run", title, *NO_NORM)
     asked = _untargeted(context, ("gradients", "scores"))
     if not asked:
         return Finding("active-test", "not_run", title, AIMING, "Add an attack that takes any wrong answer.")
-    grids = {grid.norm_name: _asked(records, grid) for grid in context.plan.grids}
+    grids = {grid.norm_name: _asked(records, grid) for grid in context.plan.slopes}
     found = active_test(
         context.model,
         context.images,
         asked,
-        lambda name: [grids[grid.norm_name] for grid in context.plan.grids_of(name)],
+        lambda name: [grids[grid.norm_name] for grid in context.plan.grids_of(name) if grid.norm.has_slope],
         seed=context.plan.seed,
         device=context.plan.device,
         batch_size=context.plan.batch_size,
@@ -114,6 +116,8 @@ def closed_form(records: Records, context: Context) -> Finding:
             best_of[grid.norm_name] = won if before is None else before | won
             if not bool(won.all()):
                 short.append(f"{name} ({grid.norm_name}) on {int(won.sum())} of {len(x)}")
+    if not context.plan.slopes:
+        return Finding("closed-form", "not_run", title, *NO_NORM)
     if not best_of:
         evidence = "no attack of this run follows gradients to any wrong answer"
         return Finding("closed-form", "not_run", title, evidence, "Add pgd or attacks=standard.")

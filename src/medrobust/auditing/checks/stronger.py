@@ -23,7 +23,7 @@ from ...streams import Streams
 from ...threat import Threat
 from ..active.run import tried
 from ..again import Standing, affordable_images, images_at, spread, standing
-from ..context import Context
+from ..context import NO_NORM, Context
 from ..probed import affordable, mixed
 
 LONG = 100  # steps of the attack from another start
@@ -60,7 +60,7 @@ def _asked_again(
     """Per norm: who stood, how many of them were attacked again, how many fell."""
     out = []
     with context.model.frozen():
-        for grid in context.plan.grids:
+        for grid in context.plan.slopes:
             stood = standing(records, grid)
             if stood is None:
                 continue
@@ -95,6 +95,8 @@ def convergence(records: Records, context: Context) -> Finding:
     much robust accuracy is surely too high (lower end of Wilson's interval of those that fall).
     """
     title = "Would a longer attack break more images?"
+    if not context.plan.slopes:
+        return Finding("convergence", "not_run", title, *NO_NORM)
     if context.look.facts.gradient != "yes":
         return Finding("convergence", "not_run", title, "the classifier gives no gradient", "Add square.")
     attack = apgd(num_steps=LONG, loss=margin)
@@ -115,6 +117,8 @@ def black_box(records: Records, context: Context) -> Finding:
     Where they do, gradients are masked (Athalye et al. 2018, arXiv:1802.00420; Carlini et al. 2019, arXiv:1902.06705).
     """
     title = "Do attacks without gradients break images that those with gradients left standing?"
+    if not context.plan.slopes:
+        return Finding("black-box", "not_run", title, *NO_NORM)
     attack = square(num_queries=QUERIES)
 
     def again(context: Context, x: Tensor, y: Tensor, threat: Threat, streams: Streams) -> Tensor:

@@ -178,6 +178,12 @@ def _write_mask(
     write_volume(path, np.where(cube >= 0.5, np.uint8(255), np.uint8(0)), 0.0, 255.0, 8, "mask")
 
 
+def _agreed(area: np.ndarray, num_readers: int) -> np.ndarray:
+    """Where at least half of the readers agree; where they nowhere do, what any of them includes."""
+    half = 2 * area >= num_readers
+    return half if half.any() else area > 0
+
+
 def _consensus(series: Series, readings: Sequence[Reading], shape: tuple[int, int], index: int) -> np.ndarray:
     """float (rows, columns), 1 where at least half of the readers include a pixel of the slice.
 
@@ -186,7 +192,7 @@ def _consensus(series: Series, readings: Sequence[Reading], shape: tuple[int, in
     """
     uid = series.slices[index].uid
     area = votes([reading.outlines.get(uid, ()) for reading in readings], shape)
-    agreed = 2 * area >= len(readings) if (2 * area >= len(readings)).any() else area > 0
+    agreed = _agreed(area, len(readings))
     if not agreed.any():
         for reading in readings:
             for points, inside in reading.outlines.get(uid, ()):
@@ -210,7 +216,7 @@ def _largest(series: Series, readings: Sequence[Reading]) -> tuple[int, tuple[fl
         if not any(outlines):
             continue
         area = votes(outlines, shape)
-        agreed = 2 * area >= len(readings) if (2 * area >= len(readings)).any() else area > 0
+        agreed = _agreed(area, len(readings))
         if agreed.sum() > best:
             rows, columns = np.nonzero(agreed)
             best = int(agreed.sum())

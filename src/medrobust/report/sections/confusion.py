@@ -5,7 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from ...plane import COLORS, sign_svg
 from ..measured import Json, class_name, class_names
+from ..ribbons import FORMS, flow_svg, ribbons
 from ..words import Budget, percent
 from .section import Section, Seen
 
@@ -32,8 +34,12 @@ def confusions(audit: Json, wanted: Budget | None) -> dict[str, Any] | None:
         for flow in now["flows"]
     ]
     most = max((flow["count"] for flow in flows), default=1)
+    classes = class_names(audit)
+    every = ribbons(clean["matrix"], now["flows"])
     return {
-        "classes": class_names(audit),
+        "classes": classes,
+        "pictures": [flow_svg(classes, every, form) for form in FORMS] if len(classes) <= COLORS else [],
+        "legend": [(sign_svg(k, False, False), name) for k, name in enumerate(classes)],
         "tables": [("Untouched", _cells(clean["matrix"])), (f"Under change of {budget.short}", _cells(now["matrix"]))],
         "budget": budget,
         "flows": [flow | {"width": 72 * flow["count"] / most} for flow in flows[:NUM_FLOWS]],

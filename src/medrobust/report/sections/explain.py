@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from ...files import read_json
+from ..layers import layers_chart
 from ..measured import Estimate, Json, estimate, mapping
 from ..pictures import Album
 from ..words import counted
@@ -54,7 +55,7 @@ def build(seen: Seen) -> dict[str, Any]:
     found = _read(seen.folder)
     classes = [str(name) for name in found.get("classes") or ()]
     album, room = Album(seen.folder / "explain"), PICTURE_CHARACTERS
-    rows, lesions = [], []
+    rows, lesions, said = [], [], []
     for row in found.get("maps") or ():
         tested = mapping(row.get("sanity"))
         pictures = _pictures(row, album, classes, room) if tested.get("verdict") == "passed" else []
@@ -76,6 +77,8 @@ def build(seen: Seen) -> dict[str, Any]:
         for key, name in INSIDE if inside and tested.get("verdict") == "passed" else ():
             values = [number(estimate(mapping(inside[key]).get(column))) for column in COLUMNS]
             lesions.append({"title": row["title"], "measure": name, "count": inside["num_images"], "cells": values})
+        if inside and tested.get("verdict") == "passed" and inside.get("looks"):
+            said.append(f"{row['title']} {mapping(inside['looks'])['words']}.")
     return {
         "found": found,
         "reason": found.get("reason", ""),
@@ -83,6 +86,9 @@ def build(seen: Seen) -> dict[str, Any]:
         "names": [name for _, name in MEASURES],
         "rows": rows,
         "lesions": lesions,
+        "chart": layers_chart(found.get("maps") or (), float(found.get("threshold") or 0.5)),
+        "looks": mapping(found.get("looks")).get("words", ""),
+        "said": said,
         "failed": [row["title"] for row in rows if row["verdict"] == "failed"],
     }
 

@@ -21,6 +21,8 @@ def size(norm: str, change: float) -> str:
         ('0.047 grey levels', '0.123 (L2)', '1 grey level')
     """
     found = Budget(norm, change)
+    if found.is_severity:
+        return found.short
     shown = number(change if found.grey_levels is None else found.grey_levels, 3)
     return f"{shown} ({norm.upper()})" if norm != "linf" else f"{shown} grey level{'' if shown == '1' else 's'}"
 

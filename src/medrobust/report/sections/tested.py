@@ -50,9 +50,12 @@ def evasion(audit: Json) -> list[dict[str, Any]]:
                 needs.setdefault(str(mapping(raw).get("needs") or "unknown"), []).append(attack_name(audit, str(title)))
         several = f"{counted(len(budgets), 'size')} from {budgets[0].short} to {budgets[-1].short}"
         how = ("any pixel" if norm == "linf" else "all pixels together") + place
+        what = f"Evasion: {how} by at most {budgets[-1].short}"
+        if budgets[-1].is_severity:
+            what = f"The worst everyday fault: {budgets[-1].words} at most"
         rows.append(
             {
-                "what": f"Evasion: {how} by at most {budgets[-1].short}",
+                "what": what,
                 "sizes": several if len(budgets) > 1 else "1 size",
                 "by": [
                     {

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from pathlib import Path
+from collections.abc import Callable
 
-from ..cells import Cell
-from ..worker import Told
+from .processes import processes
+from .ray import ray
 from .serial import serial
 
-Launcher = Callable[[Sequence[Cell], Path, Told, Sequence[str], int], dict[str, str]]
+# (cells, their folder, told, workers, address of a cluster, what a cell does) -> key -> done, failed or blocked
+Launcher = Callable[..., dict[str, str]]
 
-LAUNCHERS: dict[str, Launcher] = {"serial": serial}
+LAUNCHERS: dict[str, Launcher] = {"serial": serial, "processes": processes, "ray": ray}
