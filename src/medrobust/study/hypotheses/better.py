@@ -23,6 +23,7 @@ from .judged import (
     NOT_SHOWN,
     Judged,
     absent,
+    floor_words,
     not_run,
     p_words,
     points,
@@ -152,7 +153,8 @@ def _of_images(setting: Setting, pooled: Pooled) -> Judged:
             inside,
             setting.level,
         )
-    words = f"{opening}: {points(*_ends(estimate))}{_agree(pooled.each, two, str(given['kind']))}"
+    alike = floor_words(hit / n for hit in hits) if given["kind"] == "better" else ""
+    words = f"{opening}: {points(*_ends(estimate))}{alike}{_agree(pooled.each, two, str(given['kind']))}"
     return _judged(setting, estimate, p, seen, words, pairs)
 
 
