@@ -62,8 +62,18 @@ def test_both_protocols_are_judged_by_their_own_attack() -> None:
     ]
     paper, honest = judge(study(cells, [BETTER]))
     assert (paper.protocol, paper.verdict, honest.protocol, honest.verdict) == ("paper", HOLDS, "honest", NOT_SHOWN)
-    assert paper.words.startswith("Under pgd at linf 1/255") or paper.words.startswith("Under pgd at")
+    assert paper.words.startswith("Under pgd at linf 1/255, new reads 63 of 100")
     assert honest.words.startswith("Under the worst case at")
+
+
+def test_where_nothing_is_left_to_tell_apart_it_is_said() -> None:
+    assert "none withstands this budget" in of(two(first(0), first(1))).words
+    assert "withstand" not in of(two(first(40), first(41))).words
+
+
+def test_the_norm_that_was_measured_is_said_where_none_is_named() -> None:
+    found = of(two(first(40), first(60), BETTER | {"where": {"attack": "fgsm", "epsilon": "1/255"}}))
+    assert found.words.startswith("Under the worst case at linf 1/255")
 
 
 def test_images_are_paired_by_name_and_not_by_place() -> None:

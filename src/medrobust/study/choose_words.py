@@ -90,5 +90,5 @@ def against(outcomes: list[Outcome]) -> str:
         said = one.result.get("quotable") or {}
         if said.get("value") == "no":
             why = said.get("why") or ["it does not say why."]
-            return str(why if isinstance(why, str) else why[0])
+            return str(why if isinstance(why, str) else why[0]).rstrip(".") + "."
     return ""

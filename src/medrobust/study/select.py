@@ -154,6 +154,12 @@ def pool(a: list[Outcome], b: list[Outcome], at: tuple[Key, Key], metric: str) -
     return Pooled(a_bits, b_bits, mask, groups, tuple(each)), ""
 
 
+def full_key(key: Key, outcomes: Iterable[Outcome]) -> Key:
+    """A condition with the norm in which it was measured, where a selection names none."""
+    rows = (one.condition(*key) for one in outcomes)
+    return next(((key[0], str(row["norm"]), key[2]) for row in rows if row is not None), key)
+
+
 def condition_words(key: Key) -> str:
     """A condition as it stands in a sentence.
 

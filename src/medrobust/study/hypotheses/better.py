@@ -14,7 +14,7 @@ from ...records.intervals import Estimate
 from ...records.paired import difference, equivalence, holm, moments, sign_flip_p
 from ...report.words import counted
 from ..read import Key, Outcome, Study
-from ..select import NO_COMMON, SHARES, Pooled, along, condition_words, pool
+from ..select import NO_COMMON, SHARES, Pooled, along, condition_words, full_key, pool
 from .judged import (
     ALPHA,
     CONTRADICTED,
@@ -23,6 +23,7 @@ from .judged import (
     NOT_SHOWN,
     Judged,
     absent,
+    floor_words,
     not_run,
     p_words,
     points,
@@ -107,10 +108,11 @@ def _one(study: Study, given: Mapping[str, Any], protocol: str, other: Mapping[s
     where, metric = given.get("where", {}), str(given.get("metric", "accuracy"))
     sides = [{**where, **other}, {**where, **given["better"]}]
     keys = study.condition_of(sides[0], protocol), study.condition_of(sides[1], protocol)
-    setting = Setting(given, protocol, other, keys, metric, num)
     (first, second), missing = along(study, sides, protocol)
     if not first:
         return not_run(given, protocol, absent(study, sides, protocol))
+    keys = full_key(keys[0], first), full_key(keys[1], second)
+    setting = Setting(given, protocol, other, keys, metric, num)
     if metric in SHARES:
         pooled, why = pool(first, second, keys, metric)
         if pooled is not None:
@@ -131,6 +133,7 @@ def _of_images(setting: Setting, pooled: Pooled) -> Judged:
     n, pairs = int(among.sum()), len(pooled.each)
     kind = {"accuracy": "images", "sensitivity": "positive images", "specificity": "negative images"}[setting.metric]
     what = f"{n} {kind}" if pairs == 1 else f"{n} readings of {kind} ({pairs} pairs of networks)"
+    inside = f"{what} in {counted(grouping.num_groups, 'group')}" if grouping.clustered else what
     one, two = setting.names
     opening = f"{setting.opening}, {two} reads {hits[0]} of {what} correctly against {hits[1]} of {one}"
     if given["kind"] == "equal":
@@ -138,7 +141,7 @@ def _of_images(setting: Setting, pooled: Pooled) -> Judged:
         found = moments(pooled.a, pooled.b, grouping, among)
         least = smallest_margin(found.error if found else math.nan, ALPHA / setting.num)
         seen = (
-            f"With {what} in {counted(grouping.num_groups, 'group')}, equality within {size(least)} or more would have "
+            f"With {inside}, equality within {size(least)} or more would have "
             f"been shown in 8 of 10 such studies of sides that do not differ (80 % power, alpha {setting.level})."
         )
     else:
@@ -147,10 +150,11 @@ def _of_images(setting: Setting, pooled: Pooled) -> Judged:
         seen = seen_words(
             "difference",
             visible_of(pooled.a, pooled.b, grouping, among, ALPHA / setting.num),
-            f"{what} in {counted(grouping.num_groups, 'group')}",
+            inside,
             setting.level,
         )
-    words = f"{opening}: {points(*_ends(estimate))}{_agree(pooled.each, two, str(given['kind']))}"
+    alike = floor_words(hit / n for hit in hits) if given["kind"] == "better" else ""
+    words = f"{opening}: {points(*_ends(estimate))}{alike}{_agree(pooled.each, two, str(given['kind']))}"
     return _judged(setting, estimate, p, seen, words, pairs)
 
 

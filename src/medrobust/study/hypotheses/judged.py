@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,6 +13,7 @@ from ..read import Study, values_of
 
 HOLDS, CONTRADICTED, NOT_SHOWN, NOT_RUN = "holds", "contradicted", "not shown", "not run"
 ALPHA = 0.05
+FLOOR = 0.02  # shares below it, or above 1 less it, leave no room for a difference
 
 
 @dataclass(frozen=True)
@@ -124,6 +125,19 @@ def size(value: float, share: bool = True) -> str:
         ('7.1 points', '0.050')
     """
     return f"{100 * value:.1f} points" if share else f"{value:.3f}"
+
+
+def floor_words(shares: Iterable[float]) -> str:
+    """A remark where nothing can be told apart, as all sides read next to no image correctly, or nearly all of them.
+
+    Example:
+        >>> floor_words([0.0, 0.01]), floor_words([0.0, 0.4])
+        ('; none withstands this budget, only a smaller one could tell them apart', '')
+    """
+    values = list(shares)
+    if max(values) <= FLOOR:
+        return "; none withstands this budget, only a smaller one could tell them apart"
+    return "; all withstand it, only harder images could tell them apart" if min(values) >= 1 - FLOOR else ""
 
 
 def p_words(p: float) -> str:

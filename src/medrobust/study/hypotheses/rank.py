@@ -12,10 +12,10 @@ from ...records.intervals import Estimate
 from ...records.paired import difference
 from ...report.words import counted
 from ..read import Key, Outcome, Study
-from ..select import SHARES, along, among, condition_words, group_names, places, pool
+from ..select import SHARES, along, among, condition_words, full_key, group_names, places, pool
 from .better import metric_value
 from .draws import rho_interval
-from .judged import ALPHA, CONTRADICTED, HOLDS, NOT_SHOWN, Judged, absent, not_run, p_words, points, size
+from .judged import ALPHA, CONTRADICTED, HOLDS, NOT_SHOWN, Judged, absent, floor_words, not_run, p_words, points, size
 from .power import visible_of
 from .ranks import ALL_ORDERS, rank_p, smallest_rho, spearman
 
@@ -58,6 +58,7 @@ def rank(study: Study, given: Mapping[str, Any], protocol: str) -> Judged:
     lists, _ = along(study, kept, protocol)
     if not lists[0]:
         return not_run(given, protocol, absent(study, [], protocol))
+    key = full_key(key, lists[0])
     values = np.array([[_value(one, key, metric) for one in own] for own in lists])
     known = ~np.isnan(values).any(0)
     if not known.any():
@@ -99,9 +100,10 @@ def _judge(given: Mapping[str, Any], protocol: str, order: Order, values: np.nda
     words = (
         f"{order.metric} under {condition_words(order.key)}, the claimed best first{left_out}: {shown}; Spearman's rho "
         f"{rho:.2f}{ends}, one-sided {p_words(p)} ({count}); {order.names[0]} less {order.names[-1]}: "
-        f"{points(effect.value, effect.low, effect.high, share)}; "
+        f"{points(effect.value, effect.low, effect.high, share)}"
     )
-    words += "one training each, another may differ." if num == 1 else f"means of {num} trainings each."
+    words += floor_words(order.means) if share else ""
+    words += "; one training each, another may differ." if num == 1 else f"; means of {num} trainings each."
     return Judged(
         str(given["name"]), str(given.get("claim", "")), protocol, verdict, effect.value, effect.low, effect.high, p,
         _power(order, share), words[0].upper() + words[1:], num, "rank", rho,

@@ -12,7 +12,7 @@ import numpy as np
 from ...errors import UserError
 from ...records.intervals import Grouping
 from ..read import Study
-from ..select import condition_words, group_names
+from ..select import condition_words, full_key, group_names
 from .draws import Dropped, drop, random_drop
 from .judged import Judged, absent, not_run, p_words, points, seen_words, verdict_of
 from .power import visible_normal
@@ -39,6 +39,7 @@ def referral(study: Study, given: Mapping[str, Any], protocol: str) -> Judged:
     outcomes = study.select(where, protocol)
     if not outcomes:
         return not_run(given, protocol, absent(study, [where], protocol))
+    key = full_key(key, outcomes)
     correct, keys, names, groups = [], [], [], []
     for one in outcomes:
         condition, sensitivity = one.condition(*key), one.result.get("sensitivity")
