@@ -139,6 +139,37 @@ def pack(folder: Folder, target: Annotated[Path, typer.Argument(help="Folder to 
     typer.echo(f"{copy(folder, target, cells)} cells: {target}")
 
 
+@study_app.command("choose")
+def choose(
+    folder: Folder,
+    where: Annotated[
+        list[str] | None, typer.Argument(help="Values of other axes, and the budget: data=ct epsilon=1/255")
+    ] = None,
+    axis: Annotated[str, typer.Option(help="The axis whose values are compared.")] = "model",
+    margin: Annotated[str, typer.Option(help="Difference of clean accuracies that does not matter.")] = "3%",
+    cells: Cells = None,
+) -> None:
+    """Which network to take: of those as good as the best untouched the most robust, then the simplest."""
+    from ..errors import UserError
+    from ..files import write_atomic
+    from ..numbers import parse_number
+    from ..study.choose import choose as choose_value
+    from ..study.read import read_study
+
+    wanted = {}
+    for one in where or []:
+        key, sign, value = one.partition("=")
+        if not sign or not key or not value:
+            raise UserError(one, "is not axis=value", "write for example data=ct")
+        wanted[key] = value
+    choice = choose_value(read_study(folder, cells), wanted, axis, parse_number(margin, "--margin"))
+    write_atomic(folder / "choose.md", choice.markdown())
+    write_atomic(folder / "choose.html", choice.html())
+    typer.echo(f"{axis}: {choice.chosen.name}")
+    typer.echo(choice.why)
+    typer.echo(f"Page: {folder / 'choose.html'}")
+
+
 def _check(folder: Path, cells: Path | None) -> tuple[str, ...]:
     from dataclasses import asdict
 
