@@ -152,7 +152,7 @@ def pooled(units: Sequence[Sequence[Estimate]], num_sets: int, reach: tuple[floa
         >>> round(found.value, 4), round(found.high - 0.6, 4)  # t(0.975, 1) = 12.7062, times 0.1414 / sqrt(2)
         (0.6, 1.2706)
     """
-    means = [float(np.mean([one.value for one in unit])) for unit in units]
+    means = _means(units)
     every = [one for unit in units for one in unit]
     value = float(np.mean(means))
     down, up = (
@@ -169,6 +169,10 @@ def pooled(units: Sequence[Sequence[Estimate]], num_sets: int, reach: tuple[floa
     return Estimate(value, max(reach[0], value - down), min(reach[1], value + up))
 
 
+def _means(units: Sequence[Sequence[Estimate]]) -> list[float]:
+    return [float(np.mean([one.value for one in unit])) for unit in units]
+
+
 def spread_of(units: Sequence[Sequence[Estimate]]) -> Estimate:
     """The mean over repetitions, from the lowest to the highest of them: what a figure shows.
 
@@ -176,5 +180,5 @@ def spread_of(units: Sequence[Sequence[Estimate]]) -> Estimate:
         >>> spread_of([[Estimate(0.5, 0.4, 0.6)], [Estimate(0.75, 0.6, 0.8)]])
         Estimate(value=0.625, low=0.5, high=0.75)
     """
-    means = [float(np.mean([one.value for one in unit])) for unit in units]
+    means = _means(units)
     return Estimate(float(np.mean(means)), min(means), max(means))
