@@ -102,12 +102,12 @@ def test_a_comment_and_the_order_of_keys_touch_nothing(tmp_path: Path) -> None:
     first, second = tmp_path / "a.yaml", tmp_path / "b.yaml"
     first.write_text(
         "study: s\n"
-        "train: {model: zoo:cbr_tiny, epochs: 1, data: {name: 'phantom:ultrasound@16,count=60'}, optimizer.lr: 0.1}\n"
+        "train: {model: zoo:cbr_tiny, epochs: 1, data: {name: 'phantom:ultrasound@32,count=60'}, optimizer.lr: 0.1}\n"
         "audit: {threat.epsilons: [1/255]}\n"
     )
     second.write_text(
         "# Another comment.\nstudy: s\naudit:\n  threat: {epsilons: [1/255]}  # as in the paper\n"
-        "train:\n  optimizer: {lr: 1.0e-1}\n  data.name: phantom:ultrasound@16,count=60\n  epochs: 1\n"
+        "train:\n  optimizer: {lr: 1.0e-1}\n  data.name: phantom:ultrasound@32,count=60\n  epochs: 1\n"
         "  model: zoo:cbr_tiny\n"
     )
     made = [list(make_grid(study_recipe(read_recipe(path)), "paper").cells) for path in (first, second)]
@@ -145,7 +145,7 @@ def test_data_are_their_content_not_their_place(pictures: Path, tmp_path: Path) 
 
 
 def test_what_is_made_in_memory_is_named_by_what_is_made() -> None:
-    assert changed(grid(), grid(train={"data.name": "phantom:ultrasound@16,count=61"})) == TRAININGS | AUDITS
+    assert changed(grid(), grid(train={"data.name": "phantom:ultrasound@32,count=61"})) == TRAININGS | AUDITS
 
 
 def test_options_of_data_may_be_lists() -> None:

@@ -207,7 +207,7 @@ def test_a_variable_that_is_not_set_is_a_reason(key: str, monkeypatch: pytest.Mo
 
 def test_a_variable_that_is_set_is_put_in(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("KIND", "ultrasound")
-    made = grid(train={"data.name": "phantom:${KIND}@16,count=60"})
+    made = grid(train={"data.name": "phantom:${KIND}@32,count=60"})
     assert list(made.cells) == list(grid().cells)
     assert "${KIND}" not in str([cell.recipe for cell in made.cells.values()])
 

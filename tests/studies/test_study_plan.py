@@ -66,7 +66,7 @@ def test_what_differs_from_the_nearest_is_said(tmp_path: Path) -> None:
     audits = [one for one in plan(grid(audit={"seed": 5}), tmp_path) if one.status == "missing"]
     assert len(audits) == 4
     assert {one.why for one in audits} == {"differs from the nearest in seed 0 -> 5"}
-    data = plan(grid(train={"data.name": "phantom:ultrasound@16,count=61"}), tmp_path)
+    data = plan(grid(train={"data.name": "phantom:ultrasound@32,count=61"}), tmp_path)
     assert data[0].why.endswith("the content of the data")
     retrained = next(one for one in data if one.cell.kind == "audit")
     assert "the training that it audits" in retrained.why
@@ -192,7 +192,7 @@ def test_another_study_is_not_written_over(tmp_path: Path, monkeypatch: pytest.M
 
 def test_read_only_writes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "recipe.yaml"
-    path.write_text("study: s\ntrain: {data: {name: 'phantom:ultrasound@16,count=60'}}\nprofiles: {cpu: {}}\n")
+    path.write_text("study: s\ntrain: {data: {name: 'phantom:ultrasound@32,count=60'}}\nprofiles: {cpu: {}}\n")
     monkeypatch.chdir(tmp_path)
     before = files(tmp_path)
     result = CliRunner().invoke(app, ["study", "run", str(path), "--read-only"])

@@ -22,7 +22,7 @@ MINI: dict[str, Any] = {
     "study": "mini",
     "train": {
         "model": "zoo:cbr_tiny",
-        "data": {"name": "phantom:ultrasound@16,count=60"},
+        "data": {"name": "phantom:ultrasound@32,count=60"},
         "epochs": 1,
         "batch_size": 16,
         "device": "cpu",
