@@ -22,7 +22,7 @@ MINI: dict[str, Any] = {
     "study": "mini",
     "train": {
         "model": "zoo:cbr_tiny",
-        "data": {"name": "phantom:ultrasound@16,count=60"},
+        "data": {"name": "phantom:ultrasound@32,count=60"},
         "epochs": 1,
         "batch_size": 16,
         "device": "cpu",
@@ -84,15 +84,20 @@ def notes(folder: Path, word: str = "did") -> list[dict[str, Any]]:
     return [one for one in map(json.loads, lines) if one["word"] == word]
 
 
+def weights(cell: Cell) -> Mapping[str, Any]:
+    """A result: a training has weights of its own, an audit says which it measured."""
+    return {"weights": cell.needs[0] if cell.kind == "audit" else cell.key}
+
+
 def at_once(cell: Cell, run: Path, start: Path | None, log: Log) -> Mapping[str, Any]:
     """Return."""
-    return {"weights": cell.key}
+    return weights(cell)
 
 
 def counted(cell: Cell, run: Path, start: Path | None, log: Log) -> Mapping[str, Any]:
     """Note that it was done."""
     note(cell, run)
-    return {"weights": cell.key}
+    return weights(cell)
 
 
 def nap(cell: Cell, run: Path, start: Path | None, log: Log) -> Mapping[str, Any]:
@@ -100,7 +105,7 @@ def nap(cell: Cell, run: Path, start: Path | None, log: Log) -> Mapping[str, Any
     note(cell, run, "began")
     time.sleep(0.05)
     note(cell, run)
-    return {"weights": cell.key}
+    return weights(cell)
 
 
 def failing(cell: Cell, run: Path, start: Path | None, log: Log) -> Mapping[str, Any]:
@@ -108,7 +113,7 @@ def failing(cell: Cell, run: Path, start: Path | None, log: Log) -> Mapping[str,
     note(cell, run)
     if "bad" in cell.title and not (run.parents[2] / "well").exists():
         raise ValueError("as it was told to")
-    return {"weights": cell.key}
+    return weights(cell)
 
 
 def slow_once(cell: Cell, run: Path, start: Path | None, log: Log) -> Mapping[str, Any]:
@@ -119,7 +124,7 @@ def slow_once(cell: Cell, run: Path, start: Path | None, log: Log) -> Mapping[st
     if "slow" in cell.title and first:
         time.sleep(120)
     note(cell, run)
-    return {"weights": cell.key}
+    return weights(cell)
 
 
 def deadly(cell: Cell, run: Path, start: Path | None, log: Log) -> Mapping[str, Any]:
@@ -127,4 +132,4 @@ def deadly(cell: Cell, run: Path, start: Path | None, log: Log) -> Mapping[str, 
     note(cell, run)
     if "bad" in cell.title:
         os.kill(os.getpid(), signal.SIGKILL)
-    return {"weights": cell.key}
+    return weights(cell)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
@@ -92,7 +93,6 @@ def _hash_of(path: Path) -> str:
     return digest([sha256_file(file) for file in files])
 
 
-@lru_cache(maxsize=64)
 def fingerprint(name: str, **options: Any) -> str:
     """The hash of the whole content of a data set, computed once in a process; nothing is decoded.
 
@@ -102,4 +102,9 @@ def fingerprint(name: str, **options: Any) -> str:
         >>> len(fingerprint("phantom:ct@16,count=4"))
         64
     """
-    return list_images(name, options=options).fingerprint()
+    return _fingerprint(name, json.dumps(options, sort_keys=True))
+
+
+@lru_cache(maxsize=64)
+def _fingerprint(name: str, options: str) -> str:
+    return list_images(name, options=json.loads(options)).fingerprint()

@@ -10,7 +10,7 @@ from ..errors import UserError
 from ..files import write_json
 from ..measuring.plan import PROTOCOLS
 from ..recipes.audit import AuditRecipe
-from ..recipes.parts import Options
+from ..recipes.parts import DataSpec, Options
 from ..recipes.study import StudyRecipe
 from ..recipes.train import TrainRecipe
 from ..recipes.yaml import audit_recipe, train_recipe
@@ -97,7 +97,7 @@ class _Maker:
         why = next((one.why for one in self.recipe.cannot if matches(one.where, axes)), None)
         if why is None:
             trained, audit = self._recipes(axes, protocol)  # refused when wrong, whether its data are here or not
-            why = _closed(trained)
+            why = _closed(trained) or _closed_data(audit.data)
         if why is not None:
             return Job(axes, protocol, "", "", why)
         first = self._train(axes, protocol)
@@ -113,6 +113,10 @@ class _Maker:
             raise UserError(f"{place}: init", "training starts from its own weights", "name an earlier place")
         if key not in self._trained:
             start = options_at(self.recipe, axes, protocol)[2]
+            left = next((value for axis, value in start.items() if value not in self.recipe.axes[axis]), None)
+            if left is not None:
+                place = ", ".join(f"{axis}={value}" for axis, value in axes.items())
+                raise UserError(f"{place}: init", f"the profile leaves out {left!r}, from which it starts", "keep it")
             first = self._train({**axes, **start}, protocol, (*behind, key)) if start else None
             cell = train_cell(self._recipes(axes, protocol)[0], first, _title(axes))
             self._trained[key] = self.cells.setdefault(cell.key, cell)
@@ -142,7 +146,11 @@ def _closed(recipe: TrainRecipe) -> str | None:
         return f"the variable {missing[1]} of the environment, which says where weights are, is not set"
     if init is not None and not Path(init).exists():
         return "the weights that training starts from are not here"
-    for name, options in ((recipe.data.name, recipe.data.options), (recipe.data.unlabeled, {})):
+    return _closed_data(recipe.data)
+
+
+def _closed_data(spec: DataSpec) -> str | None:
+    for name, options in ((spec.name, spec.options), (spec.unlabeled, {})):
         missing = VARIABLE.search(name or "")
         if missing is not None:
             return f"the variable {missing[1]} of the environment, which says where the data are, is not set"

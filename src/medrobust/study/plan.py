@@ -9,6 +9,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+from ..errors import UserError
 from ..numbers import parse_budgets
 from ..progress import duration
 from .cell import Cell
@@ -135,9 +136,12 @@ def _rates(known: Sequence[tuple[dict[str, Any], dict[str, Any]]]) -> dict[tuple
     """Seconds per unit of work: of the same network at the same size, of the network, of the kind."""
     found: dict[tuple[str, ...], list[float]] = {}
     for values, result in known:
-        units = _units(values)
-        for key in _classes(values):
-            found.setdefault(key, []).append(result["seconds"] / units)
+        try:
+            each, classes = result["seconds"] / _units(values), _classes(values)
+        except (AttributeError, KeyError, TypeError, UserError, ValueError):
+            continue  # of a version with other keys, or written over
+        for key in classes:
+            found.setdefault(key, []).append(each)
     return {key: median(rates) for key, rates in found.items()}
 
 
