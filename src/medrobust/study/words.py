@@ -79,6 +79,11 @@ def unit_words(unit: str, metric: str) -> str:
     return {PERCENT: f"{name}, %", POINTS: f"{name}, points"}.get(unit, name)
 
 
+def _given(value: Any) -> float | None:
+    """A number, None where there is none."""
+    return None if value is None or math.isnan(float(value)) else float(value)
+
+
 def effect_text(one: Mapping[str, Any]) -> str:
     """The effect of a claim with its interval; "" where there is none.
 
@@ -86,14 +91,13 @@ def effect_text(one: Mapping[str, Any]) -> str:
         >>> effect_text({"effect": 0.1234, "low": 0.01, "high": 0.25}), effect_text({"effect": None})
         ('0.123 [0.010, 0.250]', '')
     """
-    if one.get("effect") is None:
+    effect, low, high = (_given(one.get(name)) for name in ("effect", "low", "high"))
+    if effect is None:
         return ""
-    ends = [one.get("low"), one.get("high")]
-    shown = "" if None in ends else f" [{float(ends[0] or 0):.3f}, {float(ends[1] or 0):.3f}]"
-    return f"{float(one['effect']):.3f}{shown}"
+    return f"{effect:.3f}" if low is None or high is None else f"{effect:.3f} [{low:.3f}, {high:.3f}]"
 
 
 def p_text(one: Mapping[str, Any]) -> str:
     """The p of a claim's test; "" where there is none."""
-    p = one.get("p")
-    return "" if p is None else "< 0.001" if p < 0.001 else f"{float(p):.3f}"
+    p = _given(one.get("p"))
+    return "" if p is None else "< 0.001" if p < 0.001 else f"{p:.3f}"

@@ -123,7 +123,8 @@ def _one(study: Study, given: Mapping[str, Any], protocol: str, other: Mapping[s
             found = not_run(given, protocol, why)
     else:
         found = _of_values(setting, first, second)
-    left_out = f" {counted(missing, 'pair')} of cells lacks a side." if missing and found.verdict != NOT_RUN else ""
+    lack = "lacks" if missing == 1 else "lack"
+    left_out = f"; {counted(missing, 'pair')} of cells {lack} a side" if missing and found.verdict != NOT_RUN else ""
     return replace(found, words=found.words + left_out)
 
 
