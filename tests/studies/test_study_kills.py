@@ -80,7 +80,7 @@ def results(out: Path) -> dict[str, Any]:
     found = {}
     for path in sorted(out.glob(f"cells/*/{RESULT}")):
         content = json.loads(path.read_text())
-        for name in ("seconds", "finished"):
+        for name in ("seconds", "finished", "commit"):
             content.pop(name)
         content["cost"] = {name: value for name, value in content.get("cost", {}).items() if "second" not in name}
         content["cost"].get("search", {}).pop("gradients_per_second", None)

@@ -1,4 +1,8 @@
-"""How the cores of a machine are divided among workers."""
+"""How the cores of a machine are divided among workers.
+
+Launchers give equal rows at equal numbers of threads (OMP_NUM_THREADS): with another number, sums are added in another
+order, and trained weights differ in their last bits.
+"""
 
 from __future__ import annotations
 
