@@ -99,7 +99,7 @@ def fingerprint(name: str, **options: Any) -> str:
     Errors: UserError when it cannot be read.
 
     Example:
-        >>> len(fingerprint("phantom:ct@16,count=4"))
+        >>> len(fingerprint("phantom:ct@16,count=40"))
         64
     """
     return _fingerprint(name, json.dumps(options, sort_keys=True))
