@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+import shutil
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -20,7 +21,7 @@ from ..findings import Finding
 from ..measuring.certified import certified
 from ..measuring.clean import clean_pass
 from ..measuring.faults_of_images import measure_faults
-from ..measuring.measure import measure
+from ..measuring.measure import measure, measure_parts
 from ..measuring.plan import Plan
 from ..models.digest import weights_digest
 from ..progress import Report
@@ -58,6 +59,7 @@ def run_audit(
     recipe_text: str,
     report: Report | None = None,
     checks: Sequence[Check] = tuple(CHECKS),
+    spread: Callable[[Path, int], None] | None = None,
 ) -> Path:
     """Run or go on with an audit; returns its directory.
 
@@ -67,6 +69,8 @@ def run_audit(
         recipe_text: YAML of the whole recipe, kept in the directory.
         report: called with (what, done, of).
         checks: functions (records, context) -> Finding, or several.
+        spread: called with the directory and the number of parts when the first is measured; it may measure others in
+            other processes. What it leaves is measured here.
 
     Errors: UserError for every bad input, and what an attack raises on the first images, before anything is written.
     """
@@ -88,6 +92,9 @@ def run_audit(
         # What cannot be measured is refused by the first pass or the first images, before a new run has a folder.
         clean = None if begun else _clean(setup, report)
         parts, finished = folder / "parts", False
+        if spread is not None:
+            num = measure_parts(setup.model, setup.images, setup.plan, parts, (0,), report, clean, start)
+            spread(folder, num)
         records, cost = measure(setup.model, setup.images, setup.plan, parts, report, clean, start)
     began = perf_counter()
     if not (folder / "images" / "gallery.json").exists():
@@ -113,7 +120,7 @@ def run_audit(
         "findings": [_row(finding) for finding in findings],
     }
     write_json(folder / "audit.json", content)
-    _drop_parts(folder / "parts")
+    shutil.rmtree(folder / "parts", ignore_errors=True)  # its chunks are in records.parquet now
     return folder
 
 
@@ -273,14 +280,6 @@ def summary(setup: Setup, records: Records, run: dict[str, Any]) -> dict[str, An
             "finished": run["finished"],
         },
     }
-
-
-def _drop_parts(folder: Path) -> None:
-    """Remove the chunks, which are in records.parquet now."""
-    for path in sorted(folder.glob("*")):
-        path.unlink()
-    if folder.exists():
-        folder.rmdir()
 
 
 def read_audit(folder: Path) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from .compare import compare
 from .data import data_app
 from .explain import explain
 from .faults import Commands, finish
+from .said import exit_on, say
 from .study import study_app
 
 app = typer.Typer(
@@ -67,6 +68,9 @@ def audit(
     quick: Annotated[
         bool, typer.Option("--quick", help="A first look: attacks=quick, unless attacks are given.")
     ] = False,
+    launcher: Annotated[str, typer.Option(help="serial; processes or ray share the images out.")] = "serial",
+    workers: Annotated[int, typer.Option(help="Processes; 0 is as many as there are cores.")] = 0,
+    address: Annotated[str | None, typer.Option(help="Of a Ray cluster, with --launcher ray.")] = None,
 ) -> None:
     """How small a change flips the decisions of a classifier? Writes a report."""
     from ..auditing.audit import run_audit
@@ -90,46 +94,15 @@ def audit(
     checked = audit_recipe(read_recipe(recipe, overrides or [], given))
     keep_freed_memory()
     with progress() as report:
-        folder = run_audit(resolve(checked, report), out, dump(checked), report)
+        shared = None
+        if launcher != "serial" or address is not None:
+            from ..study.shards import spread
+
+            shared = spread(checked, launcher, workers, address, report)
+        folder = run_audit(resolve(checked, report), out, dump(checked), report, spread=shared)
         page = write_report(folder)
-    _say(folder, page)
-    _exit_on(folder, bad)
-
-
-def _say(folder: Path, page: Path) -> None:
-    from ..auditing.audit import read_audit
-    from ..numbers import epsilon_text
-
-    content = read_audit(folder)
-    for finding in content["findings"]:
-        if finding["severity"] == "fail":  # before the numbers that it is about
-            typer.echo(f"fail: {finding['title']} {finding['evidence']}")
-    quotable = content["quotable"]
-    typer.echo(f"May this be quoted? {quotable['value']}")
-    for reason in quotable["why"] if quotable["value"] == "no" else []:
-        if not reason.startswith(tuple(row["title"] for row in content["findings"] if row["severity"] == "fail")):
-            typer.echo(f"  {reason}")
-    clean = content["clean"]["accuracy"]
-    typer.echo(f"{content['data']['num_images']} images, clean accuracy {clean['value']:.3f}")
-    source = content["data"]["source"]
-    if source["unit"] != "grey level" or source["bits"] != [8]:
-        typer.echo(f"  {source['words']}")
-    for point in content["worst_case"]:
-        label = epsilon_text(point["epsilon"], point["norm"])
-        found = point["robust_accuracy"]
-        span = f"[{found['low']:.3f}, {found['high']:.3f}]"
-        typer.echo(f"  {point['norm']} {label:>10}  robust accuracy {found['value']:.3f}  {span}")
-    typer.echo(f"Report: {page}")
-
-
-def _exit_on(folder: Path, bad: tuple[str, ...]) -> None:
-    from ..auditing.audit import read_audit
-
-    hits = [finding for finding in read_audit(folder)["findings"] if finding["severity"] in bad]
-    for finding in hits:
-        typer.echo(f"{finding['severity']}: {finding['title']} {finding['evidence']}", err=True)
-    if hits:
-        raise typer.Exit(1)
+    say(folder, page)
+    exit_on(folder, bad)
 
 
 @app.command()

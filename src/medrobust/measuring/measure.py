@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Mapping
 from pathlib import Path
 from time import perf_counter
 from typing import Any, NamedTuple
@@ -14,29 +14,26 @@ from torch import Tensor
 from ..attacks.base import Attack
 from ..data.images.image_set import ImageSet
 from ..engine.tree import take
-from ..files import read_json, write_json
 from ..goals import or_wrong, untargeted
 from ..models.classifier import Classifier
 from ..progress import Report
 from ..records.records import Records
-from ..records.rows import CLEAN, merge, meta_types, read_table, rows_table, write_table
+from ..records.rows import CLEAN, meta_types, rows_table
 from ..streams import Streams
 from .bisect import bisect
 from .clean import clean_pass
 from .each_budget import each_budget
 from .outcome import Grid, Outcome
+from .parts import Chosen, Cost, Folder, Memory
 from .plan import Plan
 from .search_model import SearchModel, make_search_model
-from .shown import Shown, picks, write_shown
+from .shown import Shown, picks
 from .subjects import Subjects, allowed, units_of
 from .sweep import Effort, sweep
 
 # Most images, and most bytes of them, between two points at which a killed run resumes.
 CHUNKS = {"cpu": (512, 2**26), "cuda": (4096, 2**29)}
 FIRST = 64  # images of the first part
-LAYOUT = "layout.json"
-Cost = dict[str, Any]
-Chosen = tuple[list[int], Shown]
 
 
 def measure(
@@ -62,100 +59,78 @@ def measure(
 
     Returns the records and the cost {forwards, backwards, seconds} of the attacks.
     """
+    store: Memory | Folder = Memory() if parts is None else Folder(parts, begin)
+    num_chunks, search = _measure(model, images, plan, store, progress, clean)
+    records, cost = store.ended(num_chunks)
+    return records, {**cost, "search": search}
+
+
+def measure_parts(
+    model: Classifier,
+    images: ImageSet,
+    plan: Plan,
+    parts: Path,
+    wanted: Container[int],
+    progress: Report | None = None,
+    clean: Tensor | None = None,
+    begin: Callable[[], Any] = lambda: None,
+) -> int:
+    """Measure some parts only, each a file that `measure` finds when it is called on the same folder.
+
+    Args:
+        model, images, plan, parts, progress, clean, begin: see `measure`.
+        wanted: the numbers of the parts.
+
+    Returns how many parts there are in all.
+    """
+    return _measure(model, images, plan, Folder(parts, begin), progress, clean, wanted)[0]
+
+
+def _measure(
+    model: Classifier,
+    images: ImageSet,
+    plan: Plan,
+    store: Memory | Folder,
+    progress: Report | None,
+    clean: Tensor | None,
+    wanted: Container[int] | None = None,
+) -> tuple[int, dict[str, Any]]:
+    """Measure what the store lacks; returns the number of parts, and what searched them."""
     with model.frozen():
         model.to(plan.device)
         if clean is None:
             clean = clean_pass(model, images, plan, progress)
-        store: _Memory | _Folder = _Memory() if parts is None else _Folder(parts, begin)
         search, rates = make_search_model(model, images, plan, store.searched_with)
         size = store.laid_out(chunk_size(images, plan), search.kind)
         work = _Work(search, images, clean, plan)
-        # Of many images the first part is small: once it is there, a killed run goes on from it.
-        first = min(FIRST, size) if len(images) > 2 * FIRST else size
-        ends = [*range(first, len(images), size), len(images)]
-        chunks = [range(a, b) for a, b in zip([0, *ends], ends, strict=False) if a < b]
+        chunks = chunks_of(len(images), size)
         cells = sum(len(plan.grids_of(title)) for title in plan.attacks)
         meta = meta_types(sample.metadata for sample in images.samples)
         for number, chunk in enumerate(chunks):
+            if wanted is not None and number not in wanted:
+                continue
             tell = _teller(progress, chunk, cells, len(images))
             if not store.has(number):
                 rows, cost, shown = work.chunk(chunk, tell)
                 store.add(number, rows_table(rows, meta, plan.protocol, plan.mask), cost, chunk.start, shown)
             tell(cells)
-    records, cost = store.ended(len(chunks))
-    return records, {**cost, "search": {"copy": search.words, "gradients_per_second": rates.get(search.kind)}}
+    return len(chunks), {"copy": search.words, "gradients_per_second": rates.get(search.kind)}
+
+
+def chunks_of(num_images: int, size: int) -> list[range]:
+    """The images of each part.
+
+    Of many images the first part is small: once it is there, a killed run goes on from it.
+    """
+    first = min(FIRST, size) if num_images > 2 * FIRST else size
+    ends = [*range(first, num_images, size), num_images]
+    return [range(a, b) for a, b in zip([0, *ends], ends, strict=False) if a < b]
 
 
 def chunk_size(images: ImageSet, plan: Plan) -> int:
     """Images between two points at which a killed run resumes: as many as keep the lanes full and the memory small."""
     most, room = CHUNKS.get(plan.device.partition(":")[0], CHUNKS["cpu"])
     return max(1, min(most, room // max(images[0][0].nbytes, 1)))
-
-
-class _Memory:
-    """Chunks that are kept in memory."""
-
-    def __init__(self) -> None:
-        self._tables: list[Any] = []
-        self._costs: list[Cost] = []
-
-    searched_with: str | None = None
-
-    def laid_out(self, size: int, kind: str) -> int:
-        return size
-
-    def has(self, number: int) -> bool:
-        return number < len(self._tables)
-
-    def add(self, number: int, table: Any, cost: Cost, first: int, shown: Chosen) -> None:
-        self._tables.append(table)
-        self._costs.append(cost)
-
-    def ended(self, num_chunks: int) -> tuple[Records, Cost]:
-        import pyarrow as pa
-
-        return Records.of_table(pa.concat_tables(self._tables)), _sum(self._costs)
-
-
-class _Folder:
-    """Chunks that are files, so that a killed run goes on."""
-
-    def __init__(self, folder: Path, begin: Callable[[], Any]) -> None:
-        self._folder, self._begin, self._layout = folder, begin, folder / LAYOUT
-
-    def _path(self, number: int) -> Path:
-        return self._folder / f"part-{number:05d}.parquet"
-
-    @property
-    def searched_with(self) -> str | None:
-        """The copy, in words, that searched the parts that are there."""
-        return read_json(self._layout).get("search") if self._layout.exists() else None
-
-    def laid_out(self, size: int, kind: str) -> int:
-        """Images in a part: decided when the run starts, kept when it goes on, maybe on another device."""
-        self._said: Cost = read_json(self._layout) if self._layout.exists() else {"images": size, "search": kind}
-        return int(self._said["images"])
-
-    def has(self, number: int) -> bool:
-        return self._path(number).exists()
-
-    def add(self, number: int, table: Any, cost: Cost, first: int, shown: Chosen) -> None:
-        if not self._layout.exists():
-            self._begin()
-            write_json(self._layout, self._said)
-        write_shown(self._folder / f"shown-{number:05d}.npz", first, *shown)
-        write_json(self._folder / f"cost-{number:05d}.json", cost)
-        write_table(self._path(number), table)
-
-    def ended(self, num_chunks: int) -> tuple[Records, Cost]:
-        target = self._folder.parent / "records.parquet"
-        merge([self._path(number) for number in range(num_chunks)], target)
-        costs = [read_json(path) for path in sorted(self._folder.glob("cost-*.json"))]
-        return Records.of_table(read_table(target)), _sum(costs)
-
-
-def _sum(costs: list[Cost]) -> Cost:
-    return {name: round(sum(cost[name] for cost in costs), 3) for name in ("forwards", "backwards", "seconds")}
 
 
 def _teller(progress: Report | None, chunk: range, cells: int, num_images: int) -> Callable[[int], None]:
