@@ -61,7 +61,10 @@ def run(name: str, norm: str, num_outputs: int, domain: tuple[float, float]) -> 
 @pytest.mark.parametrize("domain", DOMAINS)
 @pytest.mark.parametrize("name", ATTACKS)
 def test_the_unit_of_a_pixel_decides_nothing(name: str, domain: str) -> None:
-    for norm in ATTACKS[name]().abilities.norms:
+    norms = [norm for norm in ATTACKS[name]().abilities.norms if norm in NORMS]
+    if not norms:
+        pytest.skip("a family of faults has severities, which have no unit of a pixel")
+    for norm in norms:
         for num_outputs in (1, 3):
             won, size, x_adv = run(name, norm, num_outputs, (0.0, 1.0))
             again = run(name, norm, num_outputs, DOMAINS[domain])

@@ -108,7 +108,7 @@ def test_each_example_is_known_and_has_its_line_in_the_readme() -> None:
     assert {script.stem for script in SCRIPTS} == set(FACTS)
     readme = (FOLDER / "README.md").read_text(encoding="utf-8")
     named = re.findall(r"^- \[\w+\.\w+\]\((\w+\.\w+)\)", readme, re.MULTILINE)
-    assert sorted(named) == sorted(path.name for path in [*SCRIPTS, *FOLDER.glob("*.ipynb")])
+    assert sorted(named) == sorted(path.name for path in [*SCRIPTS, *FOLDER.glob("*.ipynb"), *FOLDER.glob("*.sh")])
 
 
 @pytest.mark.parametrize("script", SCRIPTS, ids=lambda script: script.stem)

@@ -76,12 +76,13 @@ def _refuse() -> None:
 
 
 RUNNER = """
-import sys
+import signal, sys
 from pathlib import Path
 from studies.toys import *
 from medrobust.study.launchers.processes import processes
 if __name__ == "__main__":
     folder = Path(sys.argv[1])
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell in the background hands on that it is ignored
     try:
         todo = [cell("slow 1"), cell("slow 2"), cell("last")]
         processes(todo, folder / "cells", lambda *said: None, 2, None, slow_once)

@@ -29,9 +29,8 @@ RECIPE = audit_recipe(
 
 @pytest.fixture(autouse=True)
 def _small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(
-        importlib.import_module("medrobust.measuring.measure"), "CHUNKS", {"cpu": (30, 2**26)}
-    )  # workers read the size of a part from the layout
+    module = importlib.import_module("medrobust.measuring.measure")
+    monkeypatch.setattr(module, "CHUNKS", {"cpu": (20, 2**26)})  # workers read the size of a part from the layout
 
 
 def _run(out: Path, launcher: str | None = None) -> tuple[bytes, dict[str, Any]]:
