@@ -9,8 +9,9 @@ import torch
 
 from ..data.images.image_set import ImageSet
 from ..data.sets.lesions import lesion_masks
-from ..explain.pairs import Pairs, explain_pairs
+from ..explain.pairs import MOST_SHOWN, Pairs, explain_pairs
 from ..explain.registry import MAPS
+from ..explain.residual import as_content, residual
 from ..files import write_json
 from ..measuring.shown import read_shown
 from ..progress import Report
@@ -54,10 +55,19 @@ def write_explained(
             folder=folder / PICTURES,
             report=report,
         )
+        content["residual"] = _residual(setup, pairs, folder / PICTURES)
     content |= {"norm": grid.norm_name, "attacks": attacks, "classes": list(setup.images.classes)}
     content["boundary"] = boundary(setup, records, parts, method, folder / PICTURES)
     write_json(folder / EXPLAIN, content)
     return content
+
+
+def _residual(setup: Setup, pairs: Pairs, folder: Path) -> dict[str, Any] | None:
+    """The change at the first pooling layer, of the images whose maps were made; None of a network without one."""
+    assert pairs.x_adv is not None
+    with setup.model.frozen():
+        found = residual(setup.model, pairs.x, pairs.x_adv, min(setup.plan.batch_size, 32))
+    return None if found is None else as_content(found, pairs.ids, pairs.groups, folder, MOST_SHOWN)
 
 
 def _pairs(images: ImageSet, records: Records, parts: Path) -> tuple[Pairs | None, list[str]]:

@@ -6,10 +6,13 @@ from collections.abc import Mapping
 from typing import Any
 
 from .drawing import panel_svg, style_of
+from .pictured import Pictured
 from .tables import range_text, value_text
 from .verdicts import NO_VERDICT, VERDICTS
 from .words import effect_text, p_text
 
+# No script, nothing from elsewhere; pictures are in the page itself.
+POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
 # Verdict -> the class of its sign.
 SIGNS = dict(zip((*VERDICTS, NO_VERDICT), ("pass", "near", "fail", "not_run", "cannot", "nothing"), strict=True))
 
@@ -18,7 +21,6 @@ def html(given: Mapping[str, Any]) -> str:
     """The page as text, of what `page.content` gives."""
     from markupsafe import Markup
 
-    from ..report.compare import POLICY
     from ..report.page import TEMPLATES, environment
 
     made = environment()
@@ -27,6 +29,8 @@ def html(given: Mapping[str, Any]) -> str:
         "range_text": range_text,
         "sign": SIGNS.__getitem__,
         "svg": lambda figure, panel: Markup(panel_svg(figure, panel)),
+        "is_pictured": lambda figure: isinstance(figure, Pictured),
+        "picture": Markup,  # our own SVG
         "style_of": style_of,
         "effect_text": effect_text,
         "p_text": p_text,

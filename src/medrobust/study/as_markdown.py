@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from .pictured import Pictured, PicturePanel
 from .tables import Table, range_text, value_text
 from .words import effect_text, p_text
 
@@ -44,8 +45,20 @@ def markdown(given: Mapping[str, Any]) -> str:
     for table in given["tables"]:
         out += [f"## Table {_plain(table.name)}", "", f"{table.words}.", ""]
         out += _paper_table(table, protocols, words)
+    for figure in given["figures"]:
+        out += [f"## {_plain(figure.name)}", "", f"{_plain(figure.words)} Drawn in check.html.".strip(), ""]
+        if isinstance(figure, Pictured):
+            names = [f"{one.title} {words.get(one.protocol, one.protocol)}".strip() for one in figure.panels]
+            lines = [f"- {_plain(name)}: {_plain(_said(one))}" for name, one in zip(names, figure.panels, strict=True)]
+            out += [*lines, *([""] if lines else [])]
     out += _behind(given)
     return "\n".join(out).rstrip("\n") + "\n"
+
+
+def _said(panel: PicturePanel) -> str:
+    """A panel of pictures in words."""
+    parts = [f"{part.title.lower()} {part.words}".strip() for part in panel.parts]
+    return ". ".join(filter(None, ["; ".join(parts), panel.words]))
 
 
 def _paper_table(table: Table, protocols: Sequence[str], words: dict[str, str]) -> list[str]:

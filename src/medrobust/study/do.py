@@ -27,7 +27,7 @@ from ..records.worst_answers import Answers, untouched, worst_answers
 from ..runs import RUN_FILE, commit, hardware, now, versions
 from ..training.run import train
 from .cell import Cell
-from .read import NONE, WORST, pack
+from .read import NONE, WORST, pack, pack_classes
 
 Log = Callable[[str], None]
 DIGITS = 6
@@ -121,7 +121,7 @@ def conditions(records: Records, setup: Setup) -> Iterator[dict[str, Any]]:
             flipped = said[:, column] != first.prediction
             if records.honest:
                 found = {"accuracy": curve.estimates()[column].as_dict()}
-                yield _row(curve.attack, curve.norm, epsilon, found, curve.counted[:, column], flipped)
+                yield _row(curve.attack, curve.norm, epsilon, found, curve.counted[:, column], flipped, said[:, column])
                 continue
             answers = _answers(records, curve.attack, curve.norm, epsilon, said[:, column], first)
             yield _condition(curve.attack, answers, how, curve.counted[:, column], flipped)
@@ -144,11 +144,17 @@ def _answers(
 
 def _condition(attack: str, answers: Answers, how: Reading, correct: np.ndarray, flipped: np.ndarray) -> dict[str, Any]:
     found = {name: estimate.as_dict() for name, estimate in all_metrics(answers, how).items()}
-    return _row(attack, answers.norm, answers.epsilon, found, correct, flipped)
+    return _row(attack, answers.norm, answers.epsilon, found, correct, flipped, answers.prediction)
 
 
 def _row(
-    attack: str, norm: str, epsilon: float, metrics: Mapping[str, Any], correct: np.ndarray, flipped: np.ndarray
+    attack: str,
+    norm: str,
+    epsilon: float,
+    metrics: Mapping[str, Any],
+    correct: np.ndarray,
+    flipped: np.ndarray,
+    answers: np.ndarray,
 ) -> dict[str, Any]:
     return {
         "attack": attack,
@@ -157,6 +163,7 @@ def _row(
         "metrics": dict(metrics),
         "correct": pack(correct),
         "flipped": pack(flipped),
+        "answers": pack_classes(answers.tolist()),
     }
 
 

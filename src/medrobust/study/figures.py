@@ -11,6 +11,7 @@ from ..numbers import parse_number
 from ..records.intervals import Estimate
 from .expected import ALL, Expected, Wanted
 from .found import find
+from .pictured import PICTURES, Pictured, pictured
 from .read import NONE, Study, values_of
 from .verdicts import protocols
 
@@ -62,7 +63,7 @@ class Figure:
     panels: tuple[Panel, ...]
 
 
-def figures(study: Study, expected: Iterable[Expected]) -> tuple[Figure, ...]:
+def figures(study: Study, expected: Iterable[Expected]) -> tuple[Figure | Pictured, ...]:
     """The figures that the recipe asks for, from what is done.
 
     Errors: UserError for an entry of `figures` that names no kind or an axis that there is not.
@@ -71,13 +72,15 @@ def figures(study: Study, expected: Iterable[Expected]) -> tuple[Figure, ...]:
     return tuple(_figure(study, one, f"figures.{number}", rows) for number, one in enumerate(study.figures, 1))
 
 
-def _figure(study: Study, entry: Mapping[str, Any], place: str, rows: tuple[Expected, ...]) -> Figure:
+def _figure(study: Study, entry: Mapping[str, Any], place: str, rows: tuple[Expected, ...]) -> Figure | Pictured:
+    if entry.get("kind") in PICTURES:
+        return pictured(study, entry, place)
     for key in entry:
         if key not in KEYS:
             raise UserError(f"{place}.{key}", "unknown key", nearest(str(key), KEYS))
     kind, series, panels = entry.get("kind"), entry.get("series"), entry.get("panels")
     if kind not in (CURVE, BARS):
-        raise UserError(f"{place}.kind", f"unknown kind {kind!r}", f"valid: {CURVE}, {BARS}")
+        raise UserError(f"{place}.kind", f"unknown kind {kind!r}", nearest(str(kind), [CURVE, BARS, *PICTURES]))
     for name, axis in (("series", series), ("panels", panels)):
         if axis not in study.all_axes and (name, axis) != ("panels", None):
             raise UserError(f"{place}.{name}", f"there is no axis {axis!r}", nearest(str(axis), study.all_axes))

@@ -5,9 +5,10 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
+from ..auditing.explained import EXPLAIN
 from ..errors import UserError
 from ..files import read_json, write_json
-from .read import CELLS, ERROR, RESULT, STUDY_FILE, VALUES, cell_folder, read_study
+from .read import CELLS, ERROR, RESULT, RUN, STUDY_FILE, VALUES, cell_folder, read_study
 from .recipe import EXPECTED
 
 
@@ -44,4 +45,7 @@ def pack(folder: Path, target: Path, cells: Path | None = None) -> int:
         (target / CELLS / found.name).mkdir(parents=True, exist_ok=True)
         for file in [found / VALUES, *files]:
             shutil.copyfile(file, target / CELLS / found.name / file.name)
+        if (found / RUN / EXPLAIN).exists():  # its numbers and its plane; pictures show patients and stay
+            (target / CELLS / found.name / RUN).mkdir(exist_ok=True)
+            shutil.copyfile(found / RUN / EXPLAIN, target / CELLS / found.name / RUN / EXPLAIN)
     return num

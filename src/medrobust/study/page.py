@@ -17,6 +17,7 @@ from .as_markdown import markdown
 from .behind import Audits, Left, audits, left
 from .expected import Expected, read_expected
 from .figures import Figure, figures
+from .pictured import Pictured
 from .read import Study, read_study
 from .tables import Table, results_csv, tables, value_text
 from .verdicts import RULE, VERDICTS, Verdict, counts, protocols, verdicts
@@ -55,7 +56,7 @@ class CheckResult:
 
     study: Study
     verdicts: tuple[Verdict, ...]
-    figures: tuple[Figure, ...] = ()
+    figures: tuple[Figure | Pictured, ...] = ()
     judged: Sequence[Mapping[str, Any]] = field(default=())
 
     @property

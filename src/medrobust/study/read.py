@@ -16,7 +16,7 @@ from ..numbers import parse_number
 
 STUDY_FILE, STUDY_SCHEMA = "study.json", "medrobust.study/1"
 CELL_SCHEMA = "medrobust.cell/1"
-CELLS, VALUES, RESULT, ERROR = "cells", "cell.json", "result.json", "error.json"
+CELLS, VALUES, RESULT, ERROR, RUN = "cells", "cell.json", "result.json", "error.json", "run"
 NONE, WORST = "none", "worst"  # of attacks: the unchanged images, and the worst case over all attacks
 CONDITIONS = ("attack", "norm", "epsilon", "metric", "subset", "minus")  # keys of a selection that are no axes
 Key = tuple[str, str, float]
@@ -47,11 +47,13 @@ class Outcome:
     Args:
         axes, protocol: of its job.
         result: result.json of its audit cell.
+        folder: of that cell.
     """
 
     axes: Mapping[str, str]
     protocol: str
     result: Mapping[str, Any]
+    folder: Path | None = None
 
     def condition(self, attack: str, norm: str, epsilon: float) -> Mapping[str, Any] | None:
         """What was found under an attack at a budget; None where it was not measured.
@@ -70,6 +72,11 @@ class Outcome:
     def correct(self, condition: Mapping[str, Any]) -> np.ndarray:
         """(n,) bool, which images are read correctly under a condition, in the order of the result's image_ids."""
         return unpack(condition["correct"], self.result["num_images"])
+
+    def answers(self, condition: Mapping[str, Any]) -> np.ndarray | None:
+        """(n,) int, the class that each image is read as under a condition; None in a result that does not hold it."""
+        text = condition.get("answers")
+        return None if text is None else unpack_classes(text)
 
 
 @dataclass(frozen=True)
@@ -169,6 +176,21 @@ def unpack(text: str, num: int) -> np.ndarray:
     return np.unpackbits(np.frombuffer(bytes.fromhex(text), dtype=np.uint8))[:num].astype(bool)
 
 
+def pack_classes(values: Iterable[int]) -> str:
+    """Numbers of classes as hexadecimal text, two bytes each.
+
+    Example:
+        >>> pack_classes([0, 258]), unpack_classes(pack_classes([0, 258])).tolist()
+        ('00000102', [0, 258])
+    """
+    return np.fromiter(values, dtype=">u2").tobytes().hex()
+
+
+def unpack_classes(text: str) -> np.ndarray:
+    """What `pack_classes` packed."""
+    return np.frombuffer(bytes.fromhex(text), dtype=">u2").astype(int)
+
+
 def cell_folder(cells: Path, key: str) -> Path | None:
     """The folder of a cell, None where there is none."""
     return next(iter(sorted(cells.glob(f"{key}-*"))), None)
@@ -194,7 +216,7 @@ def read_study(folder: Path, cells: Path | None = None) -> Study:
             continue
         found = cell_folder(cells, job.audit)
         if found is not None and (found / RESULT).exists():
-            outcomes.append(Outcome(job.axes, job.protocol, read_json(found / RESULT)))
+            outcomes.append(Outcome(job.axes, job.protocol, read_json(found / RESULT), found))
             continue
         for key in (job.train, job.audit):
             broken = cell_folder(cells, key)

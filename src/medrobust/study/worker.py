@@ -15,9 +15,9 @@ from ..files import read_json, write_atomic, write_json
 from ..runs import now
 from .cell import Cell
 from .claim import claim, held
-from .read import CELL_SCHEMA, CELLS, ERROR, RESULT, VALUES, cell_folder
+from .read import CELL_SCHEMA, CELLS, ERROR, RESULT, RUN, VALUES, cell_folder
 
-RUN, LOG = "run", "log.txt"
+LOG = "log.txt"
 PAUSE = 0.2  # seconds, while every cell that is ready is in other hands
 Log = Callable[[str], None]
 Told = Callable[[str, str], None]  # key, status

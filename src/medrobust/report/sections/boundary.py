@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from ...files import read_json
 from ...plane import COLORS, KEY, Plane, Points, caution, colors_of, plane_svg, sign_svg, told, used
@@ -58,18 +58,36 @@ def _pictures(found: Json, plane: Plane) -> tuple[list[dict[str, Any]], list[tup
     return pictures, legend + [(sign_svg(COLORS - 1, attacked, wrong), words) for words, attacked, wrong in KEY]
 
 
+class Planes(NamedTuple):
+    """Pictures {svg, told}, untouched and at each budget, (sign, words) of the legend, and what a plane cannot show."""
+
+    pictures: list[dict[str, Any]]
+    legend: list[tuple[str, str]]
+    caution: str
+
+
+def planes(found: Json) -> Planes:
+    """A map of the boundary as explain.json holds it, drawn."""
+    fills = cells(found["runs"], int(found["size"]))
+    numbers = [float(found[key]) for key in ("neighbors_kept", "trustworthiness", "fill_agrees")]
+    drawn = _pictures(found, Plane((0, 0, 1, 1), fills, found["classes"], _colors(found)))
+    return Planes(*drawn, caution(found["method"], numbers[0], int(found["k"]), *numbers[1:]))
+
+
+def _colors(found: Json) -> list[int]:
+    return colors_of([*found["labels"], *found.get("answers", ())], len(found["classes"]))
+
+
 def build(seen: Seen) -> dict[str, Any]:
     """What the template shows."""
     found = _read(seen.folder)
     if not found:
         return {"found": found, "reason": "", "pictures": [], "strips": []}
-    colors = colors_of([*found["labels"], *found.get("answers", ())], len(found["classes"]))
-    content = {"found": found, "reason": found.get("reason", ""), "pictures": [], "strips": _strips(found, colors)}
+    strips_of_all = _strips(found, _colors(found))
+    content = {"found": found, "reason": found.get("reason", ""), "pictures": [], "strips": strips_of_all}
     if content["reason"]:
         return content
-    fills = cells(found["runs"], int(found["size"]))
-    pictures, legend = _pictures(found, Plane((0, 0, 1, 1), fills, found["classes"], colors))
-    numbers = [float(found[key]) for key in ("neighbors_kept", "trustworthiness", "fill_agrees")]
+    pictures, legend, said = planes(found)
     wanted = [Budget(str(found["norm"]), float(e)) for e in found["budgets"]]
     own = seen.budget if seen.budget and seen.budget.norm == found["norm"] else None
     dwelt = min(range(len(wanted)), key=lambda i: own.far(wanted[i])) if own and wanted else len(wanted) // 2
@@ -79,7 +97,7 @@ def build(seen: Seen) -> dict[str, Any]:
         "others": [picture for i, picture in enumerate(pictures) if i not in first],
         "legend": legend,
         "moved": found["at"][-1] != found["at"][0],
-        "caution": caution(found["method"], numbers[0], int(found["k"]), *numbers[1:]),
+        "caution": said,
         "count": counted(len(found["ids"]), "image"),
         "some": len(found["ids"]) < int(found["num_images"]),
     }

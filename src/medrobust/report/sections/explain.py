@@ -50,6 +50,15 @@ def _pictures(row: Json, album: Album, classes: list[str], room: int) -> list[di
     return found
 
 
+def _pooled(found: Json) -> dict[str, Any] | None:
+    """The change at the first pooling layer; None where it was not measured."""
+    row = mapping(found.get("residual"))
+    if not row:
+        return None
+    numbers = {key: number(estimate(row.get(key))) for key in ("before", "after", "after_less_before")}
+    return {"layer": row["layer"], "count": counted(int(row["num_images"]), "image"), **numbers}
+
+
 def build(seen: Seen) -> dict[str, Any]:
     """What the template shows."""
     found = _read(seen.folder)
@@ -87,6 +96,7 @@ def build(seen: Seen) -> dict[str, Any]:
         "rows": rows,
         "lesions": lesions,
         "chart": layers_chart(found.get("maps") or (), float(found.get("threshold") or 0.5)),
+        "pooled": _pooled(found),
         "looks": mapping(found.get("looks")).get("words", ""),
         "said": said,
         "failed": [row["title"] for row in rows if row["verdict"] == "failed"],
