@@ -9,7 +9,7 @@ from .drawing import panel_svg, style_of
 from .pictured import Pictured
 from .tables import range_text, value_text
 from .verdicts import NO_VERDICT, VERDICTS
-from .words import effect_text, p_text
+from .words import effect_text, p_text, sentence
 
 # No script, nothing from elsewhere; pictures are in the page itself.
 POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
@@ -34,6 +34,7 @@ def html(given: Mapping[str, Any]) -> str:
         "style_of": style_of,
         "effect_text": effect_text,
         "p_text": p_text,
+        "sentence": sentence,
     }
     style = Markup((TEMPLATES / "style.css").read_text(encoding="utf-8").strip())
     return str(made.get_template("study.html.j2").render(given, style=style, policy=POLICY))

@@ -7,7 +7,7 @@ from typing import Any
 
 from .pictured import Pictured, PicturePanel
 from .tables import Table, range_text, value_text
-from .words import effect_text, p_text
+from .words import effect_text, p_text, sentence
 
 MOST = 30  # jobs that are listed one by one
 
@@ -46,7 +46,7 @@ def markdown(given: Mapping[str, Any]) -> str:
         out += [f"## Table {_plain(table.name)}", "", f"{table.words}.", ""]
         out += _paper_table(table, protocols, words)
     for figure in given["figures"]:
-        out += [f"## {_plain(figure.name)}", "", f"{_plain(figure.words)} Drawn in check.html.".strip(), ""]
+        out += [f"## {_plain(figure.name)}", "", _plain(f"{sentence(figure.words)} Drawn in check.html."), ""]
         if isinstance(figure, Pictured):
             names = [f"{one.title} {words.get(one.protocol, one.protocol)}".strip() for one in figure.panels]
             lines = [f"- {_plain(name)}: {_plain(_said(one))}" for name, one in zip(names, figure.panels, strict=True)]

@@ -9,10 +9,12 @@ from typing import Any
 from ..errors import UserError, nearest
 from ..numbers import parse_number
 from ..records.intervals import Estimate
+from ..records.metric_names import METRICS
 from .expected import ALL, Expected, Wanted
 from .found import find
 from .pictured import PICTURES, Pictured, pictured
 from .read import NONE, Study, values_of
+from .select import check_where
 from .verdicts import protocols
 
 CURVE, BARS = "curve", "bars"
@@ -84,8 +86,11 @@ def _figure(study: Study, entry: Mapping[str, Any], place: str, rows: tuple[Expe
     for name, axis in (("series", series), ("panels", panels)):
         if axis not in study.all_axes and (name, axis) != ("panels", None):
             raise UserError(f"{place}.{name}", f"there is no axis {axis!r}", nearest(str(axis), study.all_axes))
+    check_where(study, entry.get("where", {}), f"{place}.where")
     where = {key: ",".join(values_of(value)) for key, value in entry.get("where", {}).items()}
     metric = str(entry.get("metric", "accuracy"))
+    if metric not in METRICS:
+        raise UserError(f"{place}.metric", f"unknown metric {metric!r}", nearest(metric, METRICS))
     drawn = []
     for value in _values(study, panels, where) if panels else ("",):
         for protocol in protocols(study):

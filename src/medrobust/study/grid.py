@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from ..errors import UserError
 from ..files import write_json
@@ -17,8 +18,8 @@ from ..recipes.yaml import audit_recipe, train_recipe
 from .cell import Cell
 from .cells import audit_cell, fingerprint, train_cell
 from .merge import VARIABLE, at_profile, matches, merge, options_at, places, with_variables
-from .read import STUDY_FILE, STUDY_SCHEMA, Job
-from .refuse import check, check_recipes
+from .read import STUDY_FILE, STUDY_SCHEMA, Job, study_of
+from .refuse import check, check_asked, check_recipes
 
 
 @dataclass(frozen=True)
@@ -41,8 +42,12 @@ class Grid:
 
     def write(self, folder: Path) -> None:
         """Write study.json, which says what belongs to the study."""
+        write_json(folder / STUDY_FILE, self.content())
+
+    def content(self) -> dict[str, Any]:
+        """What study.json holds."""
         recipe = self.recipe
-        content = {
+        return {
             "schema": STUDY_SCHEMA,
             "study": recipe.study,
             "profile": self.profile,
@@ -57,14 +62,13 @@ class Grid:
             "cannot": [asdict(one) for one in recipe.cannot],
             "jobs": [asdict(job) for job in self.jobs],
         }
-        write_json(folder / STUDY_FILE, content)
 
 
 def make_grid(recipe: StudyRecipe, profile: str, overrides: Options | None = None) -> Grid:
     """Resolve every place of a study at a profile.
 
     A place whose data cannot be opened here is a job that cannot run, with the reason; a recipe that is wrong is
-    refused.
+    refused, and so is a hypothesis or a figure that could not be answered when all is done.
 
     Args:
         recipe: the whole study.
@@ -78,7 +82,9 @@ def make_grid(recipe: StudyRecipe, profile: str, overrides: Options | None = Non
     recipe_at = _with_profiles(at_profile(recipe, profile), recipe)
     makers = _Maker(recipe_at, overrides or {})
     jobs = [makers.job(axes, protocol) for axes in places(recipe_at) for protocol in recipe_at.protocols]
-    return Grid(recipe_at, profile, tuple(jobs), makers.cells, whole)
+    grid = Grid(recipe_at, profile, tuple(jobs), makers.cells, whole)
+    check_asked(study_of(grid.content(), grid.jobs), makers.published)
+    return grid
 
 
 def _with_profiles(cut: StudyRecipe, recipe: StudyRecipe) -> StudyRecipe:
@@ -91,6 +97,7 @@ class _Maker:
     def __init__(self, recipe: StudyRecipe, overrides: Options) -> None:
         self.recipe, self.overrides = recipe, overrides
         self.cells: dict[str, Cell] = {}
+        self.published: set[str] = set()  # titles of the attacks of audits under protocol paper
         self._trained: dict[tuple[str, ...], Cell] = {}
 
     def job(self, axes: dict[str, str], protocol: str) -> Job:
@@ -133,7 +140,8 @@ class _Maker:
             if protocol in PROTOCOLS:
                 base["protocol"] = protocol
             audited = audit_recipe(merge(base, {"model": {"name": "default"}} | audit))
-            check_recipes(trained, audited)
+            titles = check_recipes(trained, audited)
+            self.published |= titles if protocol == "paper" else set()
             return trained, audited
         except UserError as error:
             raise UserError(f"{place}: {error.place}" if place else error.place, error.problem, error.fix) from error

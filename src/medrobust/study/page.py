@@ -21,7 +21,7 @@ from .pictured import Pictured
 from .read import Study, read_study
 from .tables import Table, results_csv, tables, value_text
 from .verdicts import RULE, VERDICTS, Verdict, counts, protocols, verdicts
-from .words import PROTOCOL_WORDS
+from .words import PROTOCOL_WORDS, sentence
 
 EXPECTED_FILE = "expected.csv"
 MARKDOWN, PAGE, RESULTS = "check.md", "check.html", "results.csv"
@@ -62,7 +62,7 @@ class CheckResult:
     @property
     def caution(self) -> str:
         """What is to be kept in mind with this profile."""
-        return " ".join(filter(None, (self.study.words, CAUTIONS.get(self.study.profile, OTHER))))
+        return " ".join(filter(None, (sentence(self.study.words), CAUTIONS.get(self.study.profile, OTHER))))
 
     @property
     def tables(self) -> tuple[Table, ...]:

@@ -223,11 +223,21 @@ def read_study(folder: Path, cells: Path | None = None) -> Study:
             if broken is not None and (broken / ERROR).exists():
                 failed.append((job, str(read_json(broken / ERROR)["error"])))
                 break
+    return study_of(content, jobs, tuple(outcomes), tuple(failed))
+
+
+def study_of(
+    content: Mapping[str, Any],
+    jobs: tuple[Job, ...],
+    outcomes: tuple[Outcome, ...] = (),
+    failed: tuple[tuple[Job, str], ...] = (),
+) -> Study:
+    """A study of what study.json holds, and of what its jobs found."""
     lists = {name: {axis: tuple(values) for axis, values in content[name].items()} for name in ("axes", "all_axes")}
     return Study(
         name=content["study"],
         profile=content["profile"],
-        title=content["title"],
+        title=content["title"] or content["study"],
         paper=content["paper"],
         axes=lists["axes"],
         all_axes=lists["all_axes"],
@@ -235,8 +245,8 @@ def read_study(folder: Path, cells: Path | None = None) -> Study:
         hypotheses=tuple(content["hypotheses"]),
         cannot=tuple(content["cannot"]),
         jobs=jobs,
-        outcomes=tuple(outcomes),
-        failed=tuple(failed),
+        outcomes=outcomes,
+        failed=failed,
         figures=tuple(content.get("figures", ())),
         words=str(content.get("words", "")),
     )

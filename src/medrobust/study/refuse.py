@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from functools import lru_cache
 from typing import Any
 
@@ -19,6 +19,9 @@ from ..recipes.audit import AuditRecipe
 from ..recipes.study import StudyRecipe
 from ..recipes.train import TrainRecipe
 from ..training.build import check as check_training
+from .figures import figures
+from .hypotheses import judge
+from .read import NONE, WORST, Study
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 WORDS = ("attack", "norm", "epsilon", "metric", "subset", "minus", "protocol")  # of selections, never axes
@@ -81,13 +84,52 @@ def _check_selection(recipe: StudyRecipe, place: str, where: Mapping[str, Any]) 
                 raise UserError(f"{place}.{axis}", f"{value!r} is not one of its values", fix)
 
 
-def check_recipes(train: TrainRecipe, audit: AuditRecipe) -> None:
-    """Refuse a training or an audit that cannot work, as far as that is seen without data. Errors: UserError."""
+def check_recipes(train: TrainRecipe, audit: AuditRecipe) -> set[str]:
+    """Refuse a training or an audit that cannot work, as far as that is seen without data; returns titles of attacks.
+
+    Errors: UserError.
+    """
     check_training(train)
     _check_network(train.model.name, train.data.image_size)
-    for title, parameters in choose(audit.attacks, list(audit.threat.grids())).attacks.items():
+    attacks = choose(audit.attacks, list(audit.threat.grids())).attacks
+    for title, parameters in attacks.items():
         build_attack(title, parameters)
     choose_corruptions(audit.corruptions)
+    return set(attacks)
+
+
+def check_asked(study: Study, titles: Collection[str]) -> None:
+    """Refuse hypotheses and figures that the check could not answer when everything is done.
+
+    Args:
+        study: without outcomes.
+        titles: of the attacks of all audits as published; empty where there are none.
+
+    Errors: UserError.
+    """
+    names = [str(one.get("name", "")) for one in study.hypotheses]
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice is not None:
+        raise UserError(f"hypotheses.{twice}", "two have this name", "give each its own")
+    judge(study)
+    figures(study, ())
+    for place, attack in _attacks(study):
+        if titles and attack not in (*titles, NONE, WORST):
+            raise UserError(place, f"no audit as published has an attack {attack!r}", nearest(attack, titles))
+
+
+def _attacks(study: Study) -> Iterator[tuple[str, str]]:
+    """Where a study names an attack, and the title that it means as published."""
+    wheres: list[tuple[str, Any]] = []
+    for one in study.hypotheses:
+        place, others = f"hypotheses.{one['name']}", one.get("than", ())
+        wheres += [(f"{place}.{key}", one.get(key, {})) for key in ("where", "better")]
+        wheres += [(f"{place}.than", other) for other in (others if isinstance(others, (list, tuple)) else [others])]
+    wheres += [(f"figures.{number}.where", one.get("where", {})) for number, one in enumerate(study.figures, 1)]
+    for place, where in wheres:
+        if "attack" in where:
+            label = str(where["attack"])
+            yield f"{place}.attack", str(study.conditions.get(label, {}).get("attack", label))
 
 
 @lru_cache(maxsize=256)

@@ -46,6 +46,8 @@ def check_where(study: Study, where: Mapping[str, Any], place: str) -> None:
 
     Errors: UserError that names the nearest valid word.
     """
+    if not isinstance(where, Mapping):
+        raise UserError(place, f"{where!r} is no selection", "write {axis: value}")
     for key, value in where.items():
         if key in CONDITIONS:
             continue

@@ -25,6 +25,16 @@ def without_paths(text: str) -> str:
     return FOLDERS.sub(".../", text)
 
 
+def sentence(text: str) -> str:
+    """Words with a full stop, where there are any.
+
+    Example:
+        >>> sentence("PGD alone"), sentence("Yes."), sentence("")
+        ('PGD alone.', 'Yes.', '')
+    """
+    return text if not text or text.endswith((".", "!", "?")) else f"{text}."
+
+
 def axes_text(axes: Mapping[str, str]) -> str:
     """A place of the grid in words.
 

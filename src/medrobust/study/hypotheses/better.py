@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ...numbers import parse_number
 from ...records.intervals import Estimate
 from ...records.paired import difference, equivalence, holm, moments, sign_flip_p
 from ...report.words import counted
@@ -243,7 +244,7 @@ def _ends(found: Estimate) -> tuple[float, float, float]:
 
 
 def _margin(given: Mapping[str, Any]) -> float:
-    return float(given.get("margin", MARGIN))
+    return parse_number(given.get("margin", MARGIN), f"hypotheses.{given['name']}.margin")
 
 
 def _agree(each: tuple[float, ...], name: str, kind: str) -> str:

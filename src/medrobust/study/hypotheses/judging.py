@@ -6,6 +6,8 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from ...errors import UserError, nearest
+from ...numbers import parse_number
+from ...records.metric_names import METRICS
 from ..read import Study
 from ..select import check_where
 from .better import better
@@ -22,6 +24,7 @@ NEEDED: dict[str, tuple[str, ...]] = {
     "equal": ("better", "than"),
     "referral": ("fraction",),
 }
+COMMON = ("name", "claim", "kind", "where", "metric")
 
 
 def judge(study: Study) -> list[Judged]:
@@ -49,10 +52,19 @@ def check(study: Study, given: Mapping[str, Any], number: int) -> None:
     kind = given.get("kind")
     if kind not in KINDS:
         raise UserError(f"{place}.kind", f"unknown kind {kind!r}", nearest(str(kind), KINDS))
+    for key in given:
+        valid = (*COMMON, *NEEDED[str(kind)], *(("margin",) if kind == "equal" else ()))
+        if key not in valid:
+            raise UserError(f"{place}.{key}", "unknown key", nearest(str(key), valid))
+    metric = str(given.get("metric", "accuracy"))
+    if metric not in METRICS:
+        raise UserError(f"{place}.metric", f"unknown metric {metric!r}", nearest(metric, METRICS))
     for key in ("name", *NEEDED[str(kind)]):
         if key not in given:
             raise UserError(place, f"a hypothesis of kind {kind} needs {key}", f"add {key}")
     check_where(study, given.get("where", {}), f"{place}.where")
+    if kind == "equal":
+        parse_number(given.get("margin", 0), f"{place}.margin")
     if kind == "rank":
         check_where(study, {given["axis"]: list(given["order"])}, f"{place}.order")
     elif kind in ("better", "equal"):

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from ...errors import UserError
+from ...numbers import parse_number
 from ...records.intervals import Grouping
 from ..read import Study
 from ..select import condition_words, full_key, group_names
@@ -31,9 +32,10 @@ def referral(study: Study, given: Mapping[str, Any], protocol: str) -> Judged:
     place = f"hypotheses.{given['name']}"
     if str(given.get("metric", "accuracy")) != "accuracy":
         raise UserError(f"{place}.metric", "what referral changes is judged by accuracy", "write metric: accuracy")
-    fraction = float(given["fraction"])
+    fraction = parse_number(given["fraction"], f"{place}.fraction")
     if not 0 < fraction < 1:
         raise UserError(f"{place}.fraction", f"{fraction:g} is no fraction of images", "give one between 0 and 1")
+    given = {**given, "fraction": fraction}
     where = given.get("where", {})
     key = study.condition_of(where, protocol)
     outcomes = study.select(where, protocol)

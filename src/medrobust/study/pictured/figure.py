@@ -72,7 +72,7 @@ def pictured(study: Study, entry: Mapping[str, Any], place: str) -> Pictured:
     for key in entry:
         if key not in KEYS:
             raise UserError(f"{place}.{key}", "unknown key", nearest(str(key), KEYS))
-    kind, where = str(entry["kind"]), dict(entry.get("where", {}))
+    kind, where = str(entry["kind"]), entry.get("where", {})
     name = str(entry.get("map", ""))
     if (kind == "maps") != (name in MAPS):
         fix = nearest(name, list(MAPS)) if kind == "maps" else "it is for the kind maps"
