@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -10,14 +11,15 @@ import time
 from pathlib import Path
 
 import pytest
+import torch
 
 from medrobust.errors import UserError
 from medrobust.study.launchers import LAUNCHERS
 from medrobust.study.launchers.processes import processes
 from medrobust.study.launchers.ray import ray
-from medrobust.study.launchers.threads import threads_each, threads_of_children
+from medrobust.study.launchers.threads import threads_of, threads_of_children, workers_of
 from medrobust.study.worker import folder_of, status_of
-from studies.toys import at_once, cell, chain, counted, deadly, failing, nap, notes, trivial
+from studies.toys import at_once, cell, chain, counted, deadly, failing, nap, notes, told_threads, trivial
 
 
 def alive(pid: int) -> bool:
@@ -122,14 +124,29 @@ def test_two_workers_are_nearly_twice_as_fast_as_one(tmp_path: Path) -> None:
     assert took[1] / took[2] > 1.5
 
 
-def test_threads_are_divided(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_cell_has_the_same_threads_under_every_launcher(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
-    assert [threads_each(num, 8) for num in (1, 2, 3, 8, 20)] == [8, 4, 2, 1, 1]
+    assert (threads_of(), threads_of(4)) == (1, 4)
+    before = torch.get_num_threads()
+    for name in ("serial", "processes"):
+        for given, want in ((0, 1), (2, 2)):
+            cells = tmp_path / f"{name}{given}"
+            LAUNCHERS[name](trivial(1), cells, lambda key, status: None, 1, None, told_threads, given)
+            (found,) = cells.glob("*/result.json")
+            assert json.loads(found.read_text())["threads"] == want, name
+    assert torch.get_num_threads() == before
     monkeypatch.setenv("OMP_NUM_THREADS", "3")
-    assert [threads_each(num, 8) for num in (1, 2, 4)] == [3, 3, 2]
+    assert (threads_of(), threads_of(4)) == (3, 4)
     with threads_of_children(1):
         assert os.environ["OMP_NUM_THREADS"] == os.environ["MKL_NUM_THREADS"] == "1"
     assert os.environ["OMP_NUM_THREADS"] == "3"
+
+
+def test_workers_are_as_many_as_cores_and_memory_hold() -> None:
+    much = 64 * 2**30
+    assert [workers_of(0, threads, 8, much) for threads in (1, 2, 3, 8, 20)] == [8, 4, 2, 1, 1]
+    assert [workers_of(0, 1, 8, gib * 2**30) for gib in (1, 4, 7)] == [1, 2, 3]
+    assert workers_of(5, 4, 8, 0) == 5
 
 
 def test_without_ray_one_line_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -174,6 +175,7 @@ def test_failed_cells_are_done_again_for_who_asks(tmp_path: Path, monkeypatch: p
     [
         ({"launcher": "proceses"}, "processes"),
         ({"workers": -1}, "--workers"),
+        ({"threads": -1}, "--threads"),
         ({"address": "ray://x"}, "--address"),
     ],
 )
@@ -181,6 +183,35 @@ def test_wrong_words_are_refused_before_anything_is_written(tmp_path: Path, give
     with pytest.raises(UserError, match=said):
         run_study(grid(), tmp_path / "out", **given)
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("num_cores", "card", "device", "chosen"),
+    [
+        (4, False, "auto", "processes"),
+        (1, False, "auto", "serial"),
+        (4, True, "auto", "serial"),
+        (4, True, "cpu", "processes"),
+    ],
+)
+def test_auto_is_processes_unless_a_card_computes_or_there_is_one_core(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, num_cores: int, card: bool, device: str, chosen: str
+) -> None:
+    used: list[str] = []
+
+    def launcher(name: str) -> Any:
+        def launch(todo: Any, *given: Any) -> dict[str, str]:
+            used.append(name)
+            return {cell.key: "done" for cell in todo}
+
+        return launch
+
+    module = importlib.import_module("medrobust.study.run")
+    monkeypatch.setattr(module, "cores", lambda: num_cores)
+    monkeypatch.setattr("torch.cuda.is_available", lambda: card)
+    monkeypatch.setattr(module, "LAUNCHERS", {name: launcher(name) for name in ("serial", "processes")})
+    run_study(grid(train={"device": device}, audit={"device": device}), tmp_path / "out", launcher="auto")
+    assert used == [chosen]
 
 
 def test_another_study_is_not_written_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

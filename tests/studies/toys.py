@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from medrobust.recipes.study import StudyRecipe
 from medrobust.recipes.yaml import study_recipe
 from medrobust.study.cell import Cell
@@ -98,6 +100,11 @@ def counted(cell: Cell, run: Path, start: Path | None, log: Log) -> Mapping[str,
     """Note that it was done."""
     note(cell, run)
     return weights(cell)
+
+
+def told_threads(cell: Cell, run: Path, start: Path | None, log: Log) -> Mapping[str, Any]:
+    """With how many threads torch computes here."""
+    return {"weights": cell.key, "threads": torch.get_num_threads()}
 
 
 def nap(cell: Cell, run: Path, start: Path | None, log: Log) -> Mapping[str, Any]:

@@ -69,8 +69,11 @@ def audit(
         bool, typer.Option("--quick", help="A first look: attacks=quick, unless attacks are given.")
     ] = False,
     launcher: Annotated[str, typer.Option(help="serial; processes or ray share the images out.")] = "serial",
-    workers: Annotated[int, typer.Option(help="Processes; 0 is as many as there are cores.")] = 0,
+    workers: Annotated[int, typer.Option(help="Processes; 0 is as many as cores and memory hold.")] = 0,
     address: Annotated[str | None, typer.Option(help="Of a Ray cluster, with --launcher ray.")] = None,
+    threads: Annotated[
+        int, typer.Option(help="Rows are equal at equal threads. Serial: all cores; else of each worker, 1.")
+    ] = 0,
 ) -> None:
     """How small a change flips the decisions of a classifier? Writes a report."""
     from ..auditing.audit import run_audit
@@ -96,9 +99,15 @@ def audit(
     with progress() as report:
         shared = None
         if launcher != "serial" or address is not None:
+            from ..study.launchers.threads import threads_of
             from ..study.shards import spread
 
-            shared = spread(checked, launcher, workers, address, report)
+            threads = threads_of(threads)
+            shared = spread(checked, launcher, workers, address, report, threads)
+        if threads:
+            from ..study.launchers.threads import use_threads
+
+            use_threads(threads)
         folder = run_audit(resolve(checked, report), out, dump(checked), report, spread=shared)
         page = write_report(folder)
     say(folder, page)

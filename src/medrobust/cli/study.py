@@ -78,8 +78,13 @@ def run(
     profile: Profile = "cpu",
     out: Out = None,
     cells: Cells = None,
-    launcher: Annotated[str, typer.Option(help="serial, processes or ray.")] = "serial",
-    workers: Annotated[int, typer.Option(help="Processes; 0 is as many as there are cores.")] = 0,
+    launcher: Annotated[
+        str, typer.Option(help="serial, processes or ray; auto is processes, or serial on a graphics card.")
+    ] = "auto",
+    workers: Annotated[int, typer.Option(help="Processes; 0 is as many as cores and memory hold.")] = 0,
+    threads: Annotated[
+        int, typer.Option(help="Of each cell: OMP_NUM_THREADS, else 1. At equal numbers rows are equal everywhere.")
+    ] = 0,
     address: Annotated[
         str | None, typer.Option(help="Of a Ray cluster, as ray://HOST:10001; RAY_ADDRESS, else here.")
     ] = None,
@@ -89,6 +94,7 @@ def run(
     device: Annotated[str | None, typer.Option(help="cpu, cuda or auto.")] = None,
 ) -> None:
     """Do what is missing of a study, and compare it with the paper."""
+    from ..models.memory import keep_freed_memory
     from ..progress import progress
     from ..study.grid import make_grid
     from ..study.recipe import EXPECTED, find_recipe, read_study_recipe
@@ -100,6 +106,7 @@ def run(
         plan(name, profile, folder, cells)
         return
     grid = make_grid(recipe, profile, overrides_of(device, None))
+    keep_freed_memory()
     with progress() as report:
         ran = run_study(
             grid,
@@ -108,6 +115,7 @@ def run(
             launcher=launcher,
             workers=workers,
             address=address,
+            threads=threads,
             retry_failed=retry_failed,
             force=force,
             expected=find_recipe(name).parent / EXPECTED,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from .behind import threads_text
 from .drawing import panel_svg, style_of
 from .pictured import Pictured
 from .tables import range_text, value_text
@@ -35,6 +36,7 @@ def html(given: Mapping[str, Any]) -> str:
         "effect_text": effect_text,
         "p_text": p_text,
         "sentence": sentence,
+        "threads_text": threads_text,
     }
     style = Markup((TEMPLATES / "style.css").read_text(encoding="utf-8").strip())
     return str(made.get_template("study.html.j2").render(given, style=style, policy=POLICY))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from .behind import threads_text
 from .pictured import Pictured, PicturePanel
 from .tables import Table, range_text, value_text
 from .words import effect_text, p_text, sentence
@@ -80,6 +81,7 @@ def _behind(given: Mapping[str, Any]) -> list[str]:
         out.append(
             f"Protocol {one.protocol}: {one.num_done} of {one.num_jobs} audits done, {one.num_quotable} quotable."
         )
+        out += [threads_text(one)] if threads_text(one) else []
         out += ["", *(f"- {_plain(place)}: not quotable. {_plain(why)}" for place, why in one.refused)]
         out += [""] if one.refused else []
         if one.findings:

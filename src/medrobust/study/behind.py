@@ -22,6 +22,7 @@ class Audits:
         num_done, num_jobs: those that are done, and all that can run.
         num_quotable: those whose numbers may be quoted.
         refused: (place, why) of the others, in one line each.
+        threads: with how many threads they computed; empty where their results do not say.
         findings: of every check that failed or warned: id, severity, title of the first audit, and in how many audits.
     """
 
@@ -30,6 +31,7 @@ class Audits:
     num_jobs: int
     num_quotable: int
     refused: tuple[tuple[str, str], ...]
+    threads: tuple[int, ...]
     findings: tuple[Mapping[str, Any], ...]
 
 
@@ -40,8 +42,22 @@ def audits(study: Study) -> tuple[Audits, ...]:
         done = [one for one in study.outcomes if one.protocol == protocol]
         runnable = sum(job.protocol == protocol and job.cannot is None for job in study.jobs)
         refused = tuple((axes_text(one.axes), _why(one)) for one in done if not _quotable(one))
-        out.append(Audits(protocol, len(done), runnable, len(done) - len(refused), refused, _findings(done)))
+        threads = tuple(sorted({int(one.result["threads"]) for one in done if one.result.get("threads")}))
+        out.append(Audits(protocol, len(done), runnable, len(done) - len(refused), refused, threads, _findings(done)))
     return tuple(out)
+
+
+def threads_text(one: Audits) -> str:
+    """A sentence where audits of one protocol computed with different numbers of threads; "" else.
+
+    Example:
+        >>> threads_text(Audits("paper", 2, 2, 2, (), (1, 2), ()))
+        'They were computed with 1 and 2 threads: other numbers of threads change the last bits of weights.'
+    """
+    if len(one.threads) < 2:
+        return ""
+    named = f"{', '.join(map(str, one.threads[:-1]))} and {one.threads[-1]}"
+    return f"They were computed with {named} threads: other numbers of threads change the last bits of weights."
 
 
 def _quotable(outcome: Outcome) -> bool:

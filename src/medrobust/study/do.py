@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from torch import get_num_threads
 
 from ..auditing.audit import run_audit
 from ..auditing.checks.choices import CHOICES
@@ -87,7 +88,13 @@ def audit_result(cell: Cell, run: Path, start: Path | None, log: Log) -> dict[st
 
 
 def _where(said: str) -> dict[str, Any]:
-    return {"hardware": said or hardware(), "versions": versions(), "commit": commit(), "finished": now()}
+    return {
+        "hardware": said or hardware(),
+        "threads": get_num_threads(),
+        "versions": versions(),
+        "commit": commit(),
+        "finished": now(),
+    }
 
 
 def _lines(log: Log) -> Callable[[str, int, int], None]:

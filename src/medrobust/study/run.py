@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import shutil
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatch
 from pathlib import Path
 
 from ..errors import UserError, nearest
 from ..progress import Report
+from .cell import Cell
 from .claim import held
 from .grid import Grid
 from .launchers import LAUNCHERS
+from .launchers.threads import cores
 from .read import STUDY_FILE, read_study
 from .recipe import EXPECTED
 from .worker import cells_of, folder_of, retry, status_of
+
+AUTO = "auto"
 
 
 @dataclass(frozen=True)
@@ -47,6 +51,7 @@ def run_study(
     launcher: str = "serial",
     workers: int = 0,
     address: str | None = None,
+    threads: int = 0,
     retry_failed: bool = False,
     force: str | None = None,
     expected: Path | None = None,
@@ -61,9 +66,10 @@ def run_study(
         grid: of a study at a profile.
         out: the folder of the study.
         cells: where cells are; out/cells by default. Studies that share it share cells.
-        launcher: a name of LAUNCHERS.
-        workers: processes; 0 is as many as there are cores.
+        launcher: a name of LAUNCHERS; "auto" is processes, or serial where a graphics card computes.
+        workers: processes; 0 is as many as cores and memory hold.
         address: of a Ray cluster, for the launcher ray; a cluster on this machine by default.
+        threads: of each cell; 0 is as OMP_NUM_THREADS says, else one. Rows are equal at equal numbers of threads.
         retry_failed: do failed cells again.
         force: pattern of names of cells to do anew, though they are done, as in "*resnet8*".
         expected: a table of published results to keep beside the study.
@@ -73,10 +79,12 @@ def run_study(
     Errors: UserError for an unknown launcher, a folder that holds something else, a pattern that names no cell or one
     that a worker holds, and when no worker is left.
     """
-    if launcher not in LAUNCHERS:
-        raise UserError("launcher", f"unknown launcher {launcher!r}", nearest(launcher, LAUNCHERS))
+    if launcher not in (AUTO, *LAUNCHERS):
+        raise UserError("launcher", f"unknown launcher {launcher!r}", nearest(launcher, [AUTO, *LAUNCHERS]))
     if workers < 0:
-        raise UserError("--workers", f"{workers} is negative", "0 is as many as there are cores")
+        raise UserError("--workers", f"{workers} is negative", "0 is as many as cores and memory hold")
+    if threads < 0:
+        raise UserError("--threads", f"{threads} is negative", "0 is one")
     if address is not None and launcher != "ray":
         raise UserError("--address", f"is for the launcher ray, not {launcher}", "add --launcher ray")
     if (out / STUDY_FILE).exists():
@@ -114,9 +122,18 @@ def run_study(
         if report:
             report("cells", len(seen), len(todo))
 
-    statuses = LAUNCHERS[launcher](todo, folder, told, workers, address)
+    chosen = LAUNCHERS[_here(todo, len(seen)) if launcher == AUTO else launcher]
+    statuses = chosen(todo, folder, told, workers, address, None, threads)
     failed = [cell for cell in todo if statuses.get(cell.key) == "failed"]
     return Ran(out, statuses, {cell.name: status_of(folder, cell)[1] for cell in failed})
+
+
+def _here(todo: Sequence[Cell], num_done: int) -> str:
+    """The launcher that suits this machine."""
+    from torch.cuda import is_available
+
+    on_card = is_available() and any(str(cell.recipe.get("device", "auto")) != "cpu" for cell in todo)
+    return "serial" if on_card or cores() == 1 or len(todo) - num_done < 2 else "processes"
 
 
 def _forget(folder: Path) -> None:

@@ -26,7 +26,12 @@ _READY: dict[str, tuple[Setup, Tensor]] = {}  # of this process: what all its pa
 
 
 def spread(
-    recipe: AuditRecipe, launcher: str, workers: int = 0, address: str | None = None, report: Report | None = None
+    recipe: AuditRecipe,
+    launcher: str,
+    workers: int = 0,
+    address: str | None = None,
+    report: Report | None = None,
+    threads: int = 0,
 ) -> Spread:
     """What `run_audit` calls to have the parts of an audit measured elsewhere, each once.
 
@@ -36,9 +41,10 @@ def spread(
     Args:
         recipe: of the audit.
         launcher: a name of LAUNCHERS.
-        workers: processes; 0 is as many as there are cores.
+        workers: processes; 0 is as many as cores and memory hold.
         address: of a Ray cluster whose machines share the folder.
         report: called with (what, done, of).
+        threads: of each worker; see `medrobust.study.launchers.threads.threads_of`.
 
     Errors: UserError for an unknown launcher, or an address without Ray.
     """
@@ -63,7 +69,7 @@ def spread(
                 report("parts", 1 + len(ended), num_parts)
 
         if todo:
-            LAUNCHERS[launcher](todo, folder / "parts" / SHARDS, told, workers, address, do=measure_one)
+            LAUNCHERS[launcher](todo, folder / "parts" / SHARDS, told, workers, address, measure_one, threads)
 
     return run
 

@@ -16,17 +16,26 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 
+import torch
+
 from ...errors import UserError
+from ...models.memory import free_bytes, keep_freed_memory
 from ..cell import Cell
 from ..worker import Do, Told, give_up, work
-from .threads import cores, threads_each, threads_of_children, use_threads
+from .threads import cores, threads_of, threads_of_children, use_threads, workers_of
 
 MOST_DEATHS = 2  # of workers at one cell, which has failed then
 GRACE = 5.0  # seconds that a worker has to end when it is told to
 
 
 def processes(
-    todo: Sequence[Cell], cells: Path, told: Told, workers: int = 0, address: str | None = None, do: Do | None = None
+    todo: Sequence[Cell],
+    cells: Path,
+    told: Told,
+    workers: int = 0,
+    address: str | None = None,
+    do: Do | None = None,
+    threads: int = 0,
 ) -> dict[str, str]:
     """Do the cells in processes that share the cores of this machine.
 
@@ -37,14 +46,16 @@ def processes(
         todo: cells, those first that others need.
         cells: their folder.
         told: called with the key and the status of each cell that begins or ends.
-        workers: how many; 0 is as many as there are cores.
+        workers: how many; 0 is as many as cores and memory hold.
         address: not used: they are all here.
         do: see `medrobust.study.worker.do_cell`; a function that a module holds.
+        threads: of each cell; see `threads_of`.
 
     Errors: UserError when workers die before they begin.
     """
-    num = max(1, min(workers or cores(), len(todo)))
-    crew = _Crew(todo, cells, do, threads_each(num, cores()))
+    each = threads_of(threads)
+    num = max(1, min(workers_of(workers, each, cores(), free_bytes(torch.device("cpu"))), len(todo)))
+    crew = _Crew(todo, cells, do, each)
     ended: dict[str, str] = {}
     deaths: Counter[str] = Counter()
     try:
@@ -142,6 +153,7 @@ def _member(mouth: Connection, todo: Sequence[Cell], cells: Path, do: Do | None,
     warnings.simplefilter("ignore")
     logging.disable(logging.CRITICAL)
     use_threads(threads)
+    keep_freed_memory()  # this process is ours
     work(todo, cells, partial(_say, mouth), do)
     mouth.close()
 

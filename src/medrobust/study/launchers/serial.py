@@ -7,10 +7,17 @@ from pathlib import Path
 
 from ..cell import Cell
 from ..worker import Do, Told, work
+from .threads import computing_with, threads_of
 
 
 def serial(
-    todo: Sequence[Cell], cells: Path, told: Told, workers: int = 0, address: str | None = None, do: Do | None = None
+    todo: Sequence[Cell],
+    cells: Path,
+    told: Told,
+    workers: int = 0,
+    address: str | None = None,
+    do: Do | None = None,
+    threads: int = 0,
 ) -> dict[str, str]:
     """Do the cells here; another command may work on the same folder at the same time.
 
@@ -20,5 +27,7 @@ def serial(
         told: called with the key and the status of each cell that begins or ends.
         workers, address: not used: there is one worker, here.
         do: see `medrobust.study.worker.do_cell`.
+        threads: of each cell; see `threads_of`.
     """
-    return work(todo, cells, told, do)
+    with computing_with(threads_of(threads)):
+        return work(todo, cells, told, do)

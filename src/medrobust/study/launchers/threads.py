@@ -1,7 +1,7 @@
-"""How the cores of a machine are divided among workers.
+"""With how many threads a cell computes, and how many cells a machine does at once.
 
-Launchers give equal rows at equal numbers of threads (OMP_NUM_THREADS): with another number, sums are added in another
-order, and trained weights differ in their last bits.
+Rows are equal under every launcher at equal numbers of threads: with another number, sums are added in another order,
+and trained weights differ in their last bits. So a cell has one thread unless somebody asks for more, wherever it runs.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+WORKER_BYTES = 2**31  # of free memory for each worker, where nobody says how many there are
 
 
 def cores() -> int:
@@ -19,16 +20,31 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def threads_each(workers: int, available: int) -> int:
-    """The threads of each worker: its share of the cores, and never more than OMP_NUM_THREADS says.
+def threads_of(given: int = 0) -> int:
+    """The threads of a cell: as many as are given, else as OMP_NUM_THREADS says, else one.
 
     Example:
-        >>> threads_each(2, 8) <= 4, threads_each(9, 8)
-        (True, 1)
+        >>> threads_of(3)
+        3
     """
-    share = max(1, available // max(workers, 1))
-    given = os.environ.get(VARIABLES[0], "")
-    return min(share, max(1, int(given))) if given.isdecimal() else share
+    said = os.environ.get(VARIABLES[0], "")
+    return given or (max(1, int(said)) if said.isdecimal() else 1)
+
+
+def workers_of(given: int, threads: int, available: int, free: float) -> int:
+    """How many workers share a machine: as many as are given, else as its cores and its memory hold.
+
+    Args:
+        given: by a person; 0 is none.
+        threads: of each.
+        available: cores.
+        free: bytes of memory.
+
+    Example:
+        >>> workers_of(0, 1, 8, 64 * 2**30), workers_of(0, 4, 8, 64 * 2**30), workers_of(0, 1, 8, 5 * 2**30)
+        (8, 2, 2)
+    """
+    return given or max(1, min(available // threads, int(free // WORKER_BYTES)))
 
 
 @contextmanager
@@ -48,3 +64,16 @@ def use_threads(num: int) -> None:
     torch = sys.modules.get("torch")
     if torch is not None:
         torch.set_num_threads(num)
+
+
+@contextmanager
+def computing_with(num: int) -> Iterator[None]:
+    """Torch computes with so many threads meanwhile."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(num)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

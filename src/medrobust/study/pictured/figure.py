@@ -84,11 +84,11 @@ def pictured(study: Study, entry: Mapping[str, Any], place: str) -> Pictured:
             raise UserError(f"{place}.protocols", f"no protocol {one!r}", nearest(one, protocols(study)))
     panels, num = [], 0
     for protocol in wanted:
-        key = _condition(study, where, protocol)
+        condition = _condition(study, where, protocol)
         jobs = [job for job in study.jobs if job.protocol == protocol and _inside(study, where, job.axes)]
         num += sum(job.cannot is None for job in jobs)
         for outcome in study.select(where, protocol):
-            parts, words = PICTURES[kind](Asked(outcome, *key, map=name))
+            parts, words = PICTURES[kind](Asked(outcome, *condition, name))
             panels.append(PicturePanel(_title(study, where, outcome), protocol, parts, words))
     return Pictured(str(entry.get("name", "")), str(entry.get("words", "")), kind, tuple(panels), num)
 
