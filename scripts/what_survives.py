@@ -10,27 +10,24 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
 
 ROOT = Path(__file__).resolve().parent.parent
-sys.path[:0] = [str(ROOT / "src")]
+sys.path[:0] = [str(ROOT / "src"), str(ROOT / "scripts")]
 
-from medrobust.numbers import parse_number  # noqa: E402
-from medrobust.study.expected import ALL, Expected, read_expected  # noqa: E402
-from medrobust.study.found import Found, find  # noqa: E402
+from what_survives_numbers import PROTOCOLS, Result, listed, unchanged  # noqa: E402
+
+from medrobust.study.expected import read_expected  # noqa: E402
 from medrobust.study.hypotheses import CONTRADICTED, HOLDS, NOT_RUN, NOT_SHOWN, Judged, judge  # noqa: E402
-from medrobust.study.read import STUDY_FILE, Study, read_study, values_of  # noqa: E402
+from medrobust.study.read import STUDY_FILE, Study, read_study  # noqa: E402
 from medrobust.study.recipe import EXPECTED, RECIPE, read_study_recipe  # noqa: E402
-from medrobust.study.words import in_unit, interval_text, metric_words  # noqa: E402
 
 PAGE = ROOT / "docs" / "what-survives.md"
 PROFILES = ("paper", "gpu", "cpu")  # the largest first; smoke shows nothing about a paper
-PROTOCOLS = ("paper", "honest")
 SHORT = {"paper": "As published", "honest": "Under an honest attack"}
-MOST = 16  # numbers of a paper's tables
-NUMBERS = "numbers"  # of `paper` in a recipe: a list of {select, words}, the numbers of its headline
+SAID = {HOLDS: "holds", CONTRADICTED: "the other way round", NOT_SHOWN: "could not be told"}
+CHECK = "check.md"
 
 OPENING = """# What survives
 
@@ -38,31 +35,24 @@ Written by `python scripts/what_survives.py` from the committed results of the s
 medical image classifiers, each re-run twice: *as published*, with the attacks and settings of the paper, and *under an
 honest attack*, the worst case of each image over several strong attacks with true labels, at the same budget.
 
-Read it with three things in mind.
+How to read it:
 
-- The re-runs are smaller than the papers in what each section says. A claim that could not be shown here may hold at
-  the scale of the paper; the effect that could have been seen is given with every verdict.
-- An interval speaks of other images read by the same networks. How much another training would differ is seen only
-  where there were several, and the words say how many.
+- Every verdict is one on the re-run, which is smaller than the paper in what its section says. A claim that could not
+  be shown here may hold at the scale of the paper. In italics stands the difference that 8 of 10 such studies would
+  have found; a smaller one may have been missed.
+- An interval speaks of other images read by the same networks; images of one patient or lesion form a group, and only
+  groups count as independent. How much another training would differ is seen only where there were several, and the
+  words say how many.
 - A claim *holds* where its 95 % interval lies wholly on the claimed side and p is below .05, corrected by Holm over the
   comparisons of one claim. It is *the other way round* where the interval lies wholly on the other side. Everything
-  between *could not be told*: that is no evidence against a claim. p is not corrected over the claims of this page.
+  between *could not be told*: that is no evidence against a claim. A claim with several comparisons has the verdict of
+  the weakest. p is not corrected over the claims of this page.
+- Accuracy on unchanged images stands beside the published one, where both are known: the further they are apart, the
+  less these networks are those of the paper, and the less a verdict on them says about it.
+- In the tables of numbers the interval is over splits, folds or seeds by Student's t where there are several, so that
+  it is wide where they are few.
 
 """
-
-
-class Result(NamedTuple):
-    """One study with results.
-
-    Args:
-        study: of its results.
-        expected: the paper's numbers.
-        scale: in what the re-run is smaller than the paper.
-    """
-
-    study: Study
-    expected: tuple[Expected, ...]
-    scale: str
 
 
 def read_results(studies: Path) -> list[Result]:
@@ -75,7 +65,9 @@ def read_results(studies: Path) -> list[Result]:
             study = read_study(there[0])
             profile = read_study_recipe(recipe).profiles.get(study.profile)
             expected = read_expected(recipe.parent / EXPECTED)
-            found.append(Result(study, expected, profile.words if profile else ""))
+            check = there[0] / CHECK
+            link = f"../studies/{check.relative_to(studies).as_posix()}" if check.is_file() else ""
+            found.append(Result(study, expected, profile.words if profile else "", link))
     return found
 
 
@@ -98,9 +90,14 @@ def _overview(results: Sequence[Result], judged: Sequence[list[Judged]]) -> str:
 
 
 def _label(claim: Judged | None) -> str:
+    """A verdict in short, and of how many comparisons where they differ in it."""
     if claim is None or claim.verdict == NOT_RUN:
         return "not run"
-    return {HOLDS: "**holds**", CONTRADICTED: "the other way round", NOT_SHOWN: "could not be told"}[claim.verdict]
+    if claim.verdict == HOLDS:
+        return "**holds**"
+    num = sum(part.verdict == claim.verdict for part in claim.parts)
+    some = f" ({num} of {len(claim.parts)})" if num < len(claim.parts) else ""
+    return f"{SAID[claim.verdict]}{some}"
 
 
 def _paper(study: Study) -> str:
@@ -119,11 +116,11 @@ def _section(one: Result, judged: Sequence[Judged]) -> str:
     source = f" ({kind}{link})" if link else ""
     smaller = f" {one.scale.strip()}" if one.scale else ""
     parts = [
-        f"## {_paper(study)}: {study.title}",
+        f"## {_paper(study)}: {study.title.removesuffix(f'({_paper(study)})').strip()}",
         f"**The claim.** {str(study.paper.get('headline', '')).strip()}{source}",
         f"**The re-run.** Profile `{study.profile}`, {study.num_done} of {study.num_jobs} audits.{smaller}",
         _numbers(one),
-        *[_claim(study, [claim for claim in judged if claim.name == name]) for name in _names(judged)],
+        *[_claim(one, [claim for claim in judged if claim.name == name]) for name in _names(judged)],
     ]
     return "\n\n".join(part for part in parts if part)
 
@@ -132,119 +129,87 @@ def _names(judged: Sequence[Judged]) -> list[str]:
     return list(dict.fromkeys(claim.name for claim in judged))
 
 
-def _claim(study: Study, judged: Sequence[Judged]) -> str:
-    """A claim with both verdicts, and once what could have been seen where it is the same."""
+def _claim(one: Result, judged: Sequence[Judged]) -> str:
+    """A claim with its verdicts, once where both protocols say the same, and accuracy on unchanged images."""
     lines = [f"### {judged[0].claim.rstrip('.') or judged[0].name}", ""]
-    for claim in judged:
-        told = f"{sentence(study, claim)} {claim.words}".strip()
-        said = f"- **{SHORT.get(claim.protocol, claim.protocol)}.** {told}"
-        lines.append(f"{said} *{claim.power_words}*" if claim.power_words else said)
+    lines += _bullets({claim.protocol: told(claim) for claim in judged})
+    given = next(given for given in one.study.hypotheses if str(given["name"]) == judged[0].name)
+    run = [claim.protocol for claim in judged if claim.verdict != NOT_RUN]
+    clean = {protocol: unchanged(one, given, protocol) for protocol in run}
+    if len(set(clean.values())) == 1:
+        clean = dict.fromkeys([next(iter(clean))], next(iter(clean.values())))
+    where = {protocol: f", {SHORT[protocol].lower()}" if len(clean) > 1 else "" for protocol in clean}
+    lines += [f"- **On unchanged images{where[protocol]}.** {said}" for protocol, said in clean.items() if said]
     return "\n".join(lines)
 
 
-def sentence(study: Study, claim: Judged) -> str:
-    """A verdict in words that the authors of a paper would accept as fair."""
-    run = "this re-run" if study.profile == "paper" else "this smaller re-run"
+def _bullets(said: Mapping[str, str]) -> list[str]:
+    same: dict[str, list[str]] = {}
+    for protocol, words in said.items():
+        same.setdefault(words, []).append(SHORT.get(protocol, protocol))
+    names = {words: " and ".join([own[0], *(name.lower() for name in own[1:])]) for words, own in same.items()}
+    return [f"- **{names[words]}{':' if words.startswith('**') else '.'}** {words}" for words in same]
+
+
+def told(claim: Judged) -> str:
+    """A verdict in words that the authors of a paper would accept as fair, what was found, and what could have been."""
+    parts = [f"{sentence(claim)} {claim.words}".strip()]
+    return " ".join([*parts, f"*{claim.power_words}*"] if claim.power_words else parts)
+
+
+def sentence(claim: Judged) -> str:
+    """A verdict in a sentence; "" of what was not run, as the words say why."""
     if claim.verdict == NOT_RUN:
         return ""
+    if len(claim.parts) > 1:
+        return _several(claim.parts)
     if claim.verdict == HOLDS:
-        return f"In {run} it holds."
+        return "It holds."
     if claim.verdict == CONTRADICTED:
-        return f"In {run} it came out the other way round."
-    what = {
-        "rank": "the order could not be told from one of chance",
-        "better": "the sides could not be told apart",
-        "equal": "it could be shown neither that they are equal nor that they differ by more than the margin",
-        "referral": "the gain could not be told from none",
+        return "It came out the other way round."
+    return {
+        "rank": "The order could not be told from one of chance.",
+        "better": "The sides could not be told apart.",
+        "equal": "It could be shown neither that they are equal nor that they differ by more than the margin.",
+        "referral": "The gain could not be told from none.",
     }[claim.kind]
-    if claim.parts and len(claim.parts) > 1:
-        short = sum(part.verdict == NOT_SHOWN for part in claim.parts)
-        lacking = sum(part.verdict == NOT_RUN for part in claim.parts)
-        told = [f"{short} of its {len(claim.parts)} comparisons could not be told apart"] if short else []
-        told += [f"{lacking} of its {len(claim.parts)} comparisons were not run"] if lacking else []
-        return f"In {run} {' and '.join(told)}, so that the claim as a whole is not shown."
-    return f"In {run} {what}."
+
+
+def _several(parts: Sequence[Judged]) -> str:
+    """How many of several comparisons came out in which way."""
+    all_of = {
+        HOLDS: "It holds in each of its {} comparisons.",
+        CONTRADICTED: "It came out the other way round in each of its {} comparisons.",
+        NOT_SHOWN: "None of its {} comparisons could be told.",
+    }
+    verdicts = [part.verdict for part in parts]
+    if len(set(verdicts)) == 1:
+        return all_of[verdicts[0]].format(len(parts))
+    ways = ((HOLDS, "as claimed"), (CONTRADICTED, "the other way round"))
+    said = [f"{verdicts.count(way)} came out {words}" for way, words in ways if way in verdicts]
+    said += [f"{verdicts.count(NOT_SHOWN)} could not be told"] if NOT_SHOWN in verdicts else []
+    said += (
+        [f"{verdicts.count(NOT_RUN)} {'was' if verdicts.count(NOT_RUN) == 1 else 'were'} not run"]
+        if NOT_RUN in verdicts
+        else []
+    )
+    return f"Of its {len(parts)} comparisons {', '.join(said[:-1])} and {said[-1]}."
 
 
 def _numbers(one: Result) -> str:
-    """The numbers of the headline: published, re-run as published, under an honest attack."""
-    rows = headline(one)
-    if not rows:
-        return ""
+    """The numbers of the headline: published, re-run as published, under an honest attack; and where all others are."""
+    rows, num = listed(one)
     lines = ["| number | published | as published, here | under an honest attack |", "|---|---|---|---|"]
-    for words, row in rows:
-        cells = [_ours(row, find(one.study, row.wanted, protocol)) for protocol in PROTOCOLS]
-        spread = f" +- {row.spread:g}" if row.spread is not None else ""
-        lines.append(f"| {_cell(words)} | {row.printed}{spread} {_unit(row)} | {cells[0]} | {cells[1]} |")
-    return "\n".join(lines)
-
-
-def _unit(row: Expected) -> str:
-    return row.unit if row.unit in ("%", "points") else ""
-
-
-def _ours(row: Expected, found: Found) -> str:
-    if found.estimate is None:
-        return found.verdict
-    said = f"{in_unit(found.estimate.value, row.unit)} {_unit(row)}".strip()
-    return f"{said} {interval_text(found.estimate, row.unit)}".strip()
-
-
-def headline(one: Result) -> list[tuple[str, Expected]]:
-    """(words, number) of the numbers that carry the headline: those that the recipe names, else those of its claims."""
-    named = one.study.paper.get(NUMBERS)
-    if named:
-        return [
-            (str(item["words"]), row)
-            for item in named
-            for row in one.expected
-            if row.reported is not None and _same(item["select"], row)
-        ]
-    found: dict[tuple[str, str, str], tuple[str, Expected]] = {}
-    for given in one.study.hypotheses:
-        for side in sides(given):
-            for row in _rows(one.expected, side, str(given.get("metric", "accuracy"))):
-                words = f"Table {row.table}, {row.row}, {row.column}: {metric_words(row.wanted.metric)}"
-                found.setdefault((row.table, row.row, row.column), (words, row))
-    return list(found.values())[:MOST]
-
-
-def sides(given: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """The selections that a hypothesis compares."""
-    where = dict(given.get("where", {}))
-    if given["kind"] == "rank":
-        return [{**where, given["axis"]: value} for value in given["order"]]
-    if given["kind"] == "referral":
-        return [where]
-    others = given["than"] if isinstance(given["than"], (list, tuple)) else [given["than"]]
-    return [{**where, **given["better"]}, *({**where, **other} for other in others)]
-
-
-def _rows(expected: Iterable[Expected], side: Mapping[str, Any], metric: str) -> list[Expected]:
-    """The paper's numbers at a selection: of the metric, or where it has none of it, of F1."""
-    at = [row for row in expected if row.reported is not None and not row.wanted.minus and _inside(side, row)]
-    return [row for row in at if row.wanted.metric == metric] or [row for row in at if row.wanted.metric == "f1"]
-
-
-def _inside(side: Mapping[str, Any], row: Expected) -> bool:
-    wanted = {"attack": "none", **side}
-    return all(_equal(key, value, row.wanted.where.get(key)) for key, value in wanted.items())
-
-
-def _equal(key: str, value: Any, given: str | None) -> bool:
-    if given is None:
-        return False
-    if key == "epsilon":
-        return abs(parse_number(value, key) - parse_number(given, key)) <= 1e-9
-    return set(values_of(given)) <= set(values_of(value))
-
-
-def _same(select: str, row: Expected) -> bool:
-    """Whether a number is the one that `select` names, as expected.csv writes it; metric=... may stand in it."""
-    given = dict(part.split("=", 1) for part in str(select).split())
-    metric, subset = given.pop("metric", row.wanted.metric), given.pop("subset", ALL)
-    there = (dict(row.wanted.where), row.wanted.metric, row.wanted.subset)
-    return (given, metric, subset) == there and not row.wanted.minus
+    lines += [f"| {' | '.join((_cell(row.words), *row.cells))} |" for row in rows]
+    reported = sum(row.reported is not None for row in one.expected)
+    parts = ["\n".join(lines)] if rows else []
+    if one.check and reported:
+        others = f", {reported - num} of them not listed here," if reported > num else ""
+        link = f"[{one.check.removeprefix('../')}]({one.check})"
+        parts.append(
+            f"All {reported} numbers of the paper{others} are in {link}, with the reason where one was not run."
+        )
+    return "\n\n".join(parts)
 
 
 def main() -> None:

@@ -239,7 +239,7 @@ def test_different_images_are_compared_without_pairs() -> None:
     assert found.p == pytest.approx(stats.fisher_exact([[56, 14], [48, 32]]).pvalue)
     assert (found.low, found.high) == pytest.approx((0.0524, 0.3339), abs=1e-4)  # Newcombe 1998, Table II (a)
     assert found.verdict == HOLDS
-    assert "56 of 70 of its images correctly, photos 48 of 80 of its own" in found.words
+    assert "ct reads 56 of 70 of its images correctly against 48 of 80 of photos" in found.words
     for one in cells:  # pairs of images: half as many patients
         one.result["groups"] = [f"{one.axes['data']} {i // 2}" for i in range(one.result["num_images"])]  # type: ignore[index]
     clustered = of(study(cells, [given]))

@@ -27,6 +27,7 @@ class Pooled:
         groups: (n,) the group of each image. A group is the same in every pair: an image that two networks read is
             one image.
         each: of every pair the difference b - a.
+        num_images: different images among those that the metric speaks of.
     """
 
     a: np.ndarray
@@ -34,6 +35,7 @@ class Pooled:
     among: np.ndarray
     groups: np.ndarray
     each: tuple[float, ...]
+    num_images: int
 
     @property
     def grouping(self) -> Grouping:
@@ -134,6 +136,7 @@ def pool(a: list[Outcome], b: list[Outcome], at: tuple[Key, Key], metric: str) -
     Returns None and the reason where no pair can be made.
     """
     rows, each = [], []
+    names: set[str] = set()
     why = "no pair of cells is done"
     for first, second in zip(a, b, strict=True):
         found = [one.condition(*key) for one, key in zip((first, second), at, strict=True)]
@@ -149,11 +152,12 @@ def pool(a: list[Outcome], b: list[Outcome], at: tuple[Key, Key], metric: str) -
                 why = NO_COMMON
                 continue
             rows.append((one, two, mask[i], group_names(first)[i]))
+            names.update(np.array([str(name) for name in first.result["image_ids"]])[i][mask[i]])
             each.append(float(two[mask[i]].mean() - one[mask[i]].mean()))
     if not rows:
         return None, why
     a_bits, b_bits, mask, groups = (np.concatenate(column) for column in zip(*rows, strict=True))
-    return Pooled(a_bits, b_bits, mask, groups, tuple(each)), ""
+    return Pooled(a_bits, b_bits, mask, groups, tuple(each), len(names)), ""
 
 
 def full_key(key: Key, outcomes: Iterable[Outcome]) -> Key:

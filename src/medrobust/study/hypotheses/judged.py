@@ -159,5 +159,5 @@ def seen_words(what: str, visible: float, num: str, level: str = ".05", share: b
         return f"With {num}, no {what} could have been shown, however large."
     return (
         f"With {num}, a {what} of {size(visible, share)} or more would have been found in 8 of 10 such studies "
-        f"(80 % power, alpha {level}); a smaller one might have been missed."
+        f"(80 % power, alpha {level})."
     )

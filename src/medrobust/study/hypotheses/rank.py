@@ -157,17 +157,18 @@ def _power(order: Order, share: bool) -> str:
         seen = f"With {k} values, p < .05 needs a correlation of at least {least:.2f}."
     if not share:
         return seen
-    gaps = []
+    gaps, num = [], 0
     for first, second in zip(order.lists, order.lists[1:], strict=False):
         pooled, _ = pool(second, first, (order.key, order.key), order.metric)
         if pooled is not None:
+            num = max(num, int(pooled.among.sum()))
             gaps.append(visible_of(pooled.a, pooled.b, pooled.grouping, pooled.among))
     if not gaps:
         return seen
     if any(math.isnan(gap) for gap in gaps):
         return f"{seen} There are too few images to tell neighbors apart, however far."
-    num = sum(len(one.result["image_ids"]) for one in order.lists[0])
+    what = counted(num, "image" if len(order.lists[0]) == 1 else "answer")
     return (
-        f"{seen} With {counted(num, 'image')}, neighbors in the order are told apart in 8 of 10 such studies from a "
+        f"{seen} With {what}, neighbors in the order are told apart in 8 of 10 such studies from a "
         f"difference of {size(max(gaps))} on (80 % power, alpha .05)."
     )

@@ -83,15 +83,15 @@ def _judge(
     usual = [hits[np.searchsorted(below, level)] / found.num_kept - found.all for level in (0.025, 0.975)]
     verdict = verdict_of(change.low, change.high, p)
     num = len(correct)
-    readings = "images" if num == 1 else f"readings by {num} networks"
+    answers = "images" if num == 1 else f"answers of {num} networks"
     words = (
-        f"Of {found.num_all} {readings} ({condition}), {100 * found.all:.1f} % are right; of the {found.num_kept} kept "
+        f"Of {found.num_all} {answers} ({condition}), {100 * found.all:.1f} % are right; of the {found.num_kept} kept "
         f"when the most sensitive {float(given['fraction']):.0%} are dropped, {100 * found.kept:.1f} %: "
         f"{points(change.value, change.low, change.high)}, {p_words(p)}. Dropping as many at random changes nothing on "
         f"average, and lies between {points(float(usual[0]))} and {points(float(usual[1]))} in 95 of 100 draws."
     )
     seen = seen_words(
-        "change", visible_normal(found.error) if found.error else math.nan, f"these {found.num_all} {readings}"
+        "change", visible_normal(found.error) if found.error else math.nan, f"these {found.num_all} {answers}"
     )
     return Judged(
         str(given["name"]), str(given.get("claim", "")), protocol, verdict, change.value, change.low, change.high, p,
