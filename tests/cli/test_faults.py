@@ -133,6 +133,10 @@ def test_errors_of_a_users_own_code_are_not_called_ours(capsys, here, images, mo
         (("nosuch",), "No such command 'nosuch'"),
         (("train",), "See 'medrobust train --help'"),
         (("data", "split", "x", "y", "--folds", "many"), "'--folds'"),
+        (("audit", "--threads", "-3"), "--threads: -3 is negative"),
+        (("audit", "--workers", "-3", "--launcher", "processes"), "--workers: -3 is negative"),
+        (("audit", "--launcher", "proceses"), "Did you mean 'processes'?"),
+        (("audit", "--address", "ray://x"), "Add --launcher ray"),
     ],
 )
 def test_words_that_are_no_command_line_are_one_line(words, text, capsys, here) -> None:

@@ -95,18 +95,20 @@ def audit(
     if quick and not any(one.partition("=")[0].partition(".")[0] == "attacks" for one in overrides or []):
         given["attacks"] = "quick"
     checked = audit_recipe(read_recipe(recipe, overrides or [], given))
+    sharing = launcher != "serial" or address is not None
+    if workers or threads or sharing:
+        from ..study.launchers.threads import check_counts, threads_of, use_threads
+
+        check_counts(workers, threads)
     keep_freed_memory()
     with progress() as report:
         shared = None
-        if launcher != "serial" or address is not None:
-            from ..study.launchers.threads import threads_of
+        if sharing:
             from ..study.shards import spread
 
             threads = threads_of(threads)
             shared = spread(checked, launcher, workers, address, report, threads)
         if threads:
-            from ..study.launchers.threads import use_threads
-
             use_threads(threads)
         folder = run_audit(resolve(checked, report), out, dump(checked), report, spread=shared)
         page = write_report(folder)

@@ -15,7 +15,7 @@ from .cell import Cell
 from .claim import held
 from .grid import Grid
 from .launchers import LAUNCHERS
-from .launchers.threads import cores
+from .launchers.threads import check_counts, cores
 from .read import STUDY_FILE, read_study
 from .recipe import EXPECTED
 from .worker import cells_of, folder_of, retry, status_of
@@ -81,10 +81,7 @@ def run_study(
     """
     if launcher not in (AUTO, *LAUNCHERS):
         raise UserError("launcher", f"unknown launcher {launcher!r}", nearest(launcher, [AUTO, *LAUNCHERS]))
-    if workers < 0:
-        raise UserError("--workers", f"{workers} is negative", "0 is as many as cores and memory hold")
-    if threads < 0:
-        raise UserError("--threads", f"{threads} is negative", "0 is one")
+    check_counts(workers, threads)
     if address is not None and launcher != "ray":
         raise UserError("--address", f"is for the launcher ray, not {launcher}", "add --launcher ray")
     if (out / STUDY_FILE).exists():

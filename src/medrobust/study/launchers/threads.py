@@ -11,6 +11,8 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from ...errors import UserError
+
 VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 WORKER_BYTES = 2**31  # of free memory for each worker, where nobody says how many there are
 
@@ -18,6 +20,14 @@ WORKER_BYTES = 2**31  # of free memory for each worker, where nobody says how ma
 def cores() -> int:
     """The cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def check_counts(workers: int, threads: int) -> None:
+    """Refuse negative numbers of workers or threads. Errors: UserError."""
+    if workers < 0:
+        raise UserError("--workers", f"{workers} is negative", "0 is as many as cores and memory hold")
+    if threads < 0:
+        raise UserError("--threads", f"{threads} is negative", "0 leaves it to medrobust")
 
 
 def threads_of(given: int = 0) -> int:
