@@ -166,6 +166,20 @@ def test_other_metrics_are_compared_over_cells_by_a_t_test() -> None:
     assert "one pair allows no test" in alone.words
 
 
+@pytest.mark.parametrize(("gain", "p"), [(0.0, 1.0), (0.25, math.nan)])
+def test_two_pairs_that_differ_alike_prove_nothing(gain: float, p: float) -> None:
+    cells = []
+    for split in ("0", "1"):
+        for name, value in (("old", 0.5), ("new", 0.5 + gain)):
+            found = condition(first(50), "worst", 1 / 255, f1=value)
+            cells.append(outcome({"training": name, "split": split}, [found], 100))
+    found = of(study(cells, [BETTER | {"metric": "f1"}]))
+    assert found.verdict == NOT_SHOWN
+    assert found.p == pytest.approx(p, nan_ok=True)
+    same = of(study(cells, [BETTER | {"kind": "equal", "margin": 0.3, "metric": "f1"}]))
+    assert same.verdict == NOT_SHOWN
+
+
 def test_missing_cells_are_left_out_and_counted() -> None:
     old, new = first(41), np.roll(first(63), 20)
     cells = [*both({"training": "old", "split": "0"}, old), *both({"training": "new", "split": "0"}, new)]

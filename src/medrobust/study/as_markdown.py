@@ -58,8 +58,8 @@ def markdown(given: Mapping[str, Any]) -> str:
 
 def _said(panel: PicturePanel) -> str:
     """A panel of pictures in words."""
-    parts = [f"{part.title.lower()} {part.words}".strip() for part in panel.parts]
-    return ". ".join(filter(None, ["; ".join(parts), panel.words]))
+    parts = [f"{part.title.lower()} {part.words}".strip().rstrip(".") for part in panel.parts]
+    return " ".join(sentence(text) for text in ("; ".join(parts), panel.words) if text)
 
 
 def _paper_table(table: Table, protocols: Sequence[str], words: dict[str, str]) -> list[str]:
