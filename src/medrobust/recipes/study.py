@@ -76,6 +76,26 @@ class ProfileSpec:
 
 
 @dataclass(frozen=True, kw_only=True)
+class NetworkSpec:
+    """A network whose parameters a table of the paper counts; it is counted, not run, at any profile.
+
+    Args:
+        model: torchvision:NAME, zoo:NAME..., with options in brackets, as in a training.
+        num_classes: its outputs.
+        image_size: of the paper, in pixels; the size of a dense layer may depend on it.
+        channels: of its images.
+        layers: name of a layer in the paper -> name of the module that it is, null for one without parameters. All
+            layers together hold every parameter once; without any, the total alone is known.
+    """
+
+    model: str
+    num_classes: int
+    image_size: int
+    channels: int = 3
+    layers: dict[str, str | None] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
 class StudyRecipe:
     """A grid of trainings and audits.
 
@@ -93,6 +113,7 @@ class StudyRecipe:
         hypotheses: see medrobust.study.hypotheses.
         figures: see medrobust.study.figures.
         skip: places that are left out, as ProfileSpec has it.
+        networks: name -> a network whose parameters the paper counts.
         checks: which checks of an audit run in a cell: rows (those that need little more than what was measured), proof
             (with them the active test), all, none.
     """
@@ -114,4 +135,5 @@ class StudyRecipe:
     hypotheses: tuple[Options, ...] = ()
     figures: tuple[Options, ...] = ()
     skip: tuple[Where, ...] = ()
+    networks: dict[str, NetworkSpec] = field(default_factory=dict)
     checks: str = "proof"

@@ -15,6 +15,8 @@ from .values import difference_of, estimate_of, pooled, spread_of
 from .words import without_paths
 
 NOT_RUN, CANNOT_RUN = "not run", "cannot run"
+COUNTED = "counted in the network of the recipe, not run"
+MODEL, LAYER = "model", "layer"  # keys of a selection that name a network of the recipe, and one of its layers
 Place = tuple[str, ...]
 
 
@@ -61,6 +63,8 @@ def find(study: Study, wanted: Wanted, protocol: str) -> Found:
         protocol: paper or honest.
     """
     sides = (wanted, wanted.other) if wanted.minus else (wanted,)
+    if all(_is_counted(study, side) for side in sides):
+        return _counted(study, sides)
     ruled = next((why for side in sides if (why := _ruled(study, side, protocol))), "")
     lacking = next((lack for side in sides if (lack := _lacking(study, side.where))), None)
     if lacking:
@@ -98,6 +102,30 @@ def find(study: Study, wanted: Wanted, protocol: str) -> Found:
     note = _note(wanted.where, list(used.values()), len(jobs))
     ours = pooled(units, len(sets), reach)
     return Found(ours, len(used), len(jobs), spread_of(units) if len(units) > 1 else ours, note=note)
+
+
+def _is_counted(study: Study, side: Wanted) -> bool:
+    """Whether a number is of a network of the recipe that no audit is of."""
+    name = side.where.get(MODEL)
+    return side.metric == NUM_PARAMETERS and name in study.networks and name not in study.all_axes.get(MODEL, ())
+
+
+def _counted(study: Study, sides: tuple[Wanted, ...]) -> Found:
+    """Parameters of a network or of one of its layers, the same under every protocol, in every profile."""
+    numbers = []
+    for side in sides:
+        name, layer = side.where[MODEL], side.where.get(LAYER)
+        rest = {key: text for key, text in side.where.items() if key not in (MODEL, LAYER)}
+        lacking = _lacking(study, rest)
+        if lacking and lacking[0] == CANNOT_RUN:  # a misspelled layer= must not pass as the total
+            return Found(None, verdict=CANNOT_RUN, why=lacking[1])
+        layers = study.networks[name]["layers"]
+        if layer is not None and layer not in layers:
+            return Found(None, verdict=CANNOT_RUN, why=f"the network {name} of the recipe has no layer {layer}")
+        numbers.append(float(study.networks[name]["total"] if layer is None else layers[layer]))
+    value = numbers[0] - sum(numbers[1:])
+    ours = Estimate(value, value, value)
+    return Found(ours, spread=ours, note=COUNTED)
 
 
 def _units(selected: list[Selected]) -> dict[Place, list[Place]]:

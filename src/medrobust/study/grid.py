@@ -18,6 +18,7 @@ from ..recipes.yaml import audit_recipe, train_recipe
 from .cell import Cell
 from .cells import audit_cell, fingerprint, train_cell
 from .merge import VARIABLE, at_profile, matches, merge, options_at, places, with_variables
+from .networks import count_parameters
 from .read import STUDY_FILE, STUDY_SCHEMA, Job, study_of
 from .refuse import check, check_asked, check_recipes
 
@@ -60,6 +61,7 @@ class Grid:
             "hypotheses": list(recipe.hypotheses),
             "figures": list(recipe.figures),
             "cannot": [asdict(one) for one in recipe.cannot],
+            "networks": {name: count_parameters(name, spec) for name, spec in recipe.networks.items()},
             "jobs": [asdict(job) for job in self.jobs],
         }
 

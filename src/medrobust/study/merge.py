@@ -109,6 +109,7 @@ def at_profile(recipe: StudyRecipe, name: str) -> StudyRecipe:
         hypotheses=_asked(recipe, profile, name),
         figures=recipe.figures,
         skip=(*recipe.skip, *profile.skip),
+        networks=recipe.networks,
         checks=profile.checks or recipe.checks,
     )
 

@@ -94,6 +94,7 @@ class Study:
         failed: (job, why) of those that failed.
         figures: as in the recipe.
         words: what is to be said of the profile.
+        networks: name -> {total, layers: {layer: number of parameters}}, counted in networks of the recipe.
     """
 
     name: str
@@ -110,6 +111,7 @@ class Study:
     failed: tuple[tuple[Job, str], ...] = ()
     figures: tuple[Mapping[str, Any], ...] = field(default=())
     words: str = ""
+    networks: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     @property
     def num_jobs(self) -> int:
@@ -249,4 +251,5 @@ def study_of(
         failed=failed,
         figures=tuple(content.get("figures", ())),
         words=str(content.get("words", "")),
+        networks=content.get("networks", {}),
     )

@@ -21,6 +21,7 @@ from ..recipes.train import TrainRecipe
 from ..training.build import check as check_training
 from .figures import figures
 from .hypotheses import judge
+from .networks import count_parameters
 from .read import NONE, WORST, Study
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
@@ -42,14 +43,24 @@ def check(recipe: StudyRecipe) -> None:
         if not values:
             raise UserError(f"axes.{axis}", "has no value")
         for value in values:
-            if "," in value or "=" in value or not value.split() or len(value.split()) > 1:
-                raise UserError(f"axes.{axis}.{value}", "is no name", "without spaces, commas and equal signs")
+            _check_name(f"axes.{axis}", value)
+    for name, spec in recipe.networks.items():
+        _check_name("networks", name)
+        for layer in spec.layers:
+            _check_name(f"networks.{name}.layers", layer)
+        count_parameters(name, spec)
     said = {"checks": recipe.checks} | {f"profiles.{name}.checks": one.checks for name, one in recipe.profiles.items()}
     for place, checks in said.items():
         if checks is not None and checks not in CHOICES:
             raise UserError(place, f"{checks!r} is none of them", f"valid: {', '.join(CHOICES)}")
     for place, where in _selections(recipe):
         _check_selection(recipe, place, where)
+
+
+def _check_name(place: str, name: str) -> None:
+    """Refuse what a selection could not name."""
+    if "," in name or "=" in name or not name.split() or len(name.split()) > 1:
+        raise UserError(f"{place}.{name}", "is no name", "without spaces, commas and equal signs")
 
 
 def _selections(recipe: StudyRecipe) -> Iterator[tuple[str, Mapping[str, Any]]]:
