@@ -13,10 +13,11 @@ from medrobust.records.intervals import Grouping
 from medrobust.records.paired import difference
 from medrobust.study.expected import Expected, Wanted, read_expected
 from medrobust.study.found import Found, find
+from medrobust.study.page import check_study
 from medrobust.study.read import Study, read_study
 from medrobust.study.values import Estimate, kept, pooled
 from medrobust.study.verdicts import counts, verdict_of, verdicts
-from studies.make_check import NUM, condition, result, right, small
+from studies.make_check import NUM, Folder, condition, result, right, small
 
 PGD = {"data": "xray", "model": "small", "training": "standard", "attack": "pgd", "epsilon": "1/255"}
 
@@ -229,3 +230,19 @@ def test_groups_count_as_groups(tmp_path: Path) -> None:
     ours = found(read_study(made.write()), attack="none", subset="aware").estimate
     assert ours == Grouping(np.arange(16) // 2).mean(right(10)[:16])
     assert ours != Grouping(np.arange(16)).mean(right(10)[:16])
+
+
+def test_trainings_that_gave_one_network_are_named(tmp_path: Path) -> None:
+    made = Folder(tmp_path / "study")
+    for training, weights in (("standard", "w"), ("adversarial", "w")):
+        found = result([condition("none", 0.0, 18)], "paper") | {"weights": weights}
+        made.add(f"data=xray model=small training={training} split=0", "paper", found)
+    found = result([condition("none", 0.0, 18)], "paper") | {"weights": "other"}
+    made.add("data=xray model=large training=standard split=0", "paper", found)
+    folder = made.write()
+    checked = check_study(folder)
+    (said,) = checked.audits[0].alike
+    assert "training=standard, split=0; data=xray, model=small, training=adversarial" in said
+    checked.write(folder)
+    for name in ("check.html", "check.md"):
+        assert (folder / name).read_text().count("One network, twice trained") == 1

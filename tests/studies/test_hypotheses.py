@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from statistics import NormalDist
 from typing import Any
 
@@ -178,6 +179,14 @@ def test_two_pairs_that_differ_alike_prove_nothing(gain: float, p: float) -> Non
     assert found.p == pytest.approx(p, nan_ok=True)
     same = of(study(cells, [BETTER | {"kind": "equal", "margin": 0.3, "metric": "f1"}]))
     assert same.verdict == NOT_SHOWN
+
+
+def test_two_sides_that_are_one_network_are_told() -> None:
+    cells = [outcome({"training": name}, [condition(first(50), "worst", 1 / 255)], 100) for name in ("old", "new")]
+    same = [replace(one, result={**one.result, "weights": "a"}) for one in cells]
+    other = [same[0], replace(same[1], result={**same[1].result, "weights": "b"})]
+    assert "in 1 pair both sides are one network, trained twice" in of(study(same, [BETTER])).words
+    assert "one network" not in of(study(other, [BETTER])).words
 
 
 def test_missing_cells_are_left_out_and_counted() -> None:

@@ -82,6 +82,7 @@ def _behind(given: Mapping[str, Any]) -> list[str]:
             f"Protocol {one.protocol}: {one.num_done} of {one.num_jobs} audits done, {one.num_quotable} quotable."
         )
         out += [threads_text(one)] if threads_text(one) else []
+        out += [line for text in one.alike for line in ("", f"**{_plain(text)}**")]
         out += ["", *(f"- {_plain(place)}: not quotable. {_plain(why)}" for place, why in one.refused)]
         out += [""] if one.refused else []
         if one.findings:

@@ -23,6 +23,7 @@ class Audits:
         num_quotable: those whose numbers may be quoted.
         refused: (place, why) of the others, in one line each.
         threads: with how many threads they computed; empty where their results do not say.
+        alike: of different trainings that came out with the same weights, a sentence each.
         findings: of every check that failed or warned: id, severity, title of the first audit, and in how many audits.
     """
 
@@ -32,6 +33,7 @@ class Audits:
     num_quotable: int
     refused: tuple[tuple[str, str], ...]
     threads: tuple[int, ...]
+    alike: tuple[str, ...]
     findings: tuple[Mapping[str, Any], ...]
 
 
@@ -43,7 +45,8 @@ def audits(study: Study) -> tuple[Audits, ...]:
         runnable = sum(job.protocol == protocol and job.cannot is None for job in study.jobs)
         refused = tuple((axes_text(one.axes), _why(one)) for one in done if not _quotable(one))
         threads = tuple(sorted({int(one.result["threads"]) for one in done if one.result.get("threads")}))
-        out.append(Audits(protocol, len(done), runnable, len(done) - len(refused), refused, threads, _findings(done)))
+        num, same = len(done) - len(refused), _alike(study, done)
+        out.append(Audits(protocol, len(done), runnable, num, refused, threads, same, _findings(done)))
     return tuple(out)
 
 
@@ -51,13 +54,29 @@ def threads_text(one: Audits) -> str:
     """A sentence where audits of one protocol computed with different numbers of threads; "" else.
 
     Example:
-        >>> threads_text(Audits("paper", 2, 2, 2, (), (1, 2), ()))
+        >>> threads_text(Audits("paper", 2, 2, 2, (), (1, 2), (), ()))
         'They were computed with 1 and 2 threads: other numbers of threads change the last bits of weights.'
     """
     if len(one.threads) < 2:
         return ""
     named = f"{', '.join(map(str, one.threads[:-1]))} and {one.threads[-1]}"
     return f"They were computed with {named} threads: other numbers of threads change the last bits of weights."
+
+
+def _alike(study: Study, done: list[Outcome]) -> tuple[str, ...]:
+    """Trainings that differ and gave one network: what differs between them had no effect."""
+    trained = {(tuple(job.axes.items()), job.protocol): job.train for job in study.jobs}
+    places: dict[str, dict[str, str]] = {}
+    for one in done:
+        key = trained.get((tuple(one.axes.items()), one.protocol), "")
+        if one.result.get("weights") and key:
+            places.setdefault(str(one.result["weights"]), {}).setdefault(key, axes_text(one.axes))
+    return tuple(
+        f"One network, twice trained: {'; '.join(texts.values())}. The weights are the same, so what differs between "
+        "these trainings had no effect on what was kept."
+        for texts in places.values()
+        if len(texts) > 1
+    )
 
 
 def _quotable(outcome: Outcome) -> bool:

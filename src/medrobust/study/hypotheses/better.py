@@ -155,10 +155,17 @@ def _one(study: Study, given: Mapping[str, Any], protocol: str, other: Mapping[s
             found = Part(not_run(given, protocol, why))
     else:
         found = _of_values(setting, first, second)
-    if not missing or found.told is None:
+    if found.told is None:
         return found
-    left_out = f"{counted(missing, 'pair')} of cells {'lacks' if missing == 1 else 'lack'} a side"
-    return found._replace(told=found.told._replace(remarks=(*found.told.remarks, left_out)))
+    more = [f"{counted(missing, 'pair')} of cells {'lacks' if missing == 1 else 'lack'} a side"] if missing else []
+    alike = sum(_one_network(a, b) for a, b in zip(first, second, strict=True))
+    more += [f"in {counted(alike, 'pair')} both sides are one network, trained twice"] if alike else []
+    return found._replace(told=found.told._replace(remarks=(*found.told.remarks, *more)))
+
+
+def _one_network(a: Outcome, b: Outcome) -> bool:
+    """Whether two places have the same weights."""
+    return a.axes != b.axes and a.result.get("weights") is not None and a.result["weights"] == b.result.get("weights")
 
 
 def _of_images(setting: Setting, pooled: Pooled) -> Part:
