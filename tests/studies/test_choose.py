@@ -86,6 +86,7 @@ def test_not_different_is_not_equivalent() -> None:
     assert found.chosen.name == "large"
     assert "not shown to be as good within 3.0 points" in said["small"].why
     assert any("small may be more robust" in one for one in found.cautions)
+    assert found.headline == "Take large, unless small is as good"
     wide = choose(few, {}, margin=0.25)
     assert wide.chosen.name == "small"
 

@@ -36,12 +36,13 @@ MOST = 400  # seconds, on a machine that does other things
 
 
 def start(out: Path, launcher: str, address: str = "") -> subprocess.Popen[bytes]:
-    """A runner in a process of its own, each cell with one thread."""
+    """A runner in a process of its own; each cell has one thread, whatever the launcher."""
     script = out.parent / f"{out.name}.py"
     script.write_text(RUNNER)
     paths = os.pathsep.join(str(Path(path).absolute()) for path in sys.path if path)
-    env = {**os.environ, "PYTHONPATH": paths, "OMP_NUM_THREADS": "1"}
-    env.pop("RAY_ADDRESS", None)
+    env = {**os.environ, "PYTHONPATH": paths}
+    for name in ("RAY_ADDRESS", "OMP_NUM_THREADS"):
+        env.pop(name, None)
     return subprocess.Popen([sys.executable, str(script), str(out), launcher, address], env=env)
 
 

@@ -174,6 +174,8 @@ def choose(
     write_atomic(folder / "choose.md", choice.markdown())
     write_atomic(folder / "choose.html", choice.html())
     typer.echo(f"{axis}: {choice.chosen.name}")
+    if choice.undecided:
+        typer.echo(f"{choice.headline}.")
     typer.echo(choice.why)
     typer.echo(f"Page: {folder / 'choose.html'}")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -110,14 +111,15 @@ def counted(count: int, noun: str, plural: str = "") -> str:
     return f"{count:,} {noun if count == 1 else plural or noun + 's'}"
 
 
-def listed(words: list[str]) -> str:
+def listed(words: Iterable[str], last: str = "and") -> str:
     """Words joined for a sentence.
 
     Example:
-        >>> listed(["a"]), listed(["a", "b", "c"])
-        ('a', 'a, b and c')
+        >>> listed(["a"]), listed(["a", "b", "c"]), listed(["a", "b"], "or")
+        ('a', 'a, b and c', 'a or b')
     """
-    return words[0] if len(words) == 1 else ", ".join(words[:-1]) + " and " + words[-1] if words else ""
+    *most, end = [*words] or [""]
+    return f"{', '.join(most)} {last} {end}" if most else end
 
 
 @dataclass(frozen=True)

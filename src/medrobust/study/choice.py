@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from ..records.intervals import UNDEFINED, Estimate
+from ..report.words import listed
 from .read import Key
 
 BEST, YES, NO, NOT_SHOWN = "best", "yes", "no", "not shown"
@@ -53,6 +54,12 @@ class Candidate:
         return many, -self.robust.value, self.name
 
 
+def undecided(candidates: Sequence[Candidate]) -> tuple[str, ...]:
+    """Those more robust than the one to take, of which it is not shown whether they are as good on unchanged images."""
+    take = next(one for one in candidates if one.chosen)
+    return tuple(one.name for one in candidates if one.equivalent == NOT_SHOWN and one.robust.value > take.robust.value)
+
+
 @dataclass(frozen=True)
 class Choice:
     """What `choose` found.
@@ -90,6 +97,17 @@ class Choice:
     def chosen(self) -> Candidate:
         """The one to take."""
         return next(one for one in self.candidates if one.chosen)
+
+    @property
+    def undecided(self) -> tuple[str, ...]:
+        """Those that read more images correctly under attack, and of which it is open whether they are good enough."""
+        return undecided(self.candidates)
+
+    @property
+    def headline(self) -> str:
+        """What to do, in a line."""
+        unless = f", unless {listed(self.undecided, 'or')} is as good" if self.undecided else ""
+        return f"Take {self.chosen.name}{unless}"
 
     def markdown(self) -> str:
         """The page for the person who must choose, as Markdown."""

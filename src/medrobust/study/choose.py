@@ -22,7 +22,7 @@ from .choose_words import cautions, reason, why
 from .hypotheses.judged import absent, size
 from .hypotheses.power import smallest_margin, visible_of
 from .read import NONE, WORST, Key, Outcome, Study
-from .select import Pooled, along, check_where, condition_words, group_names, pool
+from .select import Pooled, along, check_where, condition_words, full_key, group_names, pool
 
 CLEAN: Key = (NONE, "", 0.0)
 MARGIN, ALPHA = 0.03, 0.05
@@ -101,7 +101,7 @@ class _Pairs:
 def _key(study: Study, where: Mapping[str, Any], protocol: str, outcomes: Sequence[Outcome]) -> Key:
     """The budget that is asked for, else the median of those of the worst case, in the first norm."""
     if "epsilon" in where:
-        return study.condition_of({"attack": WORST, **where}, protocol)
+        return full_key(study.condition_of({"attack": WORST, **where}, protocol), outcomes)
     budgets = measured_budgets(outcomes, str(where.get("norm", "")))
     if not budgets:
         raise UserError("choose", "no worst case under attack was measured", "audit with protocol: honest")

@@ -105,7 +105,7 @@ def markdown(choice: Choice) -> str:
         for number, one in enumerate(choice.candidates, 1)
     ]
     parts = [
-        f"# Take {choice.chosen.name}",
+        f"# {choice.headline}",
         f"{choice.title}. {_where(choice)}".strip(),
         choice.why,
         "\n".join(

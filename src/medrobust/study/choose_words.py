@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from ..records.intervals import Estimate
 from ..report.words import listed
-from .choice import BEST, NO, NOT_SHOWN, Candidate
+from .choice import BEST, NO, NOT_SHOWN, Candidate, undecided
 from .hypotheses.judged import points, size
 from .read import Outcome
 
@@ -64,10 +64,10 @@ def cautions(
             f"Under this attack the most robust of them reads {100 * top:.0f} of 100 images correctly: none withstands "
             "it. A smaller budget, or hardened networks, would be a better ground to choose on."
         )
-    open_ = [one for one in candidates if one.equivalent == NOT_SHOWN and one.robust.value > take.robust.value]
+    open_ = undecided(candidates)
     if open_:
         found.append(
-            f"{listed([one.name for one in open_])} may be more robust, but might lose more on unchanged images than "
+            f"{listed(open_)} may be more robust, but might lose more on unchanged images than "
             "the margin allows. More images would decide."
         )
     doubtful = {name: against(own) for name, own in cells.items()}

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
+from ...report.words import listed
 from .judged import CONTRADICTED, HOLDS, NOT_SHOWN, size
 
 VERDICTS = {HOLDS: "as claimed", CONTRADICTED: "the other way round", NOT_SHOWN: "could not be told"}
@@ -120,7 +121,7 @@ def together(shown: Sequence[Shown]) -> str:
     reasons: dict[str, list[str]] = {}
     for one in lacking:
         reasons.setdefault(one.words.removeprefix("Not run: "), []).append(one.name)
-    said += [f"Not run against {_listed(names, 'and')}: {why}" for why, names in reasons.items()]
+    said += [f"Not run against {listed(names, 'and')}: {why}" for why, names in reasons.items()]
     return " ".join(said)
 
 
@@ -152,18 +153,13 @@ def _power(seen: Seen, told: Sequence[Told], named: bool) -> str:
             parts = [f"{words.removesuffix(POINTS)} ({', '.join(names)})" for words, names in sizes.items()]
             words, names = next(iter(sizes.items()))
             parts[0] = f"{words} ({link} {', '.join(names)})"
-            least = f"at least {_listed(parts, 'or')}"
+            least = f"at least {listed(parts, 'or')}"
         found = f"equality within {least} would have been shown" if seen.equal else ""
         found = found or f"a difference of {least} would have been found"
         of = " of sides that do not differ" if seen.equal else ""
         said.append(f"With {seen.what}, {found} in 8 of 10 such studies{of} (80 % power, alpha {seen.level}).")
     if never:
-        of = f" {link} {_listed(never, 'or')}" if named else ""
+        of = f" {link} {listed(never, 'or')}" if named else ""
         ever = "wide the margin" if seen.equal else "large"
         said.append(f"With {seen.what}, no {what}{of} could have been shown, however {ever}.")
     return " ".join(said)
-
-
-def _listed(parts: Iterable[str], word: str) -> str:
-    *most, last = parts
-    return f"{', '.join(most)} {word} {last}" if most else last
