@@ -33,6 +33,7 @@ MODULES = (
     "medrobust.recipes.train",
     "medrobust.recipes.study",
     "medrobust.study.hypotheses",
+    "medrobust.study.pictured",
     "medrobust.study.launchers",
     "medrobust.engine",
     "medrobust.engine.abilities",

@@ -32,6 +32,7 @@ from .judged import (
     verdict_of,
 )
 from .power import smallest_margin, visible_mean, visible_normal, visible_of
+from .t_test import t_p
 from .told import Seen, Shown, Told, alone, answers, power_words, together
 from .unpaired import side_of, unpaired_difference, unpaired_error, unpaired_p
 
@@ -229,7 +230,7 @@ def _of_values(setting: Setting, first: list[Outcome], second: list[Outcome]) ->
     sd = float((b - a).std(ddof=1)) if num > 1 else math.nan
     error = sd / math.sqrt(num) if num > 1 else math.nan
     half = float(t.ppf(0.95 if setting.equal else 0.975, num - 1)) * error if num > 1 else math.nan
-    p = _t_p(mean, error, num, _margin(setting.given) if setting.equal else None)
+    p = t_p(mean, error, num, _margin(setting.given) if setting.equal else None)
     one, two = setting.names
     what = f"{counted(num, 'pair')} of cells"
     test = f"paired t-test over {what}, not over images" + ("; one pair allows no test" if num < 2 else "")
@@ -239,21 +240,6 @@ def _of_values(setting: Setting, first: list[Outcome], second: list[Outcome]) ->
         f"{setting.metric} under {setting.condition} is {b.mean():.3f} for {two}", f"{a.mean():.3f} for {one}",
         (test, _agree(tuple(float(d) for d in b - a), two, setting.equal)), seen,
     )  # fmt: skip
-
-
-def _t_p(mean: float, error: float, num: int, margin: float | None) -> float:
-    """Two-sided p of no difference, or of two one-sided tests within a margin, by Student's t.
-
-    Pairs that all differ by the same amount say nothing on how much others would: NaN, unless none differs at all.
-    """
-    from scipy.stats import t
-
-    if num < 2:
-        return math.nan
-    gap = abs(mean) if margin is None else abs(mean) - margin
-    if error == 0:
-        return 1.0 if margin is None and gap == 0 else math.nan
-    return float(2 * t.sf(gap / error, num - 1) if margin is None else t.cdf(gap / error, num - 1))
 
 
 def metric_value(outcome: Outcome, key: Key, metric: str) -> float:
