@@ -15,6 +15,7 @@ from medrobust.explain.saliency import integrated_gradients, path_integral, smoo
 from medrobust.explain.score import score_of
 from medrobust.models.classifier import Classifier
 from medrobust.models.create import new_classifier
+from medrobust.models.drop_max import DropMax
 from medrobust.streams import Streams
 
 from .explained_nets import ChannelsLast, Tokens3d, made, small_2d, small_3d
@@ -249,3 +250,37 @@ def test_tokens_of_a_volume_whose_patches_no_convolution_made() -> None:
     layer = find_layer(net, x)
     assert (layer.kind, layer.shape, layer.name) == ("tokens", (2, 2, 2), "block.norm1")
     assert grad_cam_pp(net, x).shape == (2, 8, 8, 8)
+
+
+def test_a_layer_that_goes_through_images_part_by_part_does_not_move_the_layer_of_a_map(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("medrobust.models.drop_max.CHUNK", 200)  # one image of 8 x 8 x 4 at a time
+    net = made(
+        nn.Sequential(
+            nn.Conv2d(1, 4, 3, padding=1), DropMax(2), nn.Conv2d(4, 4, 3), nn.ReLU(),
+            nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 2),
+        )
+    )  # fmt: skip
+    x = torch.rand(6, 1, 8, 8, generator=torch.Generator().manual_seed(2))
+    layer = find_layer(net, x)
+    together = grad_cam(net, x, layer=layer)
+    assert together.abs().max() > 0
+    torch.testing.assert_close(together, torch.cat([grad_cam(net, one[None], layer=layer) for one in x]))
+
+
+def test_a_network_that_calls_other_layers_for_other_images_has_no_class_activation_map() -> None:
+    class Fickle(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.first, self.head = nn.Conv2d(1, 4, 3), nn.Linear(4, 2)
+
+        def forward(self, x: Tensor) -> Tensor:
+            maps = self.first(x)
+            maps = maps.relu() if len(x) > 1 else maps.sigmoid()
+            return self.head(maps.mean((2, 3)))
+
+    net = made(Fickle())
+    layer = find_layer(net, torch.rand(3, 1, 8, 8))
+    with pytest.raises(UserError, match="calls other layers for other images"):
+        grad_cam(net, torch.rand(1, 1, 8, 8), layer=layer)

@@ -27,7 +27,8 @@ class Layer(NamedTuple):
     """Where a class activation map comes from.
 
     Args:
-        number: of the call in a pass, from 0.
+        after: how many outputs with places come after it in a pass. Those before it may be more for more images, in a
+            layer that goes through them part by part.
         name: of the module that gave the output, "" for a call outside of modules.
         call: the function of torch.
         shape: of the places: height and width, or depth, height and width.
@@ -35,7 +36,7 @@ class Layer(NamedTuple):
         words: all that, for a report.
     """
 
-    number: int
+    after: int
     name: str
     call: str
     shape: tuple[int, ...]
@@ -51,11 +52,11 @@ class _Output(NamedTuple):
 class _Outputs(TorchFunctionMode):
     """Notes of a pass what may be explained: outputs with places, after the first layer that has weights."""
 
-    def __init__(self, x: Tensor, only: int | None = None) -> None:
+    def __init__(self, x: Tensor) -> None:
         super().__init__()
-        self._image, self._only = tuple(x.shape[2:]), only
+        self._image = tuple(x.shape[2:])
         self._n, self._ndim = len(x), x.ndim
-        self._number, self._weighted = -1, False
+        self._weighted = False
         self._grid = self._image
         self.found: list[_Output] = []
 
@@ -63,16 +64,13 @@ class _Outputs(TorchFunctionMode):
         self, func: Any, types: Any, args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None
     ) -> Any:
         out = func(*args, **(kwargs or {}))
-        self._number += 1
         name = getattr(func, "__name__", "").partition(".")[0].strip("_")
         self._weighted = self._weighted or name in INPUT_OF
         if self._weighted and isinstance(out, Tensor) and out.is_floating_point() and out.shape[:1] == (self._n,):
             places = self._places(tuple(out.shape), name)
             if places is not None:
                 self._grid, kind = places
-                if self._only in (None, self._number):
-                    layer = Layer(self._number, "", name, self._grid, kind, "")
-                    self.found.append(_Output(layer, out))
+                self.found.append(_Output(Layer(0, "", name, self._grid, kind, ""), out))
         return out
 
     def _places(self, shape: tuple[int, ...], name: str) -> tuple[tuple[int, ...], str] | None:
@@ -119,13 +117,13 @@ def find_layer(model: Model, x: Tensor) -> Layer:
     with torch.enable_grad():
         logits, found, names = _watched(model, x[:2])
         total = score_of(logits, logits.argmax(1)).sum()
-    for output in reversed(found):
+    for after, output in enumerate(reversed(found)):
         if not output.value.requires_grad:
             continue
         slope = torch.autograd.grad(total, output.value, retain_graph=True, allow_unused=True)[0]
         if slope is not None and bool(on_places(slope, output.layer).flatten(1).any(1).any()):
             name = next((name for out, name in reversed(names) if out is output.value), "")
-            return output.layer._replace(name=name, words=_words(output.layer, name))
+            return output.layer._replace(after=after, name=name, words=_words(output.layer, name))
     raise UserError("model", "no layer has places of the image, so there is no class activation map", "use saliency")
 
 
@@ -171,14 +169,15 @@ def on_places(value: Tensor, layer: Layer) -> Tensor:
 def activation(model: Model, x: Tensor, target: Tensor | None, layer: Layer, score: Score) -> tuple[Tensor, Tensor]:
     """What the layer gives for images x and the gradient of their scores by it, both (n, channels, *places).
 
-    Errors: ValueError where the network makes other calls for these images than for those that found the layer.
+    Errors: UserError where the network makes other calls for these images than for those that found the layer.
     """
     with torch.enable_grad():
-        with _Outputs(x, layer.number) as watch:
+        with _Outputs(x) as watch:
             logits = model(x.detach().requires_grad_())
-        if not watch.found or watch.found[0].layer.call != layer.call:
-            raise ValueError("the network calls other layers for other images")
-        value = watch.found[0].value
+        found = watch.found[-1 - layer.after] if layer.after < len(watch.found) else None
+        if found is None or (found.layer.call, found.layer.shape) != (layer.call, layer.shape):
+            raise UserError("model", "calls other layers for other images, so there is no class activation map")
+        value = found.value
         total = score_of(logits, logits.argmax(1) if target is None else target, score).sum()
         slope = torch.autograd.grad(total, value)[0]
     return on_places(value, layer).detach(), on_places(slope, layer)

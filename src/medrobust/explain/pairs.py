@@ -145,10 +145,14 @@ def explain_pairs(
                 report("maps", done, len(names))
             if name.startswith("grad_cam") and layer is None:
                 rows.append({"name": name, "title": TITLES[name], "reason": reason})
-            else:
+                continue
+            try:
                 row, maps = _row(work, name, pairs, torch.stack(answers, 1), folder, plain)
-                rows.append(row)
-                plain = maps if name == "saliency" else plain
+            except UserError as error:
+                rows.append({"name": name, "title": TITLES[name], "reason": error.problem})
+                continue
+            rows.append(row)
+            plain = maps if name == "saliency" else plain
         if report:
             report("maps", len(names), len(names))
     return {
