@@ -21,7 +21,7 @@ from what_survives_numbers import PROTOCOLS, Result, listed, unchanged  # noqa: 
 from medrobust.study.expected import read_expected  # noqa: E402
 from medrobust.study.hypotheses import CONTRADICTED, HOLDS, NOT_RUN, NOT_SHOWN, Judged, judge  # noqa: E402
 from medrobust.study.read import STUDY_FILE, Study, read_study  # noqa: E402
-from medrobust.study.recipe import EXPECTED, RECIPE, read_study_recipe  # noqa: E402
+from medrobust.study.recipe import EXPECTED, RECIPE  # noqa: E402
 
 PAGE = ROOT / "docs" / "what-survives.md"
 PROFILES = ("paper", "gpu", "cpu")  # the largest first; smoke shows nothing about a paper
@@ -63,11 +63,10 @@ def read_results(studies: Path) -> list[Result]:
         there = [folder for folder in folders if (folder / STUDY_FILE).is_file()]
         if there:
             study = read_study(there[0])
-            profile = read_study_recipe(recipe).profiles.get(study.profile)
             expected = read_expected(recipe.parent / EXPECTED)
             check = there[0] / CHECK
             link = f"../studies/{check.relative_to(studies).as_posix()}" if check.is_file() else ""
-            found.append(Result(study, expected, profile.words if profile else "", link))
+            found.append(Result(study, expected, study.words, link))
     return found
 
 

@@ -189,6 +189,17 @@ def test_two_sides_that_are_one_network_are_told() -> None:
     assert "one network" not in of(study(other, [BETTER])).words
 
 
+@pytest.mark.parametrize(("rate", "told"), [(70, True), (66, True), (74, True), (60, False), (80, False)])
+def test_an_accuracy_that_one_answer_would_reach_is_told(rate: int, told: bool) -> None:
+    cells = []
+    for name, hits in (("old", 20), ("new", rate)):
+        made = outcome({"training": name}, [condition(first(hits), "worst", 1 / 255)], 100)
+        labels = [int(i >= 70) for i in range(100)]  # 70 of 100 images are of one class
+        cells.append(replace(made, result={**made.result, "labels": labels}))
+    words = of(study(cells, [BETTER])).words
+    assert ("would be right in 70.0 %, under any attack" in words) == told
+
+
 def test_missing_cells_are_left_out_and_counted() -> None:
     old, new = first(41), np.roll(first(63), 20)
     cells = [*both({"training": "old", "split": "0"}, old), *both({"training": "new", "split": "0"}, new)]

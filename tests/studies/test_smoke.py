@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from medrobust.files import read_json
 from medrobust.study.expected import read_expected
 from medrobust.study.grid import make_grid
 from medrobust.study.hypotheses import judge
+from medrobust.study.merge import at_profile
 from medrobust.study.page import check_study
 from medrobust.study.read import RESULT, read_study
 from medrobust.study.recipe import EXPECTED, bundled, read_study_recipe
@@ -64,8 +66,14 @@ RESULTS = sorted(path.parent for folder in bundled().values() for path in folder
 def test_committed_results_say_what_their_page_says(folder: Path, tmp_path: Path) -> None:
     from dataclasses import asdict
 
-    study = read_study(folder)
-    assert read_json(folder / "study.json")["profile"] == folder.name
+    study, said = read_study(folder), read_json(folder / "study.json")
+    assert said["profile"] == folder.name
+    recipe = read_study_recipe(folder.parents[1])
+    cut = at_profile(recipe, folder.name)  # results of another recipe would be described by the wrong words
+    plain = json.loads(json.dumps([cut.hypotheses, cut.figures, cut.conditions]))
+    assert [said["hypotheses"], said["figures"], said["conditions"]] == plain
+    assert (said["words"], said["title"]) == (recipe.profiles[folder.name].words, recipe.title)
+    assert said["axes"] == {axis: list(values) for axis, values in cut.axes.items()}
     found = check_study(folder, expected=folder.parents[1] / EXPECTED, judged=[asdict(one) for one in judge(study)])
     for path in found.write(tmp_path):
         assert path.read_text(encoding="utf-8") == (folder / path.name).read_text(encoding="utf-8"), path.name

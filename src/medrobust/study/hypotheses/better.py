@@ -31,6 +31,7 @@ from .judged import (
     size,
     verdict_of,
 )
+from .one_answer import one_answer
 from .power import smallest_margin, visible_mean, visible_normal, visible_of
 from .t_test import t_p
 from .told import Seen, Shown, Told, alone, answers, power_words, together
@@ -159,6 +160,8 @@ def _one(study: Study, given: Mapping[str, Any], protocol: str, other: Mapping[s
     if found.told is None:
         return found
     more = [f"{counted(missing, 'pair')} of cells {'lacks' if missing == 1 else 'lack'} a side"] if missing else []
+    if metric == "accuracy":
+        more += one_answer(first, second, keys)
     alike = sum(_one_network(a, b) for a, b in zip(first, second, strict=True))
     more += [f"in {counted(alike, 'pair')} both sides are one network, trained twice"] if alike else []
     return found._replace(told=found.told._replace(remarks=(*found.told.remarks, *more)))
