@@ -15,6 +15,7 @@ import torch
 
 from medrobust.errors import UserError
 from medrobust.study.launchers import LAUNCHERS
+from medrobust.study.launchers.how import How
 from medrobust.study.launchers.processes import processes
 from medrobust.study.launchers.ray import ray
 from medrobust.study.launchers.threads import threads_of, threads_of_children, workers_of
@@ -40,7 +41,9 @@ def wait_until(what: str, seconds: float, ready: object) -> None:
 @pytest.mark.parametrize("name", ["serial", "processes"])
 def test_launchers_do_the_same(name: str, tmp_path: Path) -> None:
     todo, told = [*chain(), *trivial(6)], list[tuple[str, str]]()
-    ended = LAUNCHERS[name](todo, tmp_path / "cells", lambda key, status: told.append((key, status)), 2, None, failing)
+    ended = LAUNCHERS[name](
+        todo, tmp_path / "cells", lambda key, status: told.append((key, status)), How(2, None, failing)
+    )
     assert [ended[one.key] for one in todo] == ["failed", "blocked", "blocked", *["done"] * 7]
     assert sorted(one["cell"] for one in notes(tmp_path)) == sorted(["bad", "alone", *(f"cell {i}" for i in range(6))])
     assert {pair for pair in told if pair[1] != "begun"} == set(ended.items())
@@ -50,7 +53,7 @@ def test_launchers_do_the_same(name: str, tmp_path: Path) -> None:
 
 def test_a_worker_that_dies_is_replaced_and_its_cell_given_up_in_the_end(tmp_path: Path) -> None:
     todo = [cell("bad"), *trivial(4)]
-    ended = processes(todo, tmp_path / "cells", lambda key, status: None, 1, None, deadly)
+    ended = processes(todo, tmp_path / "cells", lambda key, status: None, How(1, None, deadly))
     assert list(ended.values()) == ["failed", *["done"] * 4]
     assert [one["cell"] for one in notes(tmp_path)].count("bad") == 2
     why = status_of(tmp_path / "cells", todo[0])[1]
@@ -59,7 +62,7 @@ def test_a_worker_that_dies_is_replaced_and_its_cell_given_up_in_the_end(tmp_pat
 
 def test_workers_that_cannot_begin_are_one_error(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(UserError, match="all have died, the last with exit code 1"):
-        processes(trivial(2), tmp_path, lambda key, status: None, 2, None, Missing())
+        processes(trivial(2), tmp_path, lambda key, status: None, How(2, None, Missing()))
     assert "Missing" in capfd.readouterr().err
 
 
@@ -81,13 +84,14 @@ RUNNER = """
 import signal, sys
 from pathlib import Path
 from studies.toys import *
+from medrobust.study.launchers.how import How
 from medrobust.study.launchers.processes import processes
 if __name__ == "__main__":
     folder = Path(sys.argv[1])
     signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell in the background hands on that it is ignored
     try:
         todo = [cell("slow 1"), cell("slow 2"), cell("last")]
-        processes(todo, folder / "cells", lambda *said: None, 2, None, slow_once)
+        processes(todo, folder / "cells", lambda *said: None, How(2, None, slow_once))
     except KeyboardInterrupt:
         sys.exit(130)
 """
@@ -113,7 +117,7 @@ def test_no_worker_is_left_when_the_runner_ends(tmp_path: Path, sent: signal.Sig
 def test_two_workers_are_nearly_twice_as_fast_as_one(tmp_path: Path) -> None:
     took = {}
     for num in (1, 2):
-        processes(trivial(60), tmp_path / str(num) / "cells", lambda *said: None, num, None, nap)
+        processes(trivial(60), tmp_path / str(num) / "cells", lambda *said: None, How(num, None, nap))
         began = sorted(one["at"] for one in notes(tmp_path / str(num), "began"))
         ended = sorted(one["at"] for one in notes(tmp_path / str(num)))
         # From when all workers are there: starting Python is not what is divided.
@@ -131,7 +135,7 @@ def test_a_cell_has_the_same_threads_under_every_launcher(monkeypatch: pytest.Mo
     for name in ("serial", "processes"):
         for given, want in ((0, 1), (2, 2)):
             cells = tmp_path / f"{name}{given}"
-            LAUNCHERS[name](trivial(1), cells, lambda key, status: None, 1, None, told_threads, given)
+            LAUNCHERS[name](trivial(1), cells, lambda key, status: None, How(1, None, told_threads, given))
             (found,) = cells.glob("*/result.json")
             assert json.loads(found.read_text())["threads"] == want, name
     assert torch.get_num_threads() == before
@@ -152,13 +156,13 @@ def test_workers_are_as_many_as_cores_and_memory_hold() -> None:
 def test_without_ray_one_line_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "ray", None)
     with pytest.raises(UserError, match=r"Ray is not installed. pip install medrobust\[ray\]"):
-        ray(trivial(1), tmp_path, lambda key, status: None, 1, None, at_once)
+        ray(trivial(1), tmp_path, lambda key, status: None, How(1, None, at_once))
 
 
 def test_a_cluster_that_does_not_answer_is_one_line(tmp_path: Path) -> None:
     pytest.importorskip("ray")
     with pytest.raises(UserError, match="Ray at no-such-scheme://x: does not answer") as caught:
-        ray(trivial(1), tmp_path, lambda key, status: None, 1, "no-such-scheme://x", at_once)
+        ray(trivial(1), tmp_path, lambda key, status: None, How(1, "no-such-scheme://x", at_once))
     assert "\n" not in str(caught.value)
 
 
@@ -166,14 +170,14 @@ def test_a_cluster_that_does_not_answer_is_one_line(tmp_path: Path) -> None:
 def test_ray_does_the_same(tmp_path: Path) -> None:
     core = pytest.importorskip("ray")
     todo = [*chain(), cell("worse, bad"), *trivial(3)]
-    ended = ray(todo, tmp_path / "cells", lambda key, status: None, 2, None, failing)
+    ended = ray(todo, tmp_path / "cells", lambda key, status: None, How(2, None, failing))
     assert [ended[one.key] for one in todo] == ["failed", "blocked", "blocked", "done", "failed", *["done"] * 3]
     assert len(notes(tmp_path)) == 6
     assert not core.is_initialized()
-    assert ray(todo[3:4], tmp_path / "cells", lambda key, status: None, 2, None, counted) == {todo[3].key: "done"}
+    assert ray(todo[3:4], tmp_path / "cells", lambda key, status: None, How(2, None, counted)) == {todo[3].key: "done"}
     assert len(notes(tmp_path)) == 6
     dead = [cell("bad, deadly"), cell("needs it", cell("bad, deadly"))]
-    ended = ray(dead, tmp_path / "cells", lambda key, status: None, 2, None, deadly)
+    ended = ray(dead, tmp_path / "cells", lambda key, status: None, How(2, None, deadly))
     assert list(ended.values()) == ["failed", "blocked"]
     assert "its workers died" in status_of(tmp_path / "cells", dead[0])[1]
     assert (folder_of(tmp_path / "cells", dead[0]) / "error.json").exists()

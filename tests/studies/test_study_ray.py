@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from medrobust.study.launchers.how import How
 from medrobust.study.launchers.ray import ray
 from studies.toys import cell, notes, slow_once, trivial
 
@@ -59,7 +60,7 @@ def test_a_worker_and_a_machine_are_lost(nodes: Any, tmp_path: Path) -> None:
     killer = threading.Thread(target=lose)
     killer.start()
     todo = [cell("slow 1"), cell("slow 2"), *trivial(3)]
-    ended = ray(todo, tmp_path / "cells", lambda key, status: None, 2, nodes.address, slow_once)
+    ended = ray(todo, tmp_path / "cells", lambda key, status: None, How(2, nodes.address, slow_once))
     killer.join()
     assert sorted(lost.values()) == ["first", "second"]
     assert set(ended.values()) == {"done"}

@@ -14,6 +14,7 @@ from medrobust.errors import UserError
 from medrobust.files import read_json
 from medrobust.recipes.yaml import audit_recipe, dump
 from medrobust.study import shards
+from medrobust.study.launchers.how import How
 from medrobust.study.shards import spread
 
 RECIPE = audit_recipe(
@@ -34,7 +35,7 @@ def _small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def _run(out: Path, launcher: str | None = None) -> tuple[bytes, dict[str, Any]]:
-    shared = None if launcher is None else spread(RECIPE, launcher, workers=2)
+    shared = None if launcher is None else spread(RECIPE, launcher, How(2))
     folder = run_audit(resolve(RECIPE), out, dump(RECIPE), checks=(), spread=shared)
     assert not (folder / "parts").exists()
     return (folder / "records.parquet").read_bytes(), read_json(folder / "audit.json")
@@ -79,4 +80,4 @@ def test_what_cannot_be_is_refused() -> None:
     with pytest.raises(UserError, match="unknown launcher 'proceses'"):
         spread(RECIPE, "proceses")
     with pytest.raises(UserError, match="is for the launcher ray"):
-        spread(RECIPE, "processes", address="ray://somewhere:10001")
+        spread(RECIPE, "processes", How(address="ray://somewhere:10001"))

@@ -104,10 +104,11 @@ def audit(
     with progress() as report:
         shared = None
         if sharing:
+            from ..study.launchers.how import How
             from ..study.shards import spread
 
             threads = threads_of(threads)
-            shared = spread(checked, launcher, workers, address, report, threads)
+            shared = spread(checked, launcher, How(workers, address, threads=threads), report)
         if threads:
             use_threads(threads)
         folder = run_audit(resolve(checked, report), out, dump(checked), report, spread=shared)

@@ -15,6 +15,7 @@ from .cell import Cell
 from .claim import held
 from .grid import Grid
 from .launchers import LAUNCHERS
+from .launchers.how import How
 from .launchers.threads import check_counts, cores
 from .read import STUDY_FILE, read_study
 from .recipe import EXPECTED
@@ -120,7 +121,7 @@ def run_study(
             report("cells", len(seen), len(todo))
 
     chosen = LAUNCHERS[_here(todo, len(seen)) if launcher == AUTO else launcher]
-    statuses = chosen(todo, folder, told, workers, address, None, threads)
+    statuses = chosen(todo, folder, told, How(workers, address, threads=threads))
     failed = [cell for cell in todo if statuses.get(cell.key) == "failed"]
     return Ran(out, statuses, {cell.name: status_of(folder, cell)[1] for cell in failed})
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,20 +20,14 @@ from ..recipes.yaml import from_plain
 from ..runs import digest
 from .cell import Cell
 from .launchers import LAUNCHERS
+from .launchers.how import How
 
 SHARDS = "shards"  # inside the folder of the parts, and gone with it
 Spread = Callable[[Path, int], None]
 _READY: dict[str, tuple[Setup, Tensor]] = {}  # of this process: what all its parts share
 
 
-def spread(
-    recipe: AuditRecipe,
-    launcher: str,
-    workers: int = 0,
-    address: str | None = None,
-    report: Report | None = None,
-    threads: int = 0,
-) -> Spread:
+def spread(recipe: AuditRecipe, launcher: str, how: How | None = None, report: Report | None = None) -> Spread:
     """What `run_audit` calls to have the parts of an audit measured elsewhere, each once.
 
     A part is at most 512 images on a processor, 4096 on a graphics card; the first is measured before. What a launcher
@@ -41,16 +36,15 @@ def spread(
     Args:
         recipe: of the audit.
         launcher: a name of LAUNCHERS.
-        workers: processes; 0 is as many as cores and memory hold.
-        address: of a Ray cluster whose machines share the folder.
+        how: workers, threads, and the address of a Ray cluster whose machines share the folder.
         report: called with (what, done, of).
-        threads: of each worker; see `medrobust.study.launchers.threads.threads_of`.
 
     Errors: UserError for an unknown launcher, or an address without Ray.
     """
     if launcher not in LAUNCHERS:
         raise UserError("launcher", f"unknown launcher {launcher!r}", nearest(launcher, LAUNCHERS))
-    if address is not None and launcher != "ray":
+    how = how or How()
+    if how.address is not None and launcher != "ray":
         raise UserError("--address", f"is for the launcher ray, not {launcher}", "add --launcher ray")
 
     def run(folder: Path, num_parts: int) -> None:
@@ -69,7 +63,7 @@ def spread(
                 report("parts", 1 + len(ended), num_parts)
 
         if todo:
-            LAUNCHERS[launcher](todo, folder / "parts" / SHARDS, told, workers, address, measure_one, threads)
+            LAUNCHERS[launcher](todo, folder / "parts" / SHARDS, told, replace(how, do=measure_one))
 
     return run
 

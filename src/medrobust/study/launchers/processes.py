@@ -22,21 +22,14 @@ from ...errors import UserError
 from ...models.memory import free_bytes, keep_freed_memory
 from ..cell import Cell
 from ..worker import Do, Told, give_up, work
+from .how import How
 from .threads import cores, threads_of, threads_of_children, use_threads, workers_of
 
 MOST_DEATHS = 2  # of workers at one cell, which has failed then
 GRACE = 5.0  # seconds that a worker has to end when it is told to
 
 
-def processes(
-    todo: Sequence[Cell],
-    cells: Path,
-    told: Told,
-    workers: int = 0,
-    address: str | None = None,
-    do: Do | None = None,
-    threads: int = 0,
-) -> dict[str, str]:
+def processes(todo: Sequence[Cell], cells: Path, told: Told, how: How | None = None) -> dict[str, str]:
     """Do the cells in processes that share the cores of this machine.
 
     A worker that dies is replaced, and its cell goes on where it stopped; a cell at which two have died has failed.
@@ -46,16 +39,14 @@ def processes(
         todo: cells, those first that others need.
         cells: their folder.
         told: called with the key and the status of each cell that begins or ends.
-        workers: how many; 0 is as many as cores and memory hold.
-        address: not used: they are all here.
-        do: see `medrobust.study.worker.do_cell`; a function that a module holds.
-        threads: of each cell; see `threads_of`.
+        how: see `How`; an address is not used: the workers are all here.
 
     Errors: UserError when workers die before they begin.
     """
-    each = threads_of(threads)
-    num = max(1, min(workers_of(workers, each, cores(), free_bytes(torch.device("cpu"))), len(todo)))
-    crew = _Crew(todo, cells, do, each)
+    how = how or How()
+    each = threads_of(how.threads)
+    num = max(1, min(workers_of(how.workers, each, cores(), free_bytes(torch.device("cpu"))), len(todo)))
+    crew = _Crew(todo, cells, how.do, each)
     ended: dict[str, str] = {}
     deaths: Counter[str] = Counter()
     try:

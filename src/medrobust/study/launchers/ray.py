@@ -15,6 +15,7 @@ from ...errors import UserError
 from ...models.memory import keep_freed_memory
 from ..cell import Cell
 from ..worker import Do, Told, give_up, work
+from .how import How
 from .threads import cores, threads_of, use_threads
 
 LOCAL = "local"
@@ -22,15 +23,7 @@ MAX_RETRIES = 3  # of a task whose worker or machine died
 OFFLINE = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0"}
 
 
-def ray(
-    todo: Sequence[Cell],
-    cells: Path,
-    told: Told,
-    workers: int = 0,
-    address: str | None = None,
-    do: Do | None = None,
-    threads: int = 0,
-) -> dict[str, str]:
+def ray(todo: Sequence[Cell], cells: Path, told: Told, how: How | None = None) -> dict[str, str]:
     """Do the cells as tasks of Ray, each with its processors, and a GPU where its recipe asks for one.
 
     A task begins when those that it needs have ended; what it finds is a file, and only its status is sent back. A task
@@ -40,18 +33,16 @@ def ray(
         todo: cells, those first that others need.
         cells: their folder, at the same path on every machine.
         told: called with the key and the status of each cell that ends.
-        workers: into how many the processors are divided; 0 gives each cell as many as it has threads.
-        address: of a cluster, as ray://HOST:10001 or HOST:6379; else what RAY_ADDRESS says, else this machine alone.
-        do: see `medrobust.study.worker.do_cell`.
-        threads: of each cell; see `threads_of`.
+        how: see `How`. The processors are divided by its workers; without any each cell has as many as it has threads.
 
     Errors: UserError when Ray is not installed, the cluster does not answer, or a GPU is asked for that is not there.
     """
-    with cluster(address) as core:
+    how = how or How()
+    with cluster(how.address) as core:
         there = core.cluster_resources()
         num_gpus, num_cpus = there.get("GPU", 0), int(there.get("CPU", 1))
-        each = threads_of(threads)
-        share = max(min(each, num_cpus), num_cpus // workers if workers else 1)
+        each = threads_of(how.threads)
+        share = max(min(each, num_cpus), num_cpus // how.workers if how.workers else 1)
         task = core.remote(max_retries=MAX_RETRIES)(_task)
         tasks: dict[str, Any] = {}
         for cell in todo:
@@ -61,7 +52,7 @@ def ray(
             gpus = 1 if num_gpus and not device.startswith("cpu") else 0
             before = [tasks[need] for need in cell.needs if need in tasks]
             given = task.options(num_cpus=share, num_gpus=gpus, name=cell.name)
-            tasks[cell.key] = given.remote(cell, str(cells.absolute()), str(Path.cwd()), each, do, *before)
+            tasks[cell.key] = given.remote(cell, str(cells.absolute()), str(Path.cwd()), each, how.do, *before)
         return _ended(core, todo, tasks, cells, told)
 
 

@@ -8,8 +8,7 @@ from .processes import processes
 from .ray import ray
 from .serial import serial
 
-# (cells, their folder, told, workers, address of a cluster, what a cell does, threads of each)
-# -> key -> done, failed or blocked
+# (cells, their folder, told, how) -> key -> done, failed or blocked
 Launcher = Callable[..., dict[str, str]]
 
 LAUNCHERS: dict[str, Launcher] = {"serial": serial, "processes": processes, "ray": ray}
