@@ -171,3 +171,17 @@ def test_the_overhead_of_a_cell_is_small(tmp_path: Path) -> None:
     each = (time.perf_counter() - began) / len(todo)
     print(f"{1000 * each:.1f} ms a cell")
     assert each < 0.15
+
+
+def test_who_gives_up_waits_for_a_worker_that_is_dying(tmp_path: Path) -> None:
+    one = cell("dying")
+    with claim(folder_of(tmp_path, one)):
+        found: list[str] = []
+        giving = threading.Thread(target=lambda: found.append(give_up(tmp_path, one, "died", 60.0)))
+        giving.start()
+        time.sleep(0.5)
+        assert found == []
+    giving.join(30)
+    assert found == ["failed"]
+    with claim(folder_of(tmp_path, cell("busy"))):
+        assert give_up(tmp_path, cell("busy"), "died", 0.3) == "running"

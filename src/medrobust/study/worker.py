@@ -67,15 +67,22 @@ def retry(cells: Path, cell: Cell) -> None:
     (folder_of(cells, cell) / ERROR).unlink(missing_ok=True)
 
 
-def give_up(cells: Path, cell: Cell, why: str) -> str:
-    """Write down that a cell failed, unless it is done or in other hands; returns its status then."""
-    folder = folder_of(cells, cell)
-    with claim(folder) as mine:
-        status = status_of(cells, cell, mine=mine)[0]
-        if mine and status not in ("done", "failed"):
-            write_json(folder / ERROR, {"error": why, "when": now()})
-            status = "failed"
-    return status
+def give_up(cells: Path, cell: Cell, why: str, patience: float = 0.0) -> str:
+    """Write down that a cell failed, unless it is done or in other hands; returns its status then.
+
+    Args:
+        patience: seconds to wait for a claim: that of a worker that is dying, or of a machine that is gone.
+    """
+    folder, until = folder_of(cells, cell), time.monotonic() + patience
+    while True:
+        with claim(folder) as mine:
+            status = status_of(cells, cell, mine=mine)[0]
+            if mine and status not in ("done", "failed"):
+                write_json(folder / ERROR, {"error": why, "when": now()})
+                status = "failed"
+        if status != "running" or time.monotonic() > until:
+            return status
+        time.sleep(PAUSE)
 
 
 def read_or_none(path: Path) -> dict[str, Any] | None:

@@ -14,11 +14,13 @@ from typing import Any
 from ...errors import UserError
 from ...models.memory import keep_freed_memory
 from ..cell import Cell
+from ..claim import BEAT, STALE
 from ..worker import Do, Told, give_up, work
 from .how import How
 from .threads import cores, threads_of, use_threads
 
 LOCAL = "local"
+PATIENCE = STALE + 2 * BEAT  # seconds, after which the claim of a machine that is gone is free
 MAX_RETRIES = 3  # of a task whose worker or machine died
 OFFLINE = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0"}
 
@@ -72,7 +74,7 @@ def _ended(core: Any, todo: Sequence[Cell], tasks: dict[str, Any], cells: Path, 
                 # Also where it was Ray that gave up on a task: what it left is a cell that says so.
                 said = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
                 bad = any(ended.get(need, "done") != "done" for need in cell.needs)
-                status = "blocked" if bad else give_up(cells, cell, f"its workers died: {said}")
+                status = "blocked" if bad else give_up(cells, cell, f"its workers died: {said}", PATIENCE)
             del left[tasks[cell.key]]
             ended[cell.key] = status
             told(cell.key, status)
