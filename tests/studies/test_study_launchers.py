@@ -14,11 +14,12 @@ import pytest
 import torch
 
 from medrobust.errors import UserError
+from medrobust.study.cell import Cell
 from medrobust.study.launchers import LAUNCHERS
 from medrobust.study.launchers.how import How
 from medrobust.study.launchers.processes import processes
 from medrobust.study.launchers.ray import ray
-from medrobust.study.launchers.threads import threads_of, threads_of_children, workers_of
+from medrobust.study.launchers.threads import computing_with, threads_of, threads_of_children, workers_of
 from medrobust.study.worker import folder_of, status_of
 from studies.toys import at_once, cell, chain, counted, deadly, failing, nap, notes, told_threads, trivial
 
@@ -144,6 +145,18 @@ def test_a_cell_has_the_same_threads_under_every_launcher(monkeypatch: pytest.Mo
     with threads_of_children(1):
         assert os.environ["OMP_NUM_THREADS"] == os.environ["MKL_NUM_THREADS"] == "1"
     assert os.environ["OMP_NUM_THREADS"] == "3"
+
+
+def test_beside_a_card_serial_keeps_the_threads_that_it_has(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr("torch.cuda.is_available", lambda: True)
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    cuda = Cell("train", {"kind": "train", "name": "card"}, {"device": "cuda"})
+    for number, (one, given, want) in enumerate(((cuda, 0, 3), (cuda, 2, 2), (cell("cpu"), 0, 1))):
+        with computing_with(3):
+            how = How(1, None, told_threads, given)
+            LAUNCHERS["serial"]([one], tmp_path / str(number), lambda key, status: None, how)
+        (found,) = (tmp_path / str(number)).glob("*/result.json")
+        assert json.loads(found.read_text())["threads"] == want
 
 
 def test_workers_are_as_many_as_cores_and_memory_hold() -> None:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from ..report.words import listed
 from .read import Outcome, Study
 from .verdicts import protocols
 from .words import axes_text, without_paths
@@ -59,7 +60,7 @@ def threads_text(one: Audits) -> str:
     """
     if len(one.threads) < 2:
         return ""
-    named = f"{', '.join(map(str, one.threads[:-1]))} and {one.threads[-1]}"
+    named = listed(map(str, one.threads))
     return f"They were computed with {named} threads: other numbers of threads change the last bits of weights."
 
 
@@ -71,12 +72,15 @@ def _alike(study: Study, done: list[Outcome]) -> tuple[str, ...]:
         key = trained.get((tuple(one.axes.items()), one.protocol), "")
         if one.result.get("weights") and key:
             places.setdefault(str(one.result["weights"]), {}).setdefault(key, axes_text(one.axes))
-    return tuple(
-        f"One network, twice trained: {'; '.join(texts.values())}. The weights are the same, so what differs between "
-        "these trainings had no effect on what was kept."
-        for texts in places.values()
-        if len(texts) > 1
-    )
+    out = []
+    for texts in places.values():
+        if len(texts) > 1:
+            often = "twice" if len(texts) == 2 else f"{len(texts)} times"
+            out.append(
+                f"One network, {often} trained: {'; '.join(texts.values())}. The weights are the same, so what differs "
+                "between these trainings had no effect on what was kept."
+            )
+    return tuple(out)
 
 
 def _quotable(outcome: Outcome) -> bool:

@@ -16,7 +16,7 @@ from .claim import held
 from .grid import Grid
 from .launchers import LAUNCHERS
 from .launchers.how import How
-from .launchers.threads import check_counts, cores
+from .launchers.threads import check_counts, cores, on_card
 from .read import STUDY_FILE, read_study
 from .recipe import EXPECTED
 from .worker import cells_of, folder_of, retry, status_of
@@ -128,10 +128,7 @@ def run_study(
 
 def _here(todo: Sequence[Cell], num_done: int) -> str:
     """The launcher that suits this machine."""
-    from torch.cuda import is_available
-
-    on_card = is_available() and any(str(cell.recipe.get("device", "auto")) != "cpu" for cell in todo)
-    return "serial" if on_card or cores() == 1 or len(todo) - num_done < 2 else "processes"
+    return "serial" if on_card(todo) or cores() == 1 or len(todo) - num_done < 2 else "processes"
 
 
 def _forget(folder: Path) -> None:

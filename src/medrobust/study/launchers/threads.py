@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
 from ...errors import UserError
+from ..cell import Cell
 
 VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 WORKER_BYTES = 2**31  # of free memory for each worker, where nobody says how many there are
@@ -39,6 +40,13 @@ def threads_of(given: int = 0) -> int:
     """
     said = os.environ.get(VARIABLES[0], "")
     return given or (max(1, int(said)) if said.isdecimal() else 1)
+
+
+def on_card(todo: Iterable[Cell]) -> bool:
+    """Whether a graphics card computes some of these cells; what a processor adds to it does not depend on threads."""
+    from torch.cuda import is_available
+
+    return is_available() and any(str(cell.recipe.get("device", "auto")) != "cpu" for cell in todo)
 
 
 def workers_of(given: int, threads: int, available: int, free: float) -> int:

@@ -30,7 +30,7 @@ def maps(asked: Asked) -> Shown:
         return (), f"{said} The map {tested.get('verdict')} the sanity test ({why}): its pictures are no evidence."
     classes = [str(name) for name in found.get("classes") or ()]
     parts = [] if asked.run is None else _parts(row, classes, Album(asked.run / PICTURES))
-    return tuple(parts), said if parts else f"{said} {NO_PICTURES[0].upper()}{NO_PICTURES[1:]}."
+    return tuple(parts), said if parts else f"{said} {NO_PICTURES}"
 
 
 def _agreed(agreement: Mapping[str, Any]) -> str:

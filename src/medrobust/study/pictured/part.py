@@ -11,7 +11,7 @@ from ...report.measured import mapping
 from ..read import RUN, Outcome
 from ..worker import read_or_none
 
-NO_PICTURES = "pictures of patients stay where the study was run; run it to see them"
+NO_PICTURES = "Pictures of patients stay where the study was run; run it to see them."
 
 
 @dataclass(frozen=True)

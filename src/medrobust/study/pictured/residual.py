@@ -27,4 +27,4 @@ def residual(asked: Asked) -> Shown:
     album = None if asked.run is None else Album(asked.run / PICTURES)
     pictures = [album.read(one.get("png")) for one in list(row.get("pictures") or ())[:MOST]] if album else []
     parts = tuple(Part(f"Residual map {i}", png=png) for i, png in enumerate(pictures, 1) if png)
-    return parts, said if parts else f"{said} {NO_PICTURES[0].upper()}{NO_PICTURES[1:]}."
+    return parts, said if parts else f"{said} {NO_PICTURES}"
