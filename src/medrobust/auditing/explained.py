@@ -9,7 +9,7 @@ import torch
 
 from ..data.images.image_set import ImageSet
 from ..data.sets.lesions import lesion_masks
-from ..explain.pairs import MOST_SHOWN, Pairs, explain_pairs
+from ..explain.pairs import MOST_IMAGES, MOST_SHOWN, Pairs, explain_pairs
 from ..explain.registry import MAPS
 from ..explain.residual import as_content, residual
 from ..files import write_json
@@ -64,6 +64,7 @@ def write_explained(
 
 def _residual(setup: Setup, pairs: Pairs, folder: Path) -> dict[str, Any] | None:
     """The change at the first pooling layer, of the images whose maps were made; None of a network without one."""
+    pairs = pairs.at(pairs.drawn(MOST_IMAGES, setup.plan.seed))
     assert pairs.x_adv is not None
     with setup.model.frozen():
         found = residual(setup.model, pairs.x, pairs.x_adv, min(setup.plan.batch_size, 32))
