@@ -19,7 +19,7 @@ def residual(asked: Asked) -> Shown:
     row = mapping(found.get("residual"))
     if not row:
         return (), str(
-            found.get("reason") or "no pooling layer was found in the network, or its audit is of an older version"
+            found.get("reason") or "no pooling layer was found, or its audit is of an older version"
         )
     before, after, both = (number(estimate(row.get(key))) for key in ("before", "after", "after_less_before"))
     said = (
