@@ -18,9 +18,7 @@ def residual(asked: Asked) -> Shown:
         return (), "its audit was not asked for maps (explain=on)"
     row = mapping(found.get("residual"))
     if not row:
-        return (), str(
-            found.get("reason") or "no pooling layer was found, or its audit is of an older version"
-        )
+        return (), str(found.get("reason") or "no pooling layer was found, or its audit is of an older version")
     before, after, both = (number(estimate(row.get(key))) for key in ("before", "after", "after_less_before"))
     said = (
         f"{row['layer']}, {row['num_images']} images: relative change of the features {before} before the layer, "
